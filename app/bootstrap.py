@@ -1,0 +1,263 @@
+"""The composition root: settings in, services out. Everything real is opened and closed here."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from app.analytics.projections import LearnerStats
+from app.analytics.reports import ReportService
+from app.context.repositories import RepositoryService
+from app.errors import SettingsError
+from app.events.bus import Bus
+from app.identity.access import AccessService
+from app.identity.accounts import AccountService
+from app.learning.challenges import ChallengeService
+from app.learning.curriculum import load_curriculum
+from app.learning.sandbox.probe import Isolation, probe
+from app.learning.training import TrainingService
+from app.models.budget import Purse
+from app.models.catalog import Catalog, load_catalog
+from app.models.gateway import Gateway, TimeLimits
+from app.models.providers.litellm import LiteLLMWire
+from app.models.providers.openai import OpenAIWire
+from app.models.providers.wire import Wire
+from app.orchestration.actions import Actions
+from app.orchestration.engine import WorkflowEngine
+from app.orchestration.executor import ExecutorSlot, FileSlot, PostgresSlot
+from app.orchestration.store import WorkStore
+from app.settings import Settings
+from app.storage.database import Database, postgres_url, sqlite_url
+from app.storage.migrate import migrate
+from graph.checkpoints import Checkpoints, postgres_checkpoints, sqlite_checkpoints
+from graph.conversation import Conversation
+from graph.deps import Deps
+from graph.intents.classifier import load_classifier
+
+logger = structlog.get_logger()
+
+SWEEP_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What the three doors use."""
+
+    settings: Settings
+    database: Database
+    bus: Bus
+    accounts: AccountService
+    access: AccessService
+    isolation: Isolation
+    deps: Deps
+    conversation: Conversation
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The migrated database alone, for commands that need no more.
+
+    Raises:
+        SettingsError: the data folder cannot be made or written to.
+        StorageFailed: the database cannot be used.
+    """
+    _make_data_dir(settings.tooloo_data_dir)
+    database = Database(_database_url(settings))
+    try:
+        await migrate(database)
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Everything, with its background work.
+
+    Raises:
+        SettingsError, StorageFailed: as ``open_database``; or a pool, catalog or key does not fit.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings))
+        bus = Bus(database, [LearnerStats(database)])
+        accounts = await asyncio.to_thread(AccountService, database=database, clock=utc_now)
+        access = AccessService(database=database, accounts=accounts, clock=utc_now)
+        isolation = await probe()
+        logger.info("sandbox.probed", isolated=isolation.sandbox is not None, reason=isolation.reason)
+        deps = await _open_deps(settings, database, bus, isolation, stack)
+        checkpoints = await stack.enter_async_context(_checkpoints(settings))
+        await stack.enter_async_context(_background(bus, deps.purse))
+        yield Services(
+            settings=settings, database=database, bus=bus, accounts=accounts, access=access, isolation=isolation,
+            deps=deps, conversation=Conversation(checkpoints, deps),
+        )  # fmt: skip
+
+
+async def _open_deps(
+    settings: Settings, database: Database, bus: Bus, isolation: Isolation, stack: AsyncExitStack
+) -> Deps:
+    curriculum = load_curriculum()
+    reports = ReportService(database=database, clock=utc_now)
+    repositories = RepositoryService(
+        database=database, index_folder=settings.tooloo_data_dir / "indexes", roots=settings.tooloo_repo_roots,
+        clock=utc_now, wake=bus.wake,
+    )  # fmt: skip
+    purse = Purse(database)
+    gateway = await open_gateway(settings, database, purse)
+    stack.push_async_callback(gateway.close)
+    engine = WorkflowEngine(
+        store=WorkStore(database=database, clock=utc_now, wake=bus.wake),
+        actions=Actions(database=database, repositories=repositories, reports=reports, clock=utc_now),
+        slot=_slot(settings), system_url=_system_url(settings), clock=utc_now,
+    )  # fmt: skip
+    await engine.open()
+    stack.push_async_callback(engine.close)
+    return Deps(
+        database=database, classifier=await asyncio.to_thread(load_classifier), curriculum=curriculum,
+        challenges=ChallengeService(
+            database=database, curriculum=curriculum, isolation=isolation, clock=utc_now, wake=bus.wake
+        ),
+        training=TrainingService(database=database, curriculum=curriculum, clock=utc_now, wake=bus.wake),
+        gateway=gateway, purse=purse, repositories=repositories, reports=reports, engine=engine, clock=utc_now,
+    )  # fmt: skip
+
+
+async def open_gateway(settings: Settings, database: Database, purse: Purse) -> Gateway:
+    """The gateway with a wire for each provider that has a key; Ollama needs none.
+
+    Raises:
+        SettingsError: the catalog does not fit.
+    """
+    catalog = await asyncio.to_thread(load_catalog, settings.tooloo_catalog, _preferred(settings))
+    for model_id, reason in catalog.refused.items():
+        logger.warning("model.refused", model=model_id, reason=reason)
+    await purse.open(_providers(catalog))
+    gateway = Gateway(
+        database=database, purse=purse, catalog=catalog, wires=_wires(settings, catalog),
+        limits=TimeLimits(
+            first_token_seconds=settings.first_token_timeout_seconds,
+            between_tokens_seconds=settings.between_tokens_timeout_seconds,
+            total_seconds=settings.total_timeout_seconds,
+        ),
+        clock=utc_now, tie_order=settings.fallback_chain, fallback=settings.provider_fallback_enabled,
+        ollama_base_url=settings.ollama_base_url,
+    )  # fmt: skip
+    await gateway.open()
+    return gateway
+
+
+def _wires(settings: Settings, catalog: Catalog) -> dict[str, Wire]:
+    """SDKs are imported for the providers that have a key: each costs a second and tens of megabytes."""
+    connect = settings.connect_timeout_seconds
+    wires: dict[str, Wire] = {
+        "ollama": OpenAIWire(
+            provider="Ollama", api_key="ollama", base_url=f"{settings.ollama_base_url.rstrip('/')}/v1",
+            connect_seconds=connect,
+        )
+    }  # fmt: skip
+    if settings.openai_api_key:
+        wires["openai"] = OpenAIWire(
+            provider="OpenAI", api_key=settings.openai_api_key.get_secret_value(), base_url=settings.openai_base_url,
+            organization=settings.openai_organization, connect_seconds=connect,
+        )  # fmt: skip
+    if settings.deepseek_api_key:
+        wires["deepseek"] = OpenAIWire(
+            provider="DeepSeek", api_key=settings.deepseek_api_key.get_secret_value(), connect_seconds=connect,
+            base_url=settings.deepseek_base_url or "https://api.deepseek.com",
+        )  # fmt: skip
+    if settings.anthropic_api_key:
+        from app.models.providers.anthropic import AnthropicWire
+
+        wires["anthropic"] = AnthropicWire(
+            api_key=settings.anthropic_api_key.get_secret_value(), base_url=settings.anthropic_base_url,
+            connect_seconds=connect,
+        )  # fmt: skip
+    if settings.google_api_key:
+        from app.models.providers.gemini import GeminiWire
+
+        wires["gemini"] = GeminiWire(
+            api_key=settings.google_api_key.get_secret_value(), base_url=settings.gemini_base_url
+        )
+    if any(model.wire == "litellm" for model in catalog.models):
+        wires["litellm"] = LiteLLMWire()
+    return wires
+
+
+def _preferred(settings: Settings) -> Sequence[tuple[str, str]]:
+    named = (
+        ("anthropic", settings.claude_default_model),
+        ("openai", settings.openai_default_model),
+        ("gemini", settings.gemini_default_model),
+    )
+    return [(provider, name) for provider, name in named if name]
+
+
+def _providers(catalog: Catalog) -> list[str]:
+    return sorted({"ollama", *(model.provider for model in catalog.models)})
+
+
+@asynccontextmanager
+async def _background(bus: Bus, purse: Purse) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(bus.run()), asyncio.create_task(_sweep(purse))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _sweep(purse: Purse) -> None:
+    """Charge the holds of processes that died."""
+    while True:
+        try:
+            await purse.sweep(utc_now())
+        except Exception:  # the sweep must outlive a database that is gone for a while
+            logger.exception("budget.sweep_failed")
+        await asyncio.sleep(SWEEP_SECONDS)
+
+
+def _make_data_dir(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe_file = folder / ".writable"
+        probe_file.touch()
+        probe_file.unlink()
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {str(folder)!r} cannot be written to ({error.strerror}). "
+            "Give it write access, or choose another with TOOLOO_DATA_DIR."
+        ) from error
+
+
+def _database_url(settings: Settings) -> str:
+    if settings.database_url:
+        return postgres_url(settings.database_url.get_secret_value(), "asyncpg")
+    return sqlite_url(settings.tooloo_data_dir / "tooloo.sqlite")
+
+
+def _system_url(settings: Settings) -> str:
+    if settings.database_url:
+        return postgres_url(settings.database_url.get_secret_value(), "psycopg")
+    return f"sqlite:///{settings.tooloo_data_dir / 'workflows.sqlite'}"
+
+
+def _slot(settings: Settings) -> ExecutorSlot:
+    if settings.database_url:
+        return PostgresSlot(settings.database_url.get_secret_value())
+    return FileSlot(settings.tooloo_data_dir)
+
+
+def _checkpoints(settings: Settings) -> contextlib.AbstractAsyncContextManager[Checkpoints]:
+    if settings.database_url:
+        return postgres_checkpoints(settings.database_url.get_secret_value())
+    return sqlite_checkpoints(settings.tooloo_data_dir / "checkpoints.sqlite")

@@ -1,0 +1,194 @@
+"""Repositories: which folders may be loaded, loading with progress, and searching what was loaded."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from app.context import indexing
+from app.context import search as searching
+from app.context.indexing import Progress
+from app.errors import InvalidInput, NotAllowed, NotFound
+from app.events import log as event_log
+from app.events.schema import NewEvent
+from app.storage.database import Database
+from app.storage.tables.work import repositories
+
+REPORT_SECONDS = 0.2
+LONGEST_QUESTION = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    id: str
+    name: str
+    path: str
+    files: int
+    symbols: int
+    indexed_at: datetime
+
+
+class RepositoryService:
+    def __init__(
+        self, *, database: Database, index_folder: Path, roots: Sequence[Path], clock: Callable[[], datetime],
+        wake: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._database = database
+        self._index_folder = index_folder
+        self._roots = tuple(root.resolve() for root in roots)
+        self._clock = clock
+        self._wake = wake
+
+    async def load(self, user_id: str, path: str) -> AsyncIterator[Progress | Repository]:
+        """Index a folder, or bring its index up to date; yields progress, at last the repository.
+
+        Closing the iterator stops the work; what was indexed stays.
+
+        Raises:
+            InvalidInput: there is no such folder.
+            NotAllowed: it is outside the allowed roots, or cannot be read.
+        """
+        folder = await asyncio.to_thread(self._checked, path)
+        repository_id = await self._id_of(user_id, folder)
+        self._index_folder.mkdir(parents=True, exist_ok=True)
+        final: Progress | None = None
+        async for final in _in_thread(folder, self._index_file(repository_id)):
+            yield final
+        assert final is not None
+        yield await self._store(user_id, repository_id, folder, final)
+
+    async def search(self, user_id: str, repository_id: str, question: str, *, limit: int = 5) -> list[searching.Found]:
+        """The best places for a question.
+
+        Raises:
+            NotFound: not this user's repository.
+            InvalidInput: nothing to search for, or too long.
+        """
+        await self.get(user_id, repository_id)
+        if not question.strip() or len(question) > LONGEST_QUESTION:
+            raise InvalidInput(f"Say in 1 to {LONGEST_QUESTION} characters what to search for.")
+        found = await asyncio.to_thread(searching.search, self._index_file(repository_id), question, limit=limit)
+        async with self._database.write() as connection:
+            await event_log.append(
+                connection,
+                NewEvent(type="context.searched", key=repository_id, user_id=user_id, occurred_at=self._clock(),
+                         payload={"results": len(found)}),
+            )  # fmt: skip
+        return found
+
+    async def symbols(self, user_id: str, repository_id: str) -> list[tuple[str, str, str, int]]:
+        """Definitions (name, kind, path, line) of a repository.
+
+        Raises:
+            NotFound: not this user's repository.
+        """
+        await self.get(user_id, repository_id)
+        return await asyncio.to_thread(searching.largest_symbols, self._index_file(repository_id))
+
+    async def structure(self, user_id: str, repository_id: str) -> list[tuple[str, int]]:
+        """Files and their numbers of lines.
+
+        Raises:
+            NotFound: not this user's repository.
+        """
+        await self.get(user_id, repository_id)
+        return await asyncio.to_thread(searching.structure, self._index_file(repository_id))
+
+    async def get(self, user_id: str, repository_id: str) -> Repository:
+        """A repository of this user.
+
+        Raises:
+            NotFound: it is not there, or somebody else's.
+        """
+        found = [r for r in await self.list(user_id) if r.id == repository_id]
+        if not found:
+            raise NotFound("This repository is not loaded. Load one with /repo PATH.")
+        return found[0]
+
+    async def list(self, user_id: str) -> list[Repository]:
+        """What a user has loaded, newest first."""
+        query = (
+            sa.select(repositories).where(repositories.c.user_id == user_id).order_by(repositories.c.indexed_at.desc())
+        )
+        async with self._database.read() as connection:
+            return [
+                Repository(
+                    id=row.id, name=row.name, path=row.path, files=row.files, symbols=row.symbols,
+                    indexed_at=row.indexed_at,
+                )
+                for row in await connection.execute(query)
+            ]  # fmt: skip
+
+    def _checked(self, path: str) -> Path:
+        if not path.strip() or "\0" in path or len(path) > 4096:
+            raise InvalidInput("Say which folder to load, for example: /repo ~/project")
+        try:
+            folder = Path(path.strip()).expanduser().resolve()
+        except (RuntimeError, OSError) as error:
+            raise InvalidInput(f"{path!r} is not a folder here.") from error
+        if not any(folder.is_relative_to(root) for root in self._roots):
+            roots = ", ".join(str(root) for root in self._roots)
+            raise NotAllowed(f"{path!r} is outside the folders that may be loaded ({roots}). See TOOLOO_REPO_ROOTS.")
+        if not folder.exists():
+            raise InvalidInput(f"There is no folder {path!r}. Check the spelling, or give the whole path.")
+        if not folder.is_dir():
+            raise InvalidInput(f"{path!r} is a file. Give the folder that holds it.")
+        try:
+            next(iter(folder.iterdir()), None)
+        except PermissionError as error:
+            raise NotAllowed(f"{path!r} cannot be read by the server. Change its permissions first.") from error
+        return folder
+
+    async def _id_of(self, user_id: str, folder: Path) -> str:
+        query = sa.select(repositories.c.id).where(
+            repositories.c.user_id == user_id, repositories.c.path == str(folder)
+        )
+        async with self._database.read() as connection:
+            return str(await connection.scalar(query) or uuid.uuid4().hex)
+
+    async def _store(self, user_id: str, repository_id: str, folder: Path, progress: Progress) -> Repository:
+        now = self._clock()
+        files = len(await asyncio.to_thread(searching.structure, self._index_file(repository_id), limit=1_000_000))
+        values = {"files": files, "symbols": progress.symbols, "indexed_at": now}
+        async with self._database.write() as connection:
+            statement = self._database.insert(repositories).values(
+                id=repository_id, user_id=user_id, path=str(folder), name=folder.name or str(folder), **values
+            )
+            await connection.execute(statement.on_conflict_do_update(index_elements=["user_id", "path"], set_=values))
+            for event_type, payload in (
+                ("context.repo-loaded", {"name": folder.name}),
+                ("context.indexed", {"files": files, "symbols": progress.symbols}),
+            ):
+                await event_log.append(
+                    connection,
+                    NewEvent(type=event_type, key=repository_id, user_id=user_id, occurred_at=now, payload=payload),
+                )
+        self._wake()
+        return await self.get(user_id, repository_id)
+
+    def _index_file(self, repository_id: str) -> Path:
+        return self._index_folder / f"{repository_id}.sqlite"
+
+
+async def _in_thread(folder: Path, database: Path) -> AsyncIterator[Progress]:
+    """Run the index in a thread and yield where it is, a few times a second, at last the end."""
+    stop = threading.Event()
+    latest: list[Progress] = []
+    work = asyncio.create_task(
+        asyncio.to_thread(indexing.index, folder, database, report=latest.append, stopped=stop.is_set)
+    )
+    try:
+        while not work.done():
+            await asyncio.wait({work}, timeout=REPORT_SECONDS)
+            if latest and not work.done():
+                yield latest[-1]
+                latest.clear()
+        yield work.result()
+    finally:
+        stop.set()
+        await asyncio.wait({work})

@@ -1,0 +1,89 @@
+"""The event log: append in the transaction of the change, give positions after commit, read in order."""
+
+import uuid
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.events.schema import Event, NewEvent
+from app.storage.database import Database
+from app.storage.tables.events import events
+
+SEQUENCER_LOCK = 7304162
+SEQUENCER_BATCH = 1000
+
+
+async def append(connection: AsyncConnection, *new_events: NewEvent) -> int:
+    """Write events in the caller's transaction and return how many were new (see ``dedupe_key``)."""
+    new = 0
+    for event in new_events:
+        if event.dedupe_key is not None and await _already_there(connection, event.dedupe_key):
+            continue
+        await connection.execute(events.insert().values(id=uuid.uuid4().hex, **vars(event)))
+        new += 1
+    return new
+
+
+async def _already_there(connection: AsyncConnection, dedupe_key: str) -> bool:
+    found = await connection.execute(sa.select(events.c.seq).where(events.c.dedupe_key == dedupe_key))
+    return found.first() is not None
+
+
+async def sequence(database: Database) -> int:
+    """Give committed events their positions and return how many got one.
+
+    A position is given after the commit, by one sequencer at a time: a transaction that commits late can therefore
+    never slip in behind a cursor.
+    """
+    async with database.read() as connection:
+        waiting = await connection.execute(sa.select(events.c.seq).where(events.c.position.is_(None)).limit(1))
+        if waiting.first() is None:
+            return 0
+    async with database.write() as connection:
+        if not database.is_sqlite:
+            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SEQUENCER_LOCK)))
+        last = await connection.scalar(sa.select(sa.func.coalesce(sa.func.max(events.c.position), 0)))
+        rows = await connection.scalars(
+            sa.select(events.c.seq).where(events.c.position.is_(None)).order_by(events.c.seq).limit(SEQUENCER_BATCH)
+        )
+        updates = [{"row": seq, "new_position": position} for position, seq in enumerate(rows, int(last or 0) + 1)]
+        if updates:
+            await connection.execute(
+                events.update()
+                .where(events.c.seq == sa.bindparam("row"))
+                .values(position=sa.bindparam("new_position")),
+                updates,
+            )
+        return len(updates)
+
+
+async def read_after(
+    connection: AsyncConnection, position: int, *, types: Sequence[str] | None = None, limit: int = 200
+) -> list[Event]:
+    """Events behind ``position``, oldest first; all types when ``types`` is None."""
+    query = sa.select(events).where(events.c.position > position).order_by(events.c.position).limit(limit)
+    if types is not None:
+        query = query.where(events.c.type.in_(types))
+    return [event_of(row) for row in await connection.execute(query)]
+
+
+async def newest(connection: AsyncConnection, *, type_prefix: str | None = None, limit: int = 50) -> list[Event]:
+    """The newest events first, of all types or of those that begin with ``type_prefix``."""
+    query = sa.select(events).order_by(events.c.seq.desc()).limit(limit)
+    if type_prefix:
+        query = query.where(events.c.type.startswith(type_prefix, autoescape=True))
+    return [event_of(row) for row in await connection.execute(query)]
+
+
+def event_of(row: sa.Row[tuple[object, ...]]) -> Event:
+    fields = row._mapping
+    return Event(
+        id=fields["id"],
+        position=fields["position"],
+        type=fields["type"],
+        key=fields["key"],
+        user_id=fields["user_id"],
+        occurred_at=fields["occurred_at"],
+        payload=fields["payload"],
+    )

@@ -1,0 +1,147 @@
+"""People: who they are, their passwords, and the owner of a single-user installation."""
+
+import asyncio
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import sqlalchemy as sa
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy.exc import IntegrityError
+
+from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+from app.events import log as event_log
+from app.events.schema import NewEvent
+from app.storage.database import Database
+from app.storage.tables.identity import users
+
+Role = Literal["user", "admin"]
+
+OWNER = "owner"
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,79}")
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    id: str
+    name: str
+    role: Role
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin"
+
+
+class AccountService:
+    """``hasher`` does argon2id; hashing takes tens of milliseconds and runs in a thread."""
+
+    def __init__(
+        self, *, database: Database, clock: Callable[[], datetime], hasher: PasswordHasher | None = None
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._hasher = hasher or PasswordHasher()
+        self._decoy = self._hasher.hash(uuid.uuid4().hex)
+
+    async def owner(self) -> User:
+        """The one user of a single-user installation, made on first use; without a password nobody can sign in as."""
+        found = await self.find(OWNER)
+        if found is not None:
+            return found
+        try:
+            return await self._insert(OWNER, role="admin", password_hash=None)
+        except Conflict:
+            return await self.by_name(OWNER)
+
+    async def add(self, name: str, password: str, *, role: Role = "user") -> User:
+        """Make an account.
+
+        Raises:
+            InvalidInput: the name or the password does not fit.
+            Conflict: the name is taken.
+        """
+        wanted = name.strip().lower()
+        if not NAME_PATTERN.fullmatch(wanted):
+            raise InvalidInput(
+                f"{name!r} is not a name for an account: 2 to 80 of a-z, 0-9, dot, dash, underscore and @."
+            )
+        if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+            raise InvalidInput(f"The password must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
+        password_hash = await asyncio.to_thread(self._hasher.hash, password)
+        return await self._insert(wanted, role=role, password_hash=password_hash)
+
+    async def verify(self, name: str, password: str) -> User:
+        """The account that a name and password belong to; an unknown name takes as long as a wrong password.
+
+        Raises:
+            Unauthenticated: they do not fit.
+        """
+        async with self._database.read() as connection:
+            row = (await connection.execute(sa.select(users).where(users.c.name == name.strip().lower()))).first()
+        usable = row is not None and row.password_hash is not None and row.disabled_at is None
+        stored = row.password_hash if row is not None and usable else self._decoy
+        right = await asyncio.to_thread(self._matches, stored, password[:LONGEST_PASSWORD])
+        if row is None or not usable or not right:
+            raise Unauthenticated("The name or the password is wrong.")
+        return User(id=row.id, name=row.name, role=row.role)
+
+    async def by_name(self, name: str) -> User:
+        """An account by its name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = await self.find(name)
+        if found is None:
+            raise NotFound(f"There is no user {name!r}. Make one with: tooloo user add {name}")
+        return found
+
+    async def find(self, name: str) -> User | None:
+        async with self._database.read() as connection:
+            row = (
+                await connection.execute(
+                    sa.select(users).where(users.c.name == name.strip().lower(), users.c.disabled_at.is_(None))
+                )
+            ).first()
+        return User(id=row.id, name=row.name, role=row.role) if row else None
+
+    async def list(self) -> list[User]:
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                sa.select(users).where(users.c.disabled_at.is_(None)).order_by(users.c.name)
+            )
+            return [User(id=row.id, name=row.name, role=row.role) for row in rows]
+
+    async def has_accounts(self) -> bool:
+        """Whether anybody can sign in with a password."""
+        query = sa.select(users.c.id).where(users.c.password_hash.is_not(None), users.c.disabled_at.is_(None)).limit(1)
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).first() is not None
+
+    async def _insert(self, name: str, *, role: Role, password_hash: str | None) -> User:
+        user = User(id=uuid.uuid4().hex, name=name, role=role)
+        now = self._clock()
+        try:
+            async with self._database.write(durable=True) as connection:
+                await connection.execute(
+                    users.insert().values(id=user.id, name=name, role=role, password_hash=password_hash, created_at=now)
+                )
+                await event_log.append(
+                    connection,
+                    NewEvent(type="user.created", key=user.id, user_id=user.id, occurred_at=now,
+                             payload={"name": name, "role": role}),
+                )  # fmt: skip
+        except IntegrityError as error:
+            raise Conflict(f"The name {name!r} is taken. Choose another.") from error
+        return user
+
+    def _matches(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except (VerificationError, InvalidHashError):
+            return False

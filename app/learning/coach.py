@@ -1,0 +1,41 @@
+"""Feedback on an attempt, from the learner's own first failing case; pure, and without a model."""
+
+from app.learning.challenges import Submission
+from app.learning.grading import CaseResult, first_failing
+
+
+def feedback(submission: Submission) -> str:
+    """What to look at next, in one or two sentences."""
+    graded = submission.graded
+    match graded.verdict:
+        case "passed":
+            return _praise(submission)
+        case "compile_error":
+            return "The code could not be read. Look at the line named above, and at the one before it."
+        case "timeout":
+            return "Follow your loop by hand with a small input: what makes it end?"
+        case "killed":
+            return "Something grows without end here. Which list, string or recursion does?"
+        case "error" | "failed":
+            failing = first_failing(graded.cases)
+            assert failing is not None
+            return _about(failing)
+
+
+def _praise(submission: Submission) -> str:
+    if submission.score == 100:
+        return "Solved on the first try, without help."
+    return "Solved. Read your code once more: what would you name differently now?"
+
+
+def _about(case: CaseResult) -> str:
+    if case.error and case.got is None:
+        name = case.error.split(":", 1)[0]
+        return f"Run case {case.number} in your head up to the line that raised {name}: what is each value there?"
+    if case.got in ("None", "null", "undefined"):
+        return "The function gave nothing back in that case. Does every path end in a return?"
+    if case.got is not None and case.got.strip("\"'") == case.expected.strip("\"'"):
+        return "The value looks right, but its type is not: compare the quotes, or 1 with 1.0."
+    return (
+        f"Explain to yourself why case {case.number} gives {case.expected}; then see where your code goes another way."
+    )

@@ -1,0 +1,202 @@
+"""Isolation by bubblewrap: own namespaces, no network, a sized tmpfs, a seccomp filter, and never as root."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.learning.sandbox.program import BOX, Limits, Program, Run, RunStatus
+from app.learning.sandbox.seccomp import filter_program
+
+SANDBOX_UID = 64990  # a uid of its own: root is exempt from the limit of processes
+FIRST_SIGNAL_CODE = 128  # a shell's exit code for a program that a signal ended is 128 + the signal
+CHUNK = 16 * 1024
+
+# Limits are set inside: those of processes count the sandbox's own namespace only then.
+_PRELUDE = """
+import os, resource, sys
+processes, memory, cpu, disk = map(int, sys.argv[1:5])
+for name, value in (("NPROC", processes), ("DATA", memory), ("CPU", cpu), ("FSIZE", disk), ("NOFILE", 128),
+                    ("CORE", 0), ("STACK", 64 * 1024 * 1024)):
+    hard = resource.getrlimit(getattr(resource, "RLIMIT_" + name))[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(getattr(resource, "RLIMIT_" + name), (value, value))
+os.execv(sys.argv[5], sys.argv[5:])
+"""
+
+
+class Bubblewrap:
+    name = "bubblewrap"
+
+    def __init__(self, *, bwrap: str, python: str, read_only: tuple[Path, ...], at_once: int) -> None:
+        self.python = python
+        self.read_only = read_only
+        self._bwrap = bwrap
+        self._slots = asyncio.Semaphore(at_once)
+
+    async def run(self, program: Program) -> Run:
+        """Run a program to its end or its limits. A launcher that fails is an infrastructure error."""
+        async with self._slots:
+            with _files(program) as (arguments, descriptors):
+                return await self._run(program, arguments, descriptors)
+
+    async def _run(self, program: Program, file_arguments: Sequence[str], descriptors: Sequence[int]) -> Run:
+        limits = program.limits
+        argv = [
+            self._bwrap,
+            *_namespaces(limits),
+            *_read_only((*self.read_only, *program.read_only)),
+            *file_arguments,
+            "--",
+            self.python, "-I", "-S", "-c", _PRELUDE,
+            str(limits.processes), str(limits.memory_bytes), str(limits.cpu_seconds), str(limits.disk_bytes),
+            *program.argv,
+        ]  # fmt: skip
+        uid = SANDBOX_UID if os.geteuid() == 0 else None
+        started = time.monotonic()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=descriptors,
+                start_new_session=True,
+                env={"PATH": "/usr/bin:/bin"},
+                user=uid,
+                group=uid,
+                extra_groups=None if uid is None else [],
+            )
+        except OSError as error:
+            message = f"{self._bwrap}: {error}".encode()
+            return Run(status="infrastructure_error", stdout=b"", stderr=message, exit_code=None, wall_ms=0)
+        return await _watch(process, limits, started)
+
+
+async def _watch(process: asyncio.subprocess.Process, limits: Limits, started: float) -> Run:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    kill = _Killer(process)
+    out = _Output(process.stdout, limits.stdout_bytes, kill)
+    err = _Output(process.stderr, limits.stderr_bytes, kill)
+    ended = asyncio.ensure_future(asyncio.gather(out.read(), err.read(), process.wait()))
+    timed_out = False
+    try:
+        await asyncio.wait_for(asyncio.shield(ended), limits.wall_seconds)
+    except TimeoutError:
+        timed_out = True
+    finally:
+        kill()
+        await asyncio.shield(ended)
+    return Run(
+        status="timeout" if timed_out else _status(process.returncode, bytes(err.kept), out.flooded or err.flooded),
+        stdout=bytes(out.kept), stderr=bytes(err.kept), exit_code=process.returncode,
+        wall_ms=round((time.monotonic() - started) * 1000),
+    )  # fmt: skip
+
+
+def _status(code: int | None, stderr: bytes, flooded: bool) -> RunStatus:
+    if flooded or code is None or code < 0 or code > FIRST_SIGNAL_CODE:
+        return "killed"
+    if code == 0:
+        return "ok"
+    return "infrastructure_error" if stderr.startswith(b"bwrap:") else "error"
+
+
+class _Killer:
+    """Ends a sandbox, once: by its first process, so that bubblewrap sees it, reaps it and exits by itself.
+
+    Bubblewrap is killed only where that process cannot be found: its child would then be left to init.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._done = False
+
+    def __call__(self) -> None:
+        if self._done or self._process.returncode is not None:
+            return
+        self._done = True
+        pid = self._process.pid
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            for child in children:
+                os.kill(int(child), signal.SIGKILL)
+            if children:
+                return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+class _Output:
+    """Reads a pipe to its end and keeps the first bytes; a flood is answered by killing the program.
+
+    Reading goes on to the end after that: a process whose pipe is left full is never seen to exit.
+    """
+
+    def __init__(self, stream: asyncio.StreamReader, most: int, kill: _Killer) -> None:
+        self._stream = stream
+        self._most = most
+        self._kill = kill
+        self.kept = bytearray()
+        self.flooded = False
+
+    async def read(self) -> None:
+        while chunk := await self._stream.read(CHUNK):
+            room = self._most - len(self.kept)
+            self.kept += chunk[:room]
+            if len(chunk) > room and not self.flooded:
+                self.flooded = True
+                self._kill()
+
+
+def _namespaces(limits: Limits) -> list[str]:
+    return [
+        "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
+        "--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", BOX, "--setenv", "LANG", "C.UTF-8",
+        "--setenv", "PYTHONDONTWRITEBYTECODE", "1", "--setenv", "PYTHONHASHSEED", "0",
+        "--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev",
+        "--size", str(limits.disk_bytes), "--tmpfs", "/tmp",  # noqa: S108  # the sandbox's own
+        "--size", str(limits.disk_bytes), "--tmpfs", BOX, "--chdir", BOX,
+    ]  # fmt: skip
+
+
+def _read_only(folders: Sequence[Path]) -> list[str]:
+    arguments = ["--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "lib", "lib64", "sbin"):
+        folder = Path("/") / name
+        if folder.is_symlink():
+            arguments += ["--symlink", f"usr/{name}", str(folder)]
+        elif folder.is_dir():
+            arguments += ["--ro-bind", str(folder), str(folder)]
+    for folder in dict.fromkeys(folders):
+        arguments += ["--ro-bind", str(folder), str(folder)]
+    return arguments
+
+
+@contextmanager
+def _files(program: Program) -> Iterator[tuple[list[str], list[int]]]:
+    """Files by descriptor, so that nothing of a learner's touches the host's disk; the filter likewise."""
+    arguments: list[str] = []
+    descriptors: list[int] = []
+    try:
+        for name, content in program.files.items():
+            descriptors.append(_memory_file(content))
+            arguments += ["--ro-bind-data", str(descriptors[-1]), f"{BOX}/{name}"]
+        descriptors.append(_memory_file(filter_program()))
+        arguments += ["--seccomp", str(descriptors[-1])]
+        yield arguments, descriptors
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _memory_file(content: bytes) -> int:
+    descriptor = os.memfd_create("tooloo")
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor

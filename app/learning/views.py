@@ -1,0 +1,152 @@
+"""Challenges, verdicts and sessions as JSON for cards, REST and the command line. Never a solution or a hidden case
+that has not failed."""
+
+from datetime import datetime
+from typing import Any
+
+from app.learning import progress
+from app.learning.challenges import Started, Submission
+from app.learning.curriculum import Challenge, Curriculum
+from app.learning.grading import CaseResult, Graded, first_failing
+from app.learning.languages import LANGUAGES
+from app.learning.training import Marked, Session
+
+Json = dict[str, Any]  # Any: JSON
+
+
+def challenge_view(challenge: Challenge) -> Json:
+    return {
+        "id": challenge.id,
+        "title": challenge.title,
+        "concept": challenge.concept,
+        "difficulty": challenge.difficulty,
+        "minutes": challenge.minutes,
+        "statement": challenge.statement,
+    }
+
+
+def started_view(started: Started) -> Json:
+    """Everything the editor needs, for each language that can be used here."""
+    challenge = started.challenge
+    shown = [case for case in challenge.all_cases() if not case.hidden]
+    usable = [language for language in LANGUAGES.values() if language.toolchain().path is not None]
+    return {
+        **challenge_view(challenge),
+        "startedId": started.id,
+        "language": started.language.name,
+        "languages": [
+            {
+                "name": language.name,
+                "title": language.title,
+                "signature": language.declaration(challenge.signature),
+                "stub": language.stub(challenge.signature),
+            }
+            for language in usable
+        ],
+        "examples": [
+            {
+                "input": ", ".join(started.language.show(argument) for argument in case.arguments),
+                "expected": started.language.show(case.expected),
+            }
+            for case in shown
+        ],
+        "hints": list(started.hints),
+        "hintsTotal": len(challenge.hints),
+        "attempts": started.attempts,
+        "status": started.status,
+    }
+
+
+def graded_view(graded: Graded) -> Json:
+    failing = first_failing(graded.cases)
+    return {
+        "verdict": graded.verdict,
+        "message": graded.message,
+        "passed": graded.passed,
+        "total": len(graded.cases),
+        "wallMs": graded.wall_ms,
+        "cases": [
+            {"number": case.number, "passed": case.passed, "hidden": case.hidden, "ms": case.ms}
+            for case in graded.cases
+        ],
+        "firstFailing": _failing_view(failing) if failing else None,
+    }
+
+
+def submission_view(submission: Submission, curriculum: Curriculum) -> Json:
+    return {
+        **graded_view(submission.graded),
+        "attemptId": submission.attempt_id,
+        "attempts": submission.started.attempts,
+        "score": submission.score,
+        "mastery": change_view(submission.change, curriculum) if submission.change else None,
+        "dueAt": _time(submission.change.due_at) if submission.change else None,
+    }
+
+
+def change_view(change: progress.Change, curriculum: Curriculum) -> Json:
+    concept = curriculum.concept(change.concept)
+    return {
+        "concept": change.concept,
+        "title": concept.title if concept else change.concept,
+        "before": change.before,
+        "after": change.after,
+        "dueAt": _time(change.due_at),
+    }
+
+
+def session_view(session: Session, curriculum: Curriculum) -> Json:
+    current = session.current
+    return {
+        "sessionId": session.id,
+        "status": session.status,
+        "concepts": list(session.concepts),
+        "questions": session.questions,
+        "answered": len(session.answers),
+        "correct": session.correct,
+        "byConcept": [
+            {
+                "concept": name,
+                "title": found.title if (found := curriculum.concept(name)) else name,
+                "answered": sum(answer.concept == name for answer in session.answers),
+                "correct": sum(answer.concept == name and answer.correct for answer in session.answers),
+            }
+            for name in session.concepts
+        ],
+        "current": None
+        if current is None
+        else {
+            "number": current.number,
+            "questionId": current.question_id,
+            "concept": current.concept,
+            "prompt": current.prompt,
+            "choices": list(current.choices),
+        },
+    }
+
+
+def marked_view(marked: Marked, curriculum: Curriculum) -> Json:
+    return {
+        "correct": marked.correct,
+        "rightAnswer": marked.right_answer,
+        "explanation": marked.explanation,
+        "session": session_view(marked.session, curriculum),
+        "changes": [change_view(change, curriculum) for change in marked.changes],
+    }
+
+
+def _failing_view(case: CaseResult) -> Json:
+    return {
+        "number": case.number,
+        "hidden": case.hidden,
+        "input": case.input,
+        "expected": case.expected,
+        "got": case.got,
+        "stdout": case.stdout,
+        "error": case.error,
+        "trace": list(case.trace),
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,161 @@
+"""The settings: read once from the environment and ``.env``, checked, and frozen."""
+
+import io
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import SettingsError
+
+ENV_FILE = Path(".env")
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+def _default_data_dir() -> Path:
+    return Path(platformdirs.user_data_dir("tooloo", appauthor=False))
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class Settings(BaseSettings):
+    """What the environment decides. Names of fields are the names of the variables, in lower case."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
+    tooloo_data_dir: AbsolutePath = Field(
+        default_factory=_default_data_dir, description="Folder of databases, uploads and indexes"
+    )
+    database_url: SecretStr | None = Field(None, description="postgresql://… to use PostgreSQL instead of SQLite files")
+    tooloo_public_url: str | None = Field(None, description="Address people use, such as https://coach.example.org")
+    tooloo_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Further host names the server answers to, separated by commas"
+    )
+    tooloo_repo_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default_factory=lambda: (Path.home(),),
+        description="Folders from which repositories may be loaded, separated by commas",
+    )
+    tooloo_catalog: AbsolutePath | None = Field(None, description="YAML file with further models and prices")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="console on a terminal, json otherwise")
+
+    anthropic_api_key: SecretStr | None = Field(None, description="Key for Claude models")
+    anthropic_base_url: str | None = Field(None, description="Another address for the Anthropic API")
+    claude_default_model: str | None = Field(None, description="Claude model to prefer")
+    openai_api_key: SecretStr | None = Field(None, description="Key for OpenAI models")
+    openai_organization: str | None = Field(None, description="OpenAI organization")
+    openai_base_url: str | None = Field(None, description="Another address for the OpenAI API")
+    openai_default_model: str | None = Field(None, description="OpenAI model to prefer")
+    google_api_key: SecretStr | None = Field(None, description="Key for Gemini models")
+    gemini_base_url: str | None = Field(None, description="Another address for the Gemini API")
+    gemini_default_model: str | None = Field(None, description="Gemini model to prefer")
+    deepseek_api_key: SecretStr | None = Field(None, description="Key for DeepSeek models")
+    deepseek_base_url: str | None = Field(None, description="Another address for the DeepSeek API")
+    ollama_base_url: str = Field("http://localhost:11434", description="Where Ollama listens")
+    provider_fallback_enabled: bool = Field(True, description="Try the next model when one fails before its first word")
+    fallback_chain: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("anthropic", "gemini", "openai", "deepseek", "ollama"),
+        description="Order of providers when scores tie",
+    )
+    connect_timeout_seconds: Seconds = Field(10, description="Time to reach a provider")
+    first_token_timeout_seconds: Seconds = Field(60, description="Time to a provider's first word")
+    between_tokens_timeout_seconds: Seconds = Field(30, description="Longest pause in an answer")
+    total_timeout_seconds: Seconds = Field(300, description="Longest time for one answer")
+
+    @field_validator("tooloo_allowed_hosts", "fallback_chain", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(word.strip().lower() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("tooloo_repo_roots", mode="before")
+    @classmethod
+    def _split_paths(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(_absolute(Path(word.strip())) for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql:// (leave it empty to use SQLite files in TOOLOO_DATA_DIR)")
+        return value
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def base_url(self) -> str:
+        """The address to print and to build links from, without a slash at its end."""
+        if self.tooloo_public_url:
+            return self.tooloo_public_url.rstrip("/")
+        host = "localhost" if self.is_loopback else self.host
+        return f"http://{host}:{self.port}"
+
+
+def load_settings(env_file: Path = ENV_FILE) -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        SettingsError: a line of ``env_file`` cannot be read, or a value does not fit; the message names it.
+    """
+    try:
+        return Settings(**_env_file_values(env_file))
+    except ValidationError as error:
+        lines = [_readable(detail) for detail in error.errors()]
+        raise SettingsError("These settings do not fit:\n" + "\n".join(lines)) from None
+
+
+def _env_file_values(env_file: Path) -> dict[str, Any]:  # Any: pydantic checks the values
+    """Values of ``.env`` for our own fields; a variable of the environment wins over its line."""
+    if not env_file.is_file():
+        return {}
+    try:
+        text = env_file.read_text(encoding="utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{env_file} cannot be read as text ({error}). Fix or remove it.") from error
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise SettingsError(
+                f"{env_file}, line {binding.original.line}: not of the form NAME=value. "
+                "Fix the line or put a # before it."
+            )
+    known = {name.upper(): name for name in Settings.model_fields}
+    return {
+        known[name.upper()]: value
+        for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items()
+        if value and name.upper() in known and not os.environ.get(name.upper())
+    }
+
+
+def _readable(detail: object) -> str:
+    assert isinstance(detail, dict)
+    name = str(detail["loc"][0]).upper() if detail["loc"] else "?"
+    secret = "KEY" in name or name == "DATABASE_URL"
+    shown = "" if secret else f" (got {detail['input']!r})"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return f"  {name}: {message}{shown}"

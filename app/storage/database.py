@@ -1,0 +1,163 @@
+"""One database, two dialects: SQLite files by default, PostgreSQL by ``DATABASE_URL``."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from app.errors import StorageFailed
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+class Database:
+    """Transactions for the services.
+
+    On SQLite all writes go through one connection that begins with BEGIN IMMEDIATE (100 concurrent read-modify-write
+    tasks lose nothing that way), reads through query-only connections beside it. On PostgreSQL both are one pool.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self._write_lock = asyncio.Lock()
+        if self.is_sqlite:
+            self._writer = _sqlite_engine(url, synchronous="NORMAL")
+            self._durable_writer = _sqlite_engine(url, synchronous="FULL")
+            self._reader = _sqlite_engine(url, synchronous="NORMAL", read_only=True)
+        else:
+            engine = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+            self._writer = self._durable_writer = self._reader = engine
+
+    @asynccontextmanager
+    async def write(self, *, durable: bool = False) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        ``durable`` survives a power cut as well as a crash: for money and secrets.
+
+        Raises:
+            StorageFailed: locked, full, read-only or unreachable.
+        """
+        engine = self._durable_writer if durable else self._writer
+        with _translated():
+            if not self.is_sqlite:
+                async with engine.begin() as connection:
+                    yield connection
+                return
+            async with self._write_lock, engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for queries; on SQLite it cannot write.
+
+        Raises:
+            StorageFailed: locked or unreachable.
+        """
+        with _translated():
+            async with self._reader.connect() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        for engine in {self._writer, self._durable_writer, self._reader}:
+            await engine.dispose()
+
+    def insert(self, table: sa.Table) -> Any:  # Any: the two dialects' Insert share no public type
+        """INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update`` on both databases."""
+        from sqlalchemy.dialects import postgresql, sqlite
+
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+
+def sqlite_url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def postgres_url(url: str, driver: str) -> str:
+    """The same server for another driver: ``postgresql+asyncpg://`` from ``postgres://`` and its like."""
+    parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
+    return parsed.set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
+
+
+def _sqlite_engine(url: str, *, synchronous: str, read_only: bool = False) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=4 if read_only else 1,
+        max_overflow=0,
+        pool_timeout=BUSY_TIMEOUT_MS / 1000,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # Any: a DBAPI connection has no type
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        if read_only:
+            cursor.execute("PRAGMA query_only=ON")
+        else:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute(f"PRAGMA synchronous={synchronous}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+class _translated:
+    """Turns what the drivers raise for a database that cannot be used into StorageFailed."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, DBAPIError | OSError | sa.exc.TimeoutError):
+            message = unusable_message(error)
+            if message:
+                raise StorageFailed(message) from error
+
+
+_SIGNS = (
+    (
+        ("database is locked", "database table is locked", "queuepool limit"),
+        "The database is busy with another program. Nothing was changed; try again in a moment.",
+    ),
+    (
+        ("readonly database", "read-only"),
+        "The database is read-only. Nothing was changed. Give the server write access to its data folder.",
+    ),
+    (
+        ("database or disk is full", "no space left"),
+        "The disk is full. Nothing was changed. Free some space and try again.",
+    ),
+    (
+        ("unable to open database", "connection refused", "could not connect", "connect call failed",
+         "connection was closed", "terminating connection"),
+        "The database cannot be reached. Nothing was changed. Check that it runs and that DATABASE_URL or "
+        "TOOLOO_DATA_DIR is right.",
+    ),
+    (
+        ("malformed", "file is not a database"),
+        "The database file is damaged. Restore the data folder from a backup.",
+    ),
+)  # fmt: skip
+
+
+def unusable_message(error: BaseException) -> str | None:
+    """What to tell people when a driver's error means that the database cannot be used at all."""
+    text = str(error).lower()
+    for signs, message in _SIGNS:
+        if any(sign in text for sign in signs):
+            return message
+    return None

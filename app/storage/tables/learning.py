@@ -1,0 +1,88 @@
+"""Practice: started challenges, attempts, cards, skills and training sessions."""
+
+import sqlalchemy as sa
+
+from app.storage.tables.base import at_column, id_column, metadata, user_column
+
+started_challenges = sa.Table(
+    "started_challenges",
+    metadata,
+    id_column(),
+    user_column(),
+    sa.Column("challenge_id", sa.String(80), nullable=False),
+    sa.Column("language", sa.String(16), nullable=False),
+    sa.Column("thread_id", sa.String(64), nullable=True, index=True),
+    sa.Column("hints_shown", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("status", sa.String(16), nullable=False),
+    at_column("started_at"),
+    at_column("ended_at", nullable=True),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    id_column(),
+    user_column(),
+    sa.Column("started_id", sa.String(64), sa.ForeignKey("started_challenges.id"), nullable=False),
+    sa.Column("challenge_id", sa.String(80), nullable=False),
+    sa.Column("language", sa.String(16), nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("verdict", sa.String(32), nullable=False),
+    sa.Column("score", sa.Integer, nullable=False),
+    sa.Column("wall_ms", sa.Integer, nullable=False),
+    sa.Column("result", sa.JSON, nullable=False),
+    at_column("created_at", index=True),
+)
+
+cards = sa.Table(
+    "cards",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("concept", sa.String(48), primary_key=True),
+    sa.Column("card", sa.JSON, nullable=False),
+    at_column("due_at", index=True),
+    at_column("reviewed_at"),
+)
+
+skills = sa.Table(
+    "skills",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("concept", sa.String(48), primary_key=True),
+    sa.Column("rating", sa.Float, nullable=False),
+    sa.Column("deviation", sa.Float, nullable=False),
+    sa.Column("volatility", sa.Float, nullable=False),
+    sa.Column("outcomes", sa.Integer, nullable=False),
+    at_column("updated_at"),
+)
+
+training_sessions = sa.Table(
+    "training_sessions",
+    metadata,
+    id_column(),
+    user_column(),
+    sa.Column("thread_id", sa.String(64), nullable=True, index=True),
+    sa.Column("concepts", sa.JSON, nullable=False),
+    sa.Column("question_ids", sa.JSON, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    at_column("started_at"),
+    at_column("ended_at", nullable=True),
+)
+
+training_answers = sa.Table(
+    "training_answers",
+    metadata,
+    id_column(),
+    sa.Column(
+        "session_id",
+        sa.String(64),
+        sa.ForeignKey("training_sessions.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("question_id", sa.String(80), nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("correct", sa.Boolean, nullable=False),
+    at_column("created_at"),
+    sa.UniqueConstraint("session_id", "question_id"),
+)

@@ -1,0 +1,31 @@
+"""The services that nodes may use: LangGraph's context schema."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.analytics.reports import ReportService
+from app.context.repositories import RepositoryService
+from app.learning.challenges import ChallengeService
+from app.learning.curriculum import Curriculum
+from app.learning.training import TrainingService
+from app.models.budget import Purse
+from app.models.gateway import Gateway
+from app.orchestration.engine import WorkflowEngine
+from app.storage.database import Database
+from graph.intents.classifier import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deps:
+    database: Database
+    classifier: Classifier
+    curriculum: Curriculum
+    challenges: ChallengeService
+    training: TrainingService
+    gateway: Gateway
+    purse: Purse
+    repositories: RepositoryService
+    reports: ReportService
+    engine: WorkflowEngine
+    clock: Callable[[], datetime]

@@ -1,0 +1,106 @@
+"""The parameters of an intent, taken from its words. Pure; what is not said is not in the result."""
+
+import re
+from typing import TypedDict
+
+from app.learning.curriculum import DIFFICULTIES, Curriculum
+from app.learning.languages import ALIASES, LANGUAGES
+from graph.intents.classifier import without_quotes
+
+
+class Slots(TypedDict, total=False):
+    topics: list[str]
+    language: str
+    difficulty: str
+    count: int
+    provider: str
+    model: str
+    amount_usd: float
+    path: str
+    query: str
+    time: str
+
+
+PROVIDERS = {
+    "claude": "anthropic",
+    "anthropic": "anthropic",
+    "sonnet": "anthropic",
+    "opus": "anthropic",
+    "haiku": "anthropic",
+    "openai": "openai",
+    "gpt": "openai",
+    "chatgpt": "openai",
+    "gemini": "gemini",
+    "google": "gemini",
+    "deepseek": "deepseek",
+    "ollama": "ollama",
+    "local": "ollama",
+    "offline": "ollama",
+}
+_NUMBERS = {
+    word: number
+    for number, word in enumerate(
+        ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=1
+    )
+}
+_DIFFICULTY_WORDS = {
+    "easy": "easy", "easier": "easy", "simple": "easy", "small": "easy", "beginner": "easy",
+    "medium": "medium", "intermediate": "medium", "moderate": "medium",
+    "hard": "hard", "harder": "hard", "difficult": "hard", "tough": "hard", "advanced": "hard",
+}  # fmt: skip
+_LANGUAGE_WORDS = {**{name: name for name in LANGUAGES}, **ALIASES}
+_NAMED_LANGUAGES = [
+    "typescript",
+    "java",
+    "go",
+    "golang",
+    "rust",
+    "ruby",
+    "c++",
+    "c#",
+    "kotlin",
+    "swift",
+    "bash",
+    "php",
+    "scala",
+    "haskell",
+]  # asked for, not offered
+_PATH = re.compile(r"(?:^|\s)((?:~|\.{1,2})?/[^\s'\"]*|~|[A-Za-z]:\\[^\s'\"]+|https?://\S+|git@\S+)")
+_OWNER_NAME = re.compile(r"(?:^|\s)([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?=\s|$)")
+_AMOUNT = re.compile(r"(?:\$\s*(\d+(?:\.\d+)?))|(?:(\d+(?:\.\d+)?)\s*(?:\$|dollars?|usd|bucks)\b)", re.IGNORECASE)
+_COUNT = re.compile(
+    rf"\b(\d{{1,6}}|{'|'.join(_NUMBERS)})[ -](?:\w+ )?(?:questions?|problems?|exercises?|tasks?)\b", re.IGNORECASE
+)
+_TIME = re.compile(r"\bat (\d{1,2}(?:[:.]\d{2})?\s?(?:am|pm)?)(?!\d)|\b(\d{1,2}:\d{2})\b", re.IGNORECASE)
+_MODEL = re.compile(r"\b((?:gpt|claude|gemini|deepseek|llama|qwen|mistral|o\d)-?[\w.:-]*\d[\w.:-]*)", re.IGNORECASE)
+
+
+def slots_of(text: str, curriculum: Curriculum) -> Slots:
+    """Everything a text says that an intent could use."""
+    said = without_quotes(text)
+    words = re.findall(r"[\w+#]+", said.lower())
+    slots = Slots()
+    topics = [concept.id for concept in curriculum.concepts_in(said)]
+    if topics:
+        slots["topics"] = topics
+    language = next((word for word in words if word in _LANGUAGE_WORDS or word in _NAMED_LANGUAGES), None)
+    if language:
+        slots["language"] = _LANGUAGE_WORDS.get(language, language)
+    difficulty = next((_DIFFICULTY_WORDS[word] for word in words if word in _DIFFICULTY_WORDS), None)
+    if difficulty in DIFFICULTIES:
+        slots["difficulty"] = difficulty
+    if match := _COUNT.search(said):
+        number = match[1].lower()
+        slots["count"] = _NUMBERS.get(number) or int(number)
+    provider = next((PROVIDERS[word] for word in words if word in PROVIDERS), None)
+    if provider:
+        slots["provider"] = provider
+    if match := _MODEL.search(said):
+        slots["model"] = match[1]
+    if match := _AMOUNT.search(said):
+        slots["amount_usd"] = float(match[1] or match[2])
+    if match := _PATH.search(text) or _OWNER_NAME.search(text):
+        slots["path"] = match[1].rstrip(".,;!?") if len(match[1]) > 2 else match[1]
+    if match := _TIME.search(said):
+        slots["time"] = match[1] or match[2]
+    return slots

@@ -1,0 +1,25 @@
+"""What every node has at hand."""
+
+from typing import TypeAlias
+
+from langgraph.runtime import Runtime
+
+from graph.deps import Deps
+from graph.reply import Speaker
+from graph.state import ChatMessage, State, Update
+
+Run: TypeAlias = Runtime[Deps]
+
+
+def speaker(runtime: Run) -> Speaker:
+    return Speaker(runtime.stream_writer)
+
+
+def said(state: State, speaker: Speaker) -> Update:
+    """The update that remembers this turn."""
+    return Update(
+        messages=[
+            ChatMessage(role="user", content=state["text"]),
+            ChatMessage(role="assistant", content=speaker.reply.plain),
+        ]
+    )

@@ -1,0 +1,83 @@
+"""Free conversation: a model answers where there is one; without one, our best matching lesson or challenge."""
+
+from app.errors import NoModelAvailable
+from app.models.gateway import Answered, CallRequest
+from app.models.providers.wire import Message, TextDelta
+from graph.deps import Deps
+from graph.nodes.base import Run, said, speaker
+from graph.prompts import render
+from graph.reply import Speaker
+from graph.state import State, Update
+from graph.wording import dollars
+
+HISTORY = 12
+GREETINGS = frozenset({"hello", "hi", "hey", "hi there", "hello there", "good morning", "good evening", "thanks",
+                       "thank you", "ok", "okay", "bye", "yes", "no", "great", "cool"})  # fmt: skip
+
+
+async def chat(state: State, runtime: Run) -> Update:
+    say = speaker(runtime)
+    deps = runtime.context
+    history = [_message(m["role"], m["content"]) for m in state.get("messages", [])[-HISTORY:]]
+    request = CallRequest(
+        task="chat", user_id=state["user_id"], thread_id=state["thread_id"], model=state.get("model") or None,
+        system=render("chat", in_hand=await _in_hand(state, deps)),
+        messages=(*_from_user(history), Message(role="user", content=state["text"])),
+    )  # fmt: skip
+    try:
+        async for chunk in deps.gateway.stream(request):
+            if isinstance(chunk, TextDelta):
+                say.text(chunk.text)
+            elif isinstance(chunk, Answered):
+                say_cost(say, chunk)
+    except NoModelAvailable as error:
+        if await deps.gateway.models():
+            raise  # there are models, but none may answer: say why, not something else
+        _without_model(state, deps, say, why=error.user_message)
+    return said(state, say)
+
+
+def say_cost(say: Speaker, answer: Answered) -> None:
+    if answer.finish == "length":
+        say.text('\n\n*(The answer reached its longest length and stops here. Say "go on" for more.)*')
+    provider, _, name = answer.model_id.partition("/")
+    props = {"model": name, "provider": provider, "cost": dollars(answer.cost_microusd), "reason": answer.reason}
+    say.block("AnswerCost", props, f"{name} · {props['cost']} · {answer.reason}")
+
+
+def _without_model(state: State, deps: Deps, say: Speaker, *, why: str) -> None:
+    if state["text"].strip(" .!?").lower() in GREETINGS:
+        say.text("Hello! I can set you challenges, train you on a topic, and search your code. What shall we do?")
+        say.action("An easy challenge", "/challenge easy")
+        say.action("Train me", "/train")
+        return
+    concept = deps.curriculum.best_match(state["text"])
+    if concept is None:
+        say.text(
+            f"I cannot answer that: {why}\n\nWithout a model I can still set challenges, train you and search code."
+        )
+        say.action("What can you do", "/help")
+        return
+    say.text(
+        f"No model is connected, so this is the best matching lesson I have.\n\n### {concept.title}\n\n{concept.lesson}"
+    )
+    say.action(f"Train {concept.title}", f"/train {concept.id}")
+    if any(challenge.concept == concept.id for challenge in deps.curriculum.challenges):
+        say.action("A challenge on it", f"/challenge {concept.id}")
+
+
+async def _in_hand(state: State, deps: Deps) -> str:
+    started = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
+    if started is None:
+        return "nothing"
+    return f"the challenge {started.challenge.title!r}: {started.challenge.statement.strip()}"
+
+
+def _message(role: str, content: str) -> Message:
+    return Message(role="assistant" if role == "assistant" else "user", content=content or "…")
+
+
+def _from_user(history: list[Message]) -> list[Message]:
+    """Models want a conversation that begins with the user."""
+    first = next((place for place, message in enumerate(history) if message.role == "user"), len(history))
+    return history[first:]

@@ -1,0 +1,73 @@
+"""Finds the intent and its parameters; a slash command brings its own."""
+
+import re
+
+from app.events import log as event_log
+from app.events.schema import NewEvent
+from app.learning.training import chosen_of
+from graph.deps import Deps
+from graph.intents.slots import slots_of
+from graph.nodes.base import Run
+from graph.state import State, Update
+
+_FENCE = re.compile(r"```([\w+#-]*)[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+
+
+async def classify(state: State, runtime: Run) -> Update:
+    if state.get("intent"):
+        return Update(confidence=1.0, options=[])
+    update = await _from_what_is_in_hand(state, runtime.context) or _from_words(state, runtime.context)
+    await _note(state, runtime.context, update)
+    return update
+
+
+async def _from_what_is_in_hand(state: State, deps: Deps) -> Update | None:
+    """Code answers an open challenge, a choice answers an open question; both only while there is one."""
+    text = state["text"]
+    if code := fenced_code(text):
+        started = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
+        if started is not None:
+            language, source = code
+            return _certain("learn.start-challenge", {"do": "submit", "code": source, "language": language})
+    if len(text) <= 200:
+        session = await deps.training.open_in_thread(state["user_id"], state["thread_id"])
+        if session and session.current and chosen_of(text, session.current.choices) is not None:
+            return _certain("learn.review-topic", {"do": "answer", "answer": text})
+    word = text.strip().strip(".!").lower()
+    if word in ("hint", "skip", "give me a hint", "skip it", "skip this"):
+        started = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
+        if started is not None:
+            return _certain("learn.start-challenge", {"do": "hint" if "hint" in word else "skip"})
+    return None
+
+
+def _from_words(state: State, deps: Deps) -> Update:
+    classified = deps.classifier.classify(state["text"])
+    best = classified.guesses[0]
+    options = [guess.type for guess in classified.guesses[:2]] if classified.doubtful else []
+    return Update(
+        intent=best.type,
+        confidence=best.confidence,
+        parameters=dict(slots_of(state["text"], deps.curriculum)),
+        options=list(options),
+    )
+
+
+def fenced_code(text: str) -> tuple[str, str] | None:
+    """The language and source of the first fenced block of a message."""
+    match = _FENCE.search(text)
+    return (match[1].lower(), match[2]) if match and match[2].strip() else None
+
+
+def _certain(intent: str, parameters: dict[str, str]) -> Update:
+    return Update(intent=intent, confidence=1.0, parameters={**parameters}, options=[])
+
+
+async def _note(state: State, deps: Deps, update: Update) -> None:
+    async with deps.database.write() as connection:
+        await event_log.append(
+            connection,
+            NewEvent(type="intent.routed", key=state["thread_id"], user_id=state["user_id"],
+                     occurred_at=deps.clock(),
+                     payload={"intent": update["intent"], "confidence": update["confidence"]}),
+        )  # fmt: skip

@@ -1,0 +1,90 @@
+"""Models in the conversation: which there are, which answers from now on, and why the last one was chosen."""
+
+from typing import Any
+
+from app.errors import InvalidInput
+from app.models import log as call_log
+from app.models.selector import reason
+from graph.deps import Deps
+from graph.nodes.base import Run, said, speaker
+from graph.reply import Speaker
+from graph.state import State, Update
+from graph.wording import dollars
+
+CONNECT = (
+    "No model is connected. Put a key into the environment (`ANTHROPIC_API_KEY`, `OPENAI_API_KEY`, `GOOGLE_API_KEY` or "
+    "`DEEPSEEK_API_KEY`) and restart, or start Ollama: it is found by itself."
+)
+
+
+async def models(state: State, runtime: Run) -> Update:
+    say = speaker(runtime)
+    deps, slots = runtime.context, state.get("parameters", {})
+    wanted = slots.get("do")
+    update = Update()
+    if wanted == "why" or (wanted is None and "why" in state["text"].lower()):
+        await _why(state, deps, say)
+    elif wanted == "auto" or (
+        wanted is None and any(w in state["text"].lower() for w in ("auto", "default", "selector"))
+    ):
+        update["model"] = ""
+        say.text("From now on the selector chooses for each question by cost, quality, speed and reliability.")
+    elif wanted == "pin" or slots.get("model") or slots.get("provider"):
+        update["model"] = await _pin(deps, say, slots.get("model"), slots.get("provider"))
+    else:
+        await _list(deps, say)
+    update["messages"] = said(state, say)["messages"]
+    return update
+
+
+async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None) -> str:
+    callable_models = await deps.gateway.models()
+    if not callable_models:
+        raise InvalidInput(CONNECT)
+    if name:
+        found = next((m for m in callable_models if name.lower() in (m.id.lower(), m.name.lower())), None)
+        found = found or next((m for m in callable_models if name.lower() in m.id.lower()), None)
+    else:
+        ranked = [scored.model_id for scored in await deps.gateway.preview("chat") if scored.excluded is None]
+        found = next((m for one in ranked for m in callable_models if m.id == one and m.provider == provider), None)
+    if found is None:
+        known = ", ".join(sorted(m.name for m in callable_models))
+        raise InvalidInput(f"{name or provider!r} cannot be called here. There are: {known}. See /models.")
+    say.text(f"From now on **{found.name}** answers in this chat. `/model auto` gives the choice back to the selector.")
+    return found.id
+
+
+async def _list(deps: Deps, say: Speaker) -> None:
+    ranking = await deps.gateway.preview("chat")
+    if not ranking:
+        say.text(CONNECT)
+        return
+    rows = [
+        f"| {place if scored.excluded is None else '–'} | {scored.model_id} | {dollars(scored.estimate_microusd)} "
+        f"| {scored.quality:.2f} | {scored.speed:.2f} | {scored.score:.3f} | {scored.excluded or ''} |"
+        for place, scored in enumerate(ranking, start=1)
+    ]
+    head = "| | Model | Estimate | Quality | Speed | Score | Left out because |\n|---|---|---|---|---|---|---|\n"
+    say.text(f"A question now would go to the first: {reason(ranking)}.\n\n{head}" + "\n".join(rows))
+
+
+async def _why(state: State, deps: Deps, say: Speaker) -> None:
+    calls = await call_log.newest(deps.database, user_id=state["user_id"], thread_id=state["thread_id"], limit=1)
+    if not calls:
+        say.text("No model has answered in this chat yet.")
+        return
+    call: dict[str, Any] = calls[0]  # Any: a row
+    rows = [
+        f"| {s['model_id']} | {s['cost']:.2f} | {s['quality']:.2f} | {s['speed']:.2f} | {s['uptime']:.2f} "
+        f"| {s['success_rate']:.2f} | {s['priority']:.1f} | {s['score']:.3f} | {s['excluded'] or ''} |"
+        for s in call["selection"]["ranking"]
+    ]
+    head = (
+        "| Model | Cost | Quality | Speed | Uptime | × success | × priority | Score | Left out because |\n"
+        "|---|---|---|---|---|---|---|---|---|\n"
+    )
+    say.text(
+        f"**{call['model']}** answered: {call['selection']['reason']}. It cost **{dollars(call['cost_microusd'])}** "
+        f"({call['input_tokens']} tokens in, {call['output_tokens']} out; {dollars(call['held_microusd'])} was held).\n\n"
+        + head + "\n".join(rows)
+    )  # fmt: skip
