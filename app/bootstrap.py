@@ -14,7 +14,7 @@ from app.analytics.projections import LearnerStats
 from app.analytics.reports import ReportService
 from app.context.repositories import RepositoryService
 from app.errors import SettingsError
-from app.events.bus import Bus
+from app.events.bus import Bus, Consumer
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService
 from app.learning.challenges import ChallengeService
@@ -58,6 +58,19 @@ class Services:
     conversation: Conversation
 
 
+def consumers(database: Database) -> list[Consumer]:
+    """Everything that follows the event log."""
+    return [LearnerStats(database)]
+
+
+def no_accounts(settings: Settings) -> str:
+    """Why the server does not start on an address that others can reach."""
+    return (
+        f"HOST={settings.host} can be reached by others, and there are no accounts yet. "
+        "Make one first: tooloo user add NAME --admin"
+    )
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -88,7 +101,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
-        bus = Bus(database, [LearnerStats(database)])
+        bus = Bus(database, consumers(database))
         accounts = await asyncio.to_thread(AccountService, database=database, clock=utc_now)
         access = AccessService(database=database, accounts=accounts, clock=utc_now)
         isolation = await probe()

@@ -158,7 +158,9 @@ class WorkflowEngine:
         self._run = DBOS.workflow(name="run_definition", max_recovery_attempts=20)(run_definition)
         ticking = DBOS.workflow(name="tick")(tick)
         DBOS.launch()
-        DBOS.apply_schedules([{"schedule_name": "tick", "workflow_fn": ticking, "schedule": "* * * * *", "context": None}])
+        DBOS.apply_schedules(
+            [{"schedule_name": "tick", "workflow_fn": ticking, "schedule": "* * * * *", "context": None}]
+        )
 
     async def _interpret(self, execution_id: str) -> None:
         """The generic workflow. Step ids are reserved in the order of the definition before steps run side by side:

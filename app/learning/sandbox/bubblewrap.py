@@ -47,6 +47,7 @@ class Bubblewrap:
     async def _run(self, program: Program, file_arguments: Sequence[str], descriptors: Sequence[int]) -> Run:
         limits = program.limits
         argv = [
+            *_identity(),
             self._bwrap,
             *_namespaces(limits),
             *_read_only((*self.read_only, *program.read_only)),
@@ -56,7 +57,6 @@ class Bubblewrap:
             str(limits.processes), str(limits.memory_bytes), str(limits.cpu_seconds), str(limits.disk_bytes),
             *program.argv,
         ]  # fmt: skip
-        uid = SANDBOX_UID if os.geteuid() == 0 else None
         started = time.monotonic()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -67,12 +67,9 @@ class Bubblewrap:
                 pass_fds=descriptors,
                 start_new_session=True,
                 env={"PATH": "/usr/bin:/bin"},
-                user=uid,
-                group=uid,
-                extra_groups=None if uid is None else [],
             )
         except OSError as error:
-            message = f"{self._bwrap}: {error}".encode()
+            message = f"{argv[0]}: {error}".encode()
             return Run(status="infrastructure_error", stdout=b"", stderr=message, exit_code=None, wall_ms=0)
         return await _watch(process, limits, started)
 
@@ -104,7 +101,7 @@ def _status(code: int | None, stderr: bytes, flooded: bool) -> RunStatus:
         return "killed"
     if code == 0:
         return "ok"
-    return "infrastructure_error" if stderr.startswith(b"bwrap:") else "error"
+    return "infrastructure_error" if stderr.startswith((b"bwrap:", b"setpriv:")) else "error"
 
 
 class _Killer:
@@ -152,6 +149,13 @@ class _Output:
             if len(chunk) > room and not self.flooded:
                 self.flooded = True
                 self._kill()
+
+
+def _identity() -> list[str]:
+    """Leave root for a uid that owns nothing (uvloop cannot start processes as somebody else by itself)."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups", "--"]
 
 
 def _namespaces(limits: Limits) -> list[str]:

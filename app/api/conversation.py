@@ -1,0 +1,96 @@
+"""Intents, progress and the welcome over REST."""
+
+import uuid
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from app.api.identity import Reader, Using, Writer
+from app.api.wire import Body, page
+from app.errors import NotAllowed
+from graph.conversation import Turn, check_message
+from graph.intents.classifier import DESCRIPTIONS
+from graph.intents.slots import slots_of
+
+router = APIRouter(tags=["conversation"])
+Json = dict[str, Any]  # Any: JSON
+
+CONNECTED = "Free conversation goes to the best model that your budgets allow."
+NOT_CONNECTED = (
+    "No model is connected yet; all but free conversation works without. To connect one, set ANTHROPIC_API_KEY, "
+    "OPENAI_API_KEY, GOOGLE_API_KEY or DEEPSEEK_API_KEY and restart, or start Ollama, which is found by itself."
+)
+WELCOME = (
+    "I set coding challenges and really run your code, train you just before you forget, and search your repositories.",
+    "Say what you want in your own words, or press / for commands.",
+)
+
+
+class Said(Body):
+    text: str = Field(max_length=200_000)
+    thread_id: str | None = Field(None, max_length=64, pattern=r"^[\w-]+$")
+
+
+@router.get("/welcome")
+async def welcome(_user: Reader, using: Using) -> Json:
+    """What the empty chat says."""
+    connected = bool(await using.deps.gateway.models())
+    return {"lines": [*WELCOME, CONNECTED if connected else NOT_CONNECTED], "connected": connected}
+
+
+@router.post("/intent/parse")
+@router.post("/intent/analyze", deprecated=True)
+async def parse(body: Said, _user: Reader, using: Using) -> Json:
+    check_message(body.text)
+    classified = using.deps.classifier.classify(body.text)
+    parameters = slots_of(body.text, using.deps.curriculum)
+    clarify = None
+    if classified.doubtful:
+        options = [guess.type for guess in classified.guesses[:2]]
+        clarify = {"question": "Which of these do you want?", "options": options}
+    return {
+        "intents": [
+            {"type": guess.type, "confidence": guess.confidence, "parameters": parameters}
+            for guess in classified.guesses[:3]
+        ],
+        "clarify": clarify,
+    }
+
+
+@router.post("/intent/execute")
+async def execute(body: Said, user: Writer, using: Using) -> Json:
+    """Answer a message as the chat would."""
+    thread_id = f"rest-{user.id}-{body.thread_id or uuid.uuid4().hex}"
+    if len(thread_id) > 120:
+        raise NotAllowed("The threadId is too long.")
+    reply = await using.conversation.reply(
+        Turn(user_id=user.id, is_admin=user.is_admin, thread_id=thread_id, text=body.text)
+    )
+    return {
+        "text": reply.plain,
+        "blocks": [{"kind": block.kind, "props": block.props} for block in reply.blocks],
+        "actions": [{"label": action.label, "says": action.says} for action in reply.actions],
+    }
+
+
+@router.get("/intent/available")
+async def available(_user: Reader) -> Json:
+    return page([{"type": intent, "description": words} for intent, words in DESCRIPTIONS.items()])
+
+
+@router.get("/analytics/overview")
+async def overview(user: Reader, using: Using) -> Json:
+    report = await using.deps.reports.report(user.id)
+    return {
+        "submitted": report.submitted,
+        "passed": report.passed,
+        "answered": report.answered,
+        "correct": report.correct,
+        "hints": report.hints,
+        "averageScore": report.average_score,
+        "streak": report.streak,
+        "days": [asdict(day) for day in report.days],
+        "concepts": [asdict(concept) for concept in report.concepts],
+    }

@@ -1,0 +1,185 @@
+"""Slash commands: one table, and a parser that turns a typed or picked command into an intent with parameters."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.errors import InvalidInput
+from app.learning.curriculum import Curriculum
+from graph.intents.slots import PROVIDERS, Slots, slots_of
+
+Parameters = dict[str, Any]  # Any: slots of several types
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parsed:
+    """``intent`` of the graph, or one of the chat's own: "chat.share" and "chat.export"."""
+
+    intent: str
+    parameters: Parameters = field(default_factory=dict)
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    name: str
+    description: str
+    icon: str
+    example: str
+    parse: Callable[[str, Slots], tuple[str, Parameters]]
+
+
+def parse(text: str, curriculum: Curriculum, *, picked: str | None = None) -> Parsed | None:
+    """The command of a message, typed ("/budget 7") or picked from the menu; None for plain words.
+
+    Raises:
+        InvalidInput: an unknown command, or an argument that does not fit; with an example.
+    """
+    name, arguments = picked, text.strip()
+    if name is None:
+        match = re.match(r"/([a-z]+)(?:\s+(.*))?$", text.strip(), re.DOTALL)
+        if not match:
+            return None
+        name, arguments = match[1], (match[2] or "").strip()
+    command = BY_NAME.get(name)
+    if command is None:
+        known = ", ".join(f"/{one}" for one in BY_NAME)
+        raise InvalidInput(f"There is no command /{name}. There are: {known}.")
+    try:
+        intent, parameters = command.parse(arguments, slots_of(arguments, curriculum))
+    except InvalidInput as error:
+        raise InvalidInput(f"{error.user_message} For example: {command.example}") from error
+    return Parsed(intent=intent, parameters=parameters, text=arguments or f"/{name}")
+
+
+def _train(arguments: str, slots: Slots) -> tuple[str, Parameters]:
+    if arguments.strip().lower() in ("end", "stop", "finish"):
+        return "learn.review-topic", {"do": "finish"}
+    parameters: Parameters = {"do": "start", **slots}
+    numbers = [int(word) for word in arguments.split() if word.isdecimal()]
+    if numbers:
+        parameters["count"] = numbers[0]
+    words = [word for word in arguments.split() if not word.isdecimal()]
+    if words and "topics" not in slots and "count" not in slots:
+        raise InvalidInput(f"{' '.join(words)!r} is not a topic I know.")
+    return "learn.review-topic", parameters
+
+
+def _challenge(arguments: str, slots: Slots) -> tuple[str, Parameters]:
+    if arguments and not slots.keys() & {"topics", "language", "difficulty"}:
+        raise InvalidInput(f"{arguments!r} is no language, topic or difficulty I know.")
+    return "learn.start-challenge", {"do": "start", **slots}
+
+
+def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
+    if not arguments:
+        return "provider.check-budget", {}
+    words = arguments.lower().replace("$", "").split()
+    amounts = [float(word) for word in words if re.fullmatch(r"\d+(\.\d+)?", word)]
+    providers = [PROVIDERS[word] for word in words if word in PROVIDERS]
+    others = [w for w in words if w not in PROVIDERS and not re.fullmatch(r"\d+(\.\d+)?|dollars?|usd|to", w)]
+    if len(amounts) != 1 or others:
+        raise InvalidInput(f"{arguments!r} is not a budget: give an amount in dollars, and a provider if you like.")
+    return "provider.check-budget", {"amount_usd": amounts[0], **({"provider": providers[0]} if providers else {})}
+
+
+def _model(arguments: str, slots: Slots) -> tuple[str, Parameters]:
+    name = arguments.strip()
+    if not name:
+        raise InvalidInput("Say which model answers from now on, or auto.")
+    if name.lower() == "auto":
+        return "provider.change", {"do": "auto"}
+    if name.lower() in PROVIDERS:
+        return "provider.change", {"do": "pin", "provider": PROVIDERS[name.lower()]}
+    return "provider.change", {"do": "pin", "model": slots.get("model", name) if " " in name else name}
+
+
+def _repo(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
+    if not arguments:
+        raise InvalidInput("Say which folder to load.")
+    return "context.load-repo", {"path": arguments.strip().strip("'\"")}
+
+
+def _search(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
+    if not arguments:
+        raise InvalidInput("Say what to search for.")
+    return "context.search", {"query": arguments}
+
+
+def _workflow(arguments: str, slots: Slots) -> tuple[str, Parameters]:
+    if not arguments:
+        return "workflow.create", {"do": "list"}
+    name = _template(arguments)
+    if name is None:
+        raise InvalidInput(f"{arguments!r} is no workflow: there are weekly-report and repository-quiz.")
+    return "workflow.create", {"do": "run", "template": name, **slots}
+
+
+def _schedule(arguments: str, slots: Slots) -> tuple[str, Parameters]:
+    if not arguments or arguments == "list":
+        return "workflow.create", {"do": "list"}
+    if arguments.startswith("cancel"):
+        return "workflow.create", {"do": "cancel", "schedule": arguments.removeprefix("cancel").strip()}
+    name = _template(arguments)
+    time = slots.get("time") or next(iter(re.findall(r"\b\d{1,2}(?::\d{2})?\s?(?:am|pm)?\b", arguments)), None)
+    if name is None or time is None:
+        raise InvalidInput(f"{arguments!r} names no workflow or no time of day.")
+    zone = next(iter(re.findall(r"\b[A-Z][A-Za-z]+/[A-Za-z_/]+\b", arguments)), None)
+    extra = {"timezone": zone} if zone else {}
+    return "workflow.create", {"do": "schedule", "template": name, "time": time, **extra}
+
+
+def _template(arguments: str) -> str | None:
+    words = arguments.lower()
+    if "report" in words:
+        return "weekly-report"
+    return "repository-quiz" if "quiz" in words else None
+
+
+def _plain(intent: str, **parameters: str) -> Callable[[str, Slots], tuple[str, Parameters]]:
+    return lambda _arguments, _slots: (intent, dict(parameters))
+
+
+COMMANDS = (
+    Command(name="help", description="What I can do", icon="circle-help", example="/help",
+            parse=_plain("general.help")),
+    Command(name="challenge", description="A coding challenge: [language] [topic] [difficulty]", icon="swords",
+            example="/challenge python strings easy", parse=_challenge),
+    Command(name="submit", description="Hand in the code you paste", icon="send", example="/submit",
+            parse=_plain("learn.start-challenge", do="submit")),
+    Command(name="hint", description="The next hint for your challenge", icon="lightbulb", example="/hint",
+            parse=_plain("learn.start-challenge", do="hint")),
+    Command(name="skip", description="Put your challenge aside", icon="skip-forward", example="/skip",
+            parse=_plain("learn.start-challenge", do="skip")),
+    Command(name="train", description="Questions on a topic: [topic] [number]", icon="graduation-cap",
+            example="/train sql 5", parse=_train),
+    Command(name="stats", description="Your progress", icon="chart-no-axes-column", example="/stats",
+            parse=_plain("analytics.show-stats")),
+    Command(name="path", description="What to do next", icon="route", example="/path",
+            parse=_plain("analytics.show-stats")),
+    Command(name="budget", description="Spending and budgets: [provider] [dollars]", icon="wallet",
+            example="/budget anthropic 5", parse=_budget),
+    Command(name="models", description="Which models there are", icon="cpu", example="/models",
+            parse=_plain("provider.change", do="list")),
+    Command(name="model", description="Which model answers here: NAME or auto", icon="brain",
+            example="/model auto", parse=_model),
+    Command(name="why", description="Why this model answered", icon="circle-question-mark", example="/why",
+            parse=_plain("provider.change", do="why")),
+    Command(name="repo", description="Load a folder with code: PATH", icon="folder-git-2",
+            example="/repo ~/project", parse=_repo),
+    Command(name="search", description="Search the loaded code: WORDS", icon="search",
+            example="/search retry logic", parse=_search),
+    Command(name="workflow", description="Run a workflow", icon="workflow",
+            example="/workflow weekly-report", parse=_workflow),
+    Command(name="schedule", description="Run a workflow daily", icon="calendar-clock",
+            example="/schedule weekly-report at 09:00", parse=_schedule),
+    Command(name="share", description="Make a link to this chat", icon="share-2", example="/share",
+            parse=lambda arguments, _slots: ("chat.share", {"arguments": arguments})),
+    Command(name="export", description="This chat as a file: markdown or json", icon="download",
+            example="/export markdown",
+            parse=lambda arguments, _slots: ("chat.export", {"format": arguments or "markdown"})),
+    Command(name="chat", description="Just talk, whatever the words look like", icon="message-circle",
+            example="/chat what is a workflow engine", parse=_plain("general.chat")),
+)  # fmt: skip
+BY_NAME = {command.name: command for command in COMMANDS}

@@ -1,0 +1,248 @@
+"""The conversation surface: what happens when a chat starts, a message comes, a card is used, a chat is resumed."""
+
+import asyncio
+import uuid
+from pathlib import Path
+from typing import Any
+
+import chainlit as cl
+import structlog
+from chainlit.types import CommandDict, ThreadDict
+from chainlit.user import PersistedUser
+
+from app.bootstrap import Services
+from app.chat import commands, snapshots
+from app.chat.history import History
+from app.chat.render import Answer
+from app.chat.sharing import DEFAULT_DAYS, SharingService
+from app.errors import InvalidInput, TooLooError
+from app.identity.accounts import User
+from app.learning import coach, views
+from graph.conversation import Turn, check_message
+
+logger = structlog.get_logger()
+
+STARTERS = (
+    ("An easy challenge", "give me an easy python challenge about strings", "swords"),
+    ("Train SQL", "train me on SQL for 5 questions", "graduation-cap"),
+    ("How am I doing?", "how am I doing", "chart"),
+    ("What have I spent?", "what have I spent", "wallet"),
+)
+
+Json = dict[str, Any]  # Any: JSON
+
+
+class Chat:
+    """The callbacks, over the services. ``install`` hands them to the chat library."""
+
+    def __init__(self, services: Services, history: History, sharing: SharingService, base_url: str) -> None:
+        self._services = services
+        self._history = history
+        self._sharing = sharing
+        self._base_url = base_url
+
+    def install(self) -> None:
+        cl.data_layer(lambda: self._history)
+        cl.set_starters(self.starters)
+        cl.on_chat_start(self.start)
+        cl.on_chat_resume(self.resume)
+        cl.on_message(self.message)
+        for name, callback in (
+            ("say", self.say),
+            ("challenge_run", self.card_run),
+            ("challenge_submit", self.card_submit),
+            ("challenge_hint", self.card_hint),
+            ("challenge_skip", self.card_skip),
+            ("share_publish", self.share_publish),
+            ("share_revoke", self.share_revoke),
+        ):
+            cl.action_callback(name)(callback)
+
+    # -- chat --------------------------------------------------------------------------------------------------
+
+    async def starters(self, _user: cl.User | None = None, _language: str | None = None) -> list[cl.Starter]:
+        return [cl.Starter(label=label, message=message, icon=icon_path(icon)) for label, message, icon in STARTERS]
+
+    async def start(self) -> None:
+        await self._send_commands()
+
+    async def resume(self, _thread: ThreadDict) -> None:
+        await self._send_commands()
+
+    async def message(self, message: cl.Message) -> None:
+        files = [element for element in message.elements if element.path]
+        await self._answer(message.content, picked=message.command, attached=files)
+
+    async def say(self, action: cl.Action) -> None:
+        """A button: its words are said as if typed."""
+        text = str(action.payload.get("text", ""))[:1000]
+        await cl.Message(content=text, author=_user().name, type="user_message").send()
+        task = asyncio.current_task()
+        cl.context.session.current_task = task
+        await cl.context.emitter.task_start()
+        try:
+            await self._answer(text)
+        finally:
+            await cl.context.emitter.task_end()
+
+    async def _answer(self, text: str, *, picked: str | None = None, attached: Any = ()) -> None:  # Any: elements
+        """One turn. Whatever goes wrong, the learner reads a sentence, and the log has the rest."""
+        answer = Answer()
+        await answer.begin()
+        try:
+            check_message(text)
+            text = await with_files(text, attached)
+            command = commands.parse(text, self._services.deps.curriculum, picked=picked)
+            if command is not None and command.intent == "chat.share":
+                await self._share(answer, command.parameters)
+            elif command is not None and command.intent == "chat.export":
+                await self._export(answer, command.parameters["format"])
+            else:
+                await answer.show(self._services.conversation.stream(_turn(text, command)))
+        except TooLooError as error:
+            logger.info("chat.refused", kind=type(error).__name__)
+            await answer.fail(error.user_message)
+        except asyncio.CancelledError:
+            await asyncio.shield(answer.fail("*Stopped.*"))
+            raise
+        except Exception:  # the outermost edge: nothing may vanish
+            reference = uuid.uuid4().hex[:8]
+            logger.exception("chat.failed", reference=reference)
+            await answer.fail(f"Something went wrong on our side. Nothing of yours is lost (reference {reference}).")
+        finally:
+            await asyncio.shield(answer.end())
+
+    async def _send_commands(self) -> None:
+        listed = [
+            CommandDict(
+                id=c.name, description=c.description, icon=c.icon, button=False, persistent=False, selected=False
+            )
+            for c in commands.COMMANDS
+        ]
+        await cl.context.emitter.set_commands(listed)
+
+    # -- cards -------------------------------------------------------------------------------------------------
+
+    async def card_run(self, action: cl.Action) -> Json:
+        return await _card(self._run(action.payload))
+
+    async def card_submit(self, action: cl.Action) -> Json:
+        return await _card(self._submit(action.payload))
+
+    async def card_hint(self, action: cl.Action) -> Json:
+        return await _card(self._hint(action.payload))
+
+    async def card_skip(self, action: cl.Action) -> Json:
+        return await _card(self._skip(action.payload))
+
+    async def _run(self, payload: Json) -> Json:
+        started_id, code, language = _solution(payload)
+        graded = await self._services.deps.challenges.run_examples(_user().id, started_id, code, language=language)
+        return {"result": views.graded_view(graded)}
+
+    async def _submit(self, payload: Json) -> Json:
+        started_id, code, language = _solution(payload)
+        deps = self._services.deps
+        submission = await deps.challenges.submit(_user().id, started_id, code, language=language)
+        result = views.submission_view(submission, deps.curriculum) | {"feedback": coach.feedback(submission)}
+        return {"result": result, "status": submission.started.status}
+
+    async def _hint(self, payload: Json) -> Json:
+        started = await self._services.deps.challenges.hint(_user().id, str(payload.get("startedId", "")))
+        return {"hints": list(started.hints)}
+
+    async def _skip(self, payload: Json) -> Json:
+        started = await self._services.deps.challenges.skip(_user().id, str(payload.get("startedId", "")))
+        return {"status": started.status}
+
+    # -- sharing and export ------------------------------------------------------------------------------------
+
+    async def _share(self, answer: Answer, parameters: Json) -> None:
+        words = str(parameters.get("arguments", "")).lower().split()
+        days = next((int(word) for word in words if word.isdecimal()), DEFAULT_DAYS)
+        audience = "signed-in" if "team" in words or "signed-in" in words else "public"
+        link, token = await self._sharing.draft(
+            _user(), cl.context.session.thread_id, audience="signed-in" if audience == "signed-in" else "public",
+            days=days,
+        )  # fmt: skip
+        props = {
+            "linkId": link.id, "url": f"{self._base_url}/s/{token}", "audience": link.audience,
+            "expires": link.expires_at.date().isoformat(), "messages": len(link.snapshot["messages"]),
+            "state": "draft",
+        }  # fmt: skip
+        await answer.card("ShareCard", props, "A share link was prepared.")
+
+    async def share_publish(self, action: cl.Action) -> Json:
+        return await _card(self._publish(str(action.payload.get("linkId", ""))))
+
+    async def share_revoke(self, action: cl.Action) -> Json:
+        return await _card(self._revoke(str(action.payload.get("linkId", ""))))
+
+    async def _publish(self, link_id: str) -> Json:
+        await self._sharing.publish(_user(), link_id)
+        return {"state": "published"}
+
+    async def _revoke(self, link_id: str) -> Json:
+        await self._sharing.revoke(_user(), link_id)
+        return {"state": "revoked"}
+
+    async def _export(self, answer: Answer, wanted: str) -> None:
+        if wanted not in ("markdown", "json"):
+            raise InvalidInput(f"{wanted!r} is no format. Say /export markdown or /export json.")
+        thread = await self._history.get_thread(cl.context.session.thread_id)
+        messages = snapshots.said_by(thread) if thread else []
+        title = (thread["name"] if thread else None) or "Conversation"
+        await answer.file(title, messages, wanted)
+
+
+def icon_path(name: str) -> str:
+    return f"/public/icons/{name}.svg"
+
+
+async def with_files(text: str, attached: Any) -> str:  # Any: the chat library's elements
+    """A message with the text files that came with it, each as a fenced block."""
+    parts = [text]
+    for element in attached:
+        content = await asyncio.to_thread(_read_text, element.path)
+        parts.append(f"`{element.name}`:\n```\n{content}\n```")
+    return "\n\n".join(parts)
+
+
+def _read_text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")[:60_000]
+    except UnicodeDecodeError as error:
+        raise InvalidInput("The attached file is not text. Attach source code or plain text.") from error
+
+
+def _turn(text: str, command: commands.Parsed | None) -> Turn:
+    user = _user()
+    return Turn(
+        user_id=user.id, is_admin=user.is_admin, thread_id=cl.context.session.thread_id,
+        text=command.text if command else text, intent=command.intent if command else None,
+        parameters=command.parameters if command else {},
+    )  # fmt: skip
+
+
+def _user() -> User:
+    user = cl.context.session.user
+    assert isinstance(user, PersistedUser)
+    role = user.metadata.get("role")
+    return User(id=user.id, name=user.identifier, role="admin" if role == "admin" else "user")
+
+
+async def _card(work: Any) -> Json:  # Any: a coroutine of JSON
+    """What a card's button gives back to it: its result, or an error as a sentence."""
+    try:
+        result: Json = await work
+        return result
+    except TooLooError as error:
+        return {"error": error.user_message}
+    except Exception:  # the outermost edge: nothing may vanish
+        reference = uuid.uuid4().hex[:8]
+        logger.exception("chat.card_failed", reference=reference)
+        return {"error": f"Something went wrong on our side (reference {reference})."}
+
+
+def _solution(payload: Json) -> tuple[str, str, str]:
+    return str(payload.get("startedId", "")), str(payload.get("code", "")), str(payload.get("language", "python"))

@@ -1,0 +1,415 @@
+"""The chat library's data layer over our own tables: everything is stored in order, and only for its owner."""
+
+import asyncio
+import mimetypes
+import re
+import shutil
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import sqlalchemy as sa
+import structlog
+from chainlit.context import ChainlitContextException, context
+from chainlit.data.base import BaseDataLayer
+from chainlit.data.utils import queue_until_user_message
+from chainlit.element import Element
+from chainlit.step import StepDict
+from chainlit.types import Feedback, PageInfo, PaginatedResponse, Pagination, ThreadDict, ThreadFilter
+from chainlit.user import PersistedUser, User
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.errors import InvalidInput, NotAllowed, NotFound
+from app.identity.accounts import AccountService
+from app.identity.caller import current_caller
+from app.storage.database import Database
+from app.storage.tables.history import elements, feedbacks, steps, threads
+
+logger = structlog.get_logger()
+
+LONGEST_NAME = 120
+ELEMENT_NAME = re.compile(r"[\w][\w .()+-]{0,119}")
+MESSAGE_TYPES = ("user_message", "assistant_message")
+CARDS = frozenset(path.stem for path in (Path(__file__).parent.parent.parent / "public" / "elements").glob("*.jsx"))
+Json = dict[str, Any]  # Any: the chat library's documents
+
+
+class History(BaseDataLayer):
+    """``folder`` holds the files of elements; ``forget`` is told of deleted threads."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        accounts: AccountService,
+        folder: Path,
+        clock: Callable[[], datetime],
+        forget: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._folder = folder
+        self._clock = clock
+        self._forget = forget
+        self._step_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    # -- people ------------------------------------------------------------------------------------------------
+
+    async def get_user(self, identifier: str) -> PersistedUser | None:
+        user = await self._accounts.find(identifier)
+        if user is None:
+            return None
+        created = self._clock().isoformat()
+        return PersistedUser(id=user.id, createdAt=created, identifier=user.name, metadata={"role": user.role})
+
+    async def create_user(self, user: User) -> PersistedUser | None:
+        """Accounts are made by an administrator; signing in never makes one."""
+        return await self.get_user(user.identifier)
+
+    # -- threads -----------------------------------------------------------------------------------------------
+
+    async def get_thread_author(self, thread_id: str) -> str:
+        owner = await self._owner_name(thread_id)
+        return owner or ""
+
+    async def update_thread(
+        self,
+        thread_id: str,
+        name: str | None = None,
+        user_id: str | None = None,
+        metadata: Json | None = None,
+        tags: list[str] | None = None,
+    ) -> None:
+        owner = user_id or _caller_id()
+        values: Json = {"updated_at": self._clock()}
+        if name is not None:
+            values["name"] = title_of(name)
+        if metadata is not None:
+            values["metadata"] = _kept_metadata(metadata)
+        if tags is not None:
+            values["tags"] = tags
+        async with self._database.write() as connection:
+            await self._own_thread(connection, thread_id, owner)
+            await connection.execute(threads.update().where(threads.c.id == thread_id).values(**values))
+
+    async def delete_thread(self, thread_id: str) -> None:
+        async with self._database.write() as connection:
+            await self._require_owner(connection, thread_id)
+            await connection.execute(threads.delete().where(threads.c.id == thread_id))
+        await asyncio.to_thread(shutil.rmtree, self._thread_folder(thread_id), ignore_errors=True)
+        await self._forget(thread_id)
+
+    async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> PaginatedResponse[ThreadDict]:
+        user_id = filters.userId or _caller_id()
+        query = sa.select(threads).where(threads.c.user_id == user_id)
+        if filters.search:
+            query = query.where(_mentions(filters.search))
+        if filters.feedback is not None:
+            query = query.where(
+                threads.c.id.in_(sa.select(feedbacks.c.thread_id).where(feedbacks.c.value == filters.feedback))
+            )
+        if pagination.cursor:
+            query = query.where(threads.c.updated_at < _time(pagination.cursor))
+        first = min(max(pagination.first, 1), 100)
+        query = query.order_by(threads.c.updated_at.desc()).limit(first + 1)
+        async with self._database.read() as connection:
+            rows = list(await connection.execute(query))
+        shown = rows[:first]
+        page = PageInfo(
+            hasNextPage=len(rows) > first,
+            startCursor=_text(shown[0].updated_at) if shown else None,
+            endCursor=_text(shown[-1].updated_at) if shown else None,
+        )
+        return PaginatedResponse(pageInfo=page, data=[_thread_head(row, filters.userId) for row in shown])
+
+    async def get_thread(self, thread_id: str) -> ThreadDict | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(sa.select(threads).where(threads.c.id == thread_id))).first()
+            if row is None:
+                return None
+            step_rows = await connection.execute(
+                sa.select(steps.c.document).where(steps.c.thread_id == thread_id).order_by(steps.c.created_at)
+            )
+            documents = [dict(step.document) for step in step_rows]
+            element_rows = await connection.execute(
+                sa.select(elements.c.document).where(elements.c.thread_id == thread_id).order_by(elements.c.created_at)
+            )
+            found = [dict(element.document) for element in element_rows]
+            thumbs = {
+                thumb.step_id: {"forId": thumb.step_id, "id": thumb.id, "value": thumb.value, "comment": thumb.comment}
+                for thumb in await connection.execute(sa.select(feedbacks).where(feedbacks.c.thread_id == thread_id))
+            }
+        for document in documents:
+            document["feedback"] = thumbs.get(document["id"])
+        thread = _thread_head(row, await self._owner_name(thread_id))
+        thread["steps"], thread["elements"] = documents, found  # type: ignore[typeddict-item]  # as it was stored
+        return thread
+
+    # -- steps -------------------------------------------------------------------------------------------------
+
+    @queue_until_user_message()
+    async def create_step(self, step_dict: StepDict) -> None:
+        await self._store_step(step_dict)
+
+    @queue_until_user_message()
+    async def update_step(self, step_dict: StepDict) -> None:
+        await self._store_step(step_dict)
+
+    async def _store_step(self, step: StepDict) -> None:
+        """Creates and updates arrive as unordered tasks: one at a time for each step, and an update never loses to
+        the create that it overtook."""
+        if _is_frame(step):
+            return
+        step_id, thread_id = step["id"], step["threadId"]
+        lock = self._step_locks.setdefault(step_id, asyncio.Lock())
+        async with lock, self._database.write() as connection:
+            owner = _caller_id()
+            await self._own_thread(connection, thread_id, owner)
+            old = (await connection.execute(sa.select(steps).where(steps.c.id == step_id))).first()
+            if old is not None and old.thread_id != thread_id:
+                raise NotAllowed("This message belongs to another conversation.")
+            document = _step_document(step, old.document if old is not None else None, now=_text(self._clock()))
+            values = {
+                "thread_id": thread_id,
+                "parent_id": document.get("parentId"),
+                "type": document["type"],
+                "output": document.get("output") or "",
+                "document": document,
+                "created_at": _time(document["createdAt"]),
+            }
+            statement = self._database.insert(steps).values(id=step_id, **values)
+            await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+            await connection.execute(threads.update().where(threads.c.id == thread_id).values(updated_at=self._clock()))
+
+    @queue_until_user_message()
+    async def delete_step(self, step_id: str) -> None:
+        async with self._database.write() as connection:
+            thread_id = await connection.scalar(sa.select(steps.c.thread_id).where(steps.c.id == step_id))
+            if thread_id is None:
+                return
+            await self._require_owner(connection, thread_id)
+            await connection.execute(feedbacks.delete().where(feedbacks.c.step_id == step_id))
+            await connection.execute(elements.delete().where(elements.c.for_id == step_id))
+            await connection.execute(steps.delete().where(steps.c.id == step_id))
+
+    async def get_favorite_steps(self, user_id: str) -> list[StepDict]:  # noqa: ARG002  # the feature is off
+        return []
+
+    # -- elements ----------------------------------------------------------------------------------------------
+
+    @queue_until_user_message()
+    async def create_element(self, element: Element) -> None:
+        document: Json = dict(element.to_dict())
+        thread_id = document.get("threadId") or ""
+        if element.type == "custom" and element.name not in CARDS:
+            raise InvalidInput(f"There is no card named {element.name!r}.")
+        if not ELEMENT_NAME.fullmatch(element.name):
+            document["name"] = "file" + (mimetypes.guess_extension(element.mime or "") or "")
+        element_id = str(document["id"])
+        uuid.UUID(element_id)  # it becomes a file's name: nothing but a UUID may pass
+        object_key = None
+        async with self._database.read() as connection:
+            await self._check_element(connection, element_id, thread_id)
+        if element.type != "custom" and not document.get("url"):
+            object_key = await self._store_file(thread_id, element_id, element)
+            document |= {"url": f"/elements/{element_id}", "chainlitKey": None}
+        async with self._database.write() as connection:
+            await self._own_thread(connection, thread_id, _caller_id())
+            await self._check_element(connection, element_id, thread_id)
+            values = {
+                "thread_id": thread_id, "for_id": document.get("forId"), "document": document,
+                "object_key": object_key,
+            }  # fmt: skip
+            statement = self._database.insert(elements).values(id=element_id, created_at=self._clock(), **values)
+            await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+
+    async def get_element(self, thread_id: str, element_id: str) -> Any:  # Any: an ElementDict as it was stored
+        async with self._database.read() as connection:
+            return await connection.scalar(
+                sa.select(elements.c.document).where(elements.c.id == element_id, elements.c.thread_id == thread_id)
+            )
+
+    @queue_until_user_message()
+    async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:  # noqa: ARG002
+        async with self._database.write() as connection:
+            row = (await connection.execute(sa.select(elements).where(elements.c.id == element_id))).first()
+            if row is None:
+                return
+            await self._require_owner(connection, row.thread_id)
+            await connection.execute(elements.delete().where(elements.c.id == element_id))
+        if row.object_key:
+            await asyncio.to_thread((self._folder / row.object_key).unlink, missing_ok=True)
+
+    async def element_file(self, element_id: str, user_id: str) -> tuple[Path, str, str]:
+        """Path, media type and name of an element's file, for its owner.
+
+        Raises:
+            NotFound: it is not there, or somebody else's.
+        """
+        query = (
+            sa.select(elements)
+            .join(threads, threads.c.id == elements.c.thread_id)
+            .where(elements.c.id == element_id, threads.c.user_id == user_id)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
+        if row is None or not row.object_key:
+            raise NotFound("This file is not there.")
+        return (
+            self._folder / row.object_key,
+            row.document.get("mime") or "application/octet-stream",
+            row.document["name"],
+        )
+
+    async def _store_file(self, thread_id: str, element_id: str, element: Element) -> str | None:
+        uuid.UUID(thread_id)
+        folder = self._thread_folder(thread_id)
+        target = folder / element_id
+        await asyncio.to_thread(_write_file, target, element.path, element.content)
+        return str(target.relative_to(self._folder))
+
+    async def _check_element(self, connection: AsyncConnection, element_id: str, thread_id: str) -> None:
+        old = (await connection.execute(sa.select(elements.c.thread_id).where(elements.c.id == element_id))).first()
+        if old is not None and old.thread_id != thread_id:
+            raise NotAllowed("This element belongs to another conversation.")
+
+    def _thread_folder(self, thread_id: str) -> Path:
+        return self._folder / re.sub(r"[^\w-]", "_", thread_id)
+
+    # -- feedback ----------------------------------------------------------------------------------------------
+
+    async def upsert_feedback(self, feedback: Feedback) -> str:
+        user_id = _caller_id()
+        async with self._database.write() as connection:
+            thread_id = await connection.scalar(sa.select(steps.c.thread_id).where(steps.c.id == feedback.forId))
+            if thread_id is None:
+                raise NotFound("This message is not there.")
+            await self._require_owner(connection, thread_id)
+            values = {"value": feedback.value, "comment": (feedback.comment or "")[:2000] or None}
+            statement = self._database.insert(feedbacks).values(
+                id=uuid.uuid4().hex, thread_id=thread_id, step_id=feedback.forId, user_id=user_id,
+                created_at=self._clock(), **values,
+            )  # fmt: skip
+            stored = await connection.execute(
+                statement.on_conflict_do_update(index_elements=["step_id"], set_=values).returning(feedbacks.c.id)
+            )
+            return str(stored.scalar_one())
+
+    async def delete_feedback(self, feedback_id: str) -> bool:
+        async with self._database.write() as connection:
+            deleted = await connection.execute(
+                feedbacks.delete().where(feedbacks.c.id == feedback_id, feedbacks.c.user_id == _caller_id())
+            )
+            return deleted.rowcount > 0
+
+    # -- the rest ----------------------------------------------------------------------------------------------
+
+    async def build_debug_url(self) -> str:
+        return ""
+
+    async def close(self) -> None:
+        return None
+
+    async def _owner_name(self, thread_id: str) -> str | None:
+        from app.storage.tables.identity import users
+
+        query = sa.select(users.c.name).join(threads, threads.c.user_id == users.c.id).where(threads.c.id == thread_id)
+        async with self._database.read() as connection:
+            name: str | None = await connection.scalar(query)
+            return name
+
+    async def _own_thread(self, connection: AsyncConnection, thread_id: str, user_id: str) -> None:
+        """Make the thread if it is new; refuse it when it is somebody else's."""
+        now = self._clock()
+        statement = self._database.insert(threads).values(
+            id=thread_id, user_id=user_id, metadata={}, created_at=now, updated_at=now
+        )
+        await connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
+        await self._require_owner(connection, thread_id, user_id)
+
+    async def _require_owner(self, connection: AsyncConnection, thread_id: str, user_id: str | None = None) -> None:
+        owner = await connection.scalar(sa.select(threads.c.user_id).where(threads.c.id == thread_id))
+        if owner is None:
+            raise NotFound("This conversation is not there.")
+        if owner != (user_id or _caller_id()):
+            raise NotAllowed("This conversation belongs to somebody else.")
+
+
+def title_of(text: str) -> str:
+    """A thread's name from its first message: one line, without markup, not too long."""
+    line = next((line for line in text.strip().splitlines() if line.strip(" `#>*-")), "New chat")
+    line = " ".join(line.strip(" `#>*").split())
+    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
+
+
+def _caller_id() -> str:
+    """Whose request this is: the websocket session's user, else who came through the door.
+
+    Raises:
+        NotAllowed: nobody is known.
+    """
+    try:
+        user = context.session.user
+    except ChainlitContextException:
+        user = None
+    if isinstance(user, PersistedUser):
+        return user.id
+    caller = current_caller.get().user
+    if caller is None:
+        raise NotAllowed("Nobody is signed in.")
+    return caller.id
+
+
+def _is_frame(step: StepDict) -> bool:
+    """The runs that the library wraps around callbacks: they say nothing that people see."""
+    return step.get("type") == "run" and step.get("name") in ("on_message", "on_chat_start")
+
+
+def _step_document(step: StepDict, old: Json | None, *, now: str) -> Json:
+    document: Json = {**(old or {}), **{key: value for key, value in step.items() if key != "feedback"}}
+    if old is not None and old.get("end") and not step.get("end") and not step.get("output"):
+        return {**step, **old}  # a create that came after its update
+    document["createdAt"] = step.get("createdAt") or (old or {}).get("createdAt") or now
+    document["streaming"] = False
+    return document
+
+
+def _kept_metadata(metadata: Json) -> Json:
+    """Session values are not ours to keep, and sharing is not decided here."""
+    return {key: value for key, value in metadata.items() if key in ("chat_profile", "client_type")}
+
+
+def _thread_head(row: sa.Row[tuple[object, ...]], user_name: str | None) -> ThreadDict:
+    fields = row._mapping
+    return ThreadDict(
+        id=fields["id"], createdAt=_text(fields["updated_at"]), name=fields["name"], userId=fields["user_id"],
+        userIdentifier=user_name, tags=fields["tags"], metadata=fields["metadata"], steps=[], elements=[],
+    )  # fmt: skip
+
+
+def _mentions(words: str) -> sa.ColumnElement[bool]:
+    pattern = "%" + re.sub(r"([%_\\])", r"\\\1", words.strip()[:200]) + "%"
+    said = sa.select(steps.c.thread_id).where(
+        steps.c.output.ilike(pattern, escape="\\"), steps.c.type.in_(MESSAGE_TYPES)
+    )
+    return sa.or_(threads.c.name.ilike(pattern, escape="\\"), threads.c.id.in_(said))
+
+
+def _time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _write_file(target: Path, path: str | None, content: bytes | str | None) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if path is not None:
+        shutil.copyfile(path, target)
+    else:
+        target.write_bytes(content.encode() if isinstance(content, str) else content or b"")

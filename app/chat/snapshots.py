@@ -1,0 +1,72 @@
+"""A conversation frozen for others: who said what and nothing else, with what is private taken out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Json = dict[str, Any]  # Any: JSON
+
+LONGEST_SNAPSHOT_MESSAGES = 500
+# A path from the root or the home folder, of two parts or more; relative paths of a repository stay.
+_PATHS = re.compile(
+    r"(?<![\w/:.])(?:~|/(?:home|Users|root|var|tmp|opt|srv|mnt|work|etc|usr|private|media|data))"
+    r"(?:/[\w.@+~ -]*[\w@+~-])+/?"
+)
+_WINDOWS_PATHS = re.compile(r"\b[A-Za-z]:\\(?:[\w. -]+\\)*[\w.-]+")
+_EMAILS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+\w")
+_SECRETS = re.compile(
+    r"\b(?:sk-[\w-]{12,}|tooloo_[\w-]{12,}|gh[pousr]_\w{20,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{20,}|AKIA\w{12,}"
+    r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,})\b"
+)  # fmt: skip
+_IDS = re.compile(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
+
+
+def snapshot(thread: Mapping[str, Any]) -> Json:  # Any: the chat library's document
+    """The messages of a thread as text: no tool inputs, no session values, no ids, paths, addresses or keys."""
+    messages = []
+    for step in sorted(thread["steps"], key=lambda step: str(step.get("createdAt") or "")):
+        if step.get("type") not in ("user_message", "assistant_message"):
+            continue
+        parts = [step.get("output") or "", *_blocks(step)]
+        text = redact("\n\n".join(part.strip() for part in parts if part.strip()))
+        if text:
+            messages.append({"by": "learner" if step["type"] == "user_message" else "coach", "text": text})
+    return {"messages": messages[:LONGEST_SNAPSHOT_MESSAGES]}
+
+
+def redact(text: str) -> str:
+    """Take out paths outside the repository, keys, e-mail addresses and ids."""
+    for pattern, instead in (
+        (_SECRETS, "[key]"),
+        (_EMAILS, "[address]"),
+        (_WINDOWS_PATHS, "[path]"),
+        (_PATHS, "[path]"),
+        (_IDS, "[id]"),
+    ):
+        text = pattern.sub(instead, text)
+    return text
+
+
+def as_markdown(title: str, messages: Sequence[Mapping[str, str]]) -> str:
+    """A conversation as a Markdown document."""
+    parts = [f"# {title}"]
+    parts += [f"## {'You' if message['by'] == 'learner' else 'TooLoo'}\n\n{message['text']}" for message in messages]
+    return "\n\n".join(parts) + "\n"
+
+
+def said_by(thread: Mapping[str, Any]) -> list[dict[str, str]]:  # Any: the chat library's document
+    """The messages of one's own thread, whole, for an export."""
+    return [
+        {
+            "by": "learner" if step["type"] == "user_message" else "coach",
+            "at": str(step.get("createdAt") or ""),
+            "text": "\n\n".join(part.strip() for part in (step.get("output") or "", *_blocks(step)) if part.strip()),
+        }
+        for step in sorted(thread["steps"], key=lambda step: str(step.get("createdAt") or ""))
+        if step.get("type") in ("user_message", "assistant_message")
+    ]
+
+
+def _blocks(step: Mapping[str, Any]) -> list[str]:  # Any: the chat library's document
+    blocks = (step.get("metadata") or {}).get("blocks") or []
+    return [str(block.get("text", "")) for block in blocks if isinstance(block, dict)]

@@ -1,0 +1,67 @@
+"""The ``tooloo`` command line: serve, accounts, tokens, events, and what the engineer asks of an installation."""
+
+import asyncio
+import sys
+
+import typer
+
+from app.bootstrap import open_database
+from app.cli import accounts, events
+from app.cli.serve import serve
+from app.errors import TooLooError
+from app.learning.languages import LANGUAGES
+from app.learning.sandbox.probe import probe
+from app.settings import load_settings
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help="TooLoo, the self-hosted coding coach.")
+cli.add_typer(accounts.users, name="user")
+cli.add_typer(accounts.tokens, name="token")
+cli.add_typer(events.cli, name="events")
+cli.command()(serve)
+
+
+@cli.command()
+def graph() -> None:
+    """Print the conversation's graph as Mermaid."""
+    from graph.build import mermaid
+
+    typer.echo(mermaid())
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what works here: data folder, database, sandbox, languages."""
+    settings = load_settings()
+    typer.echo(f"data folder  {settings.tooloo_data_dir}")
+    typer.echo(f"database     {'PostgreSQL' if settings.database_url else 'SQLite'}")
+    isolation = asyncio.run(probe())
+    typer.echo(f"sandbox      {isolation.reason}")
+    for language in LANGUAGES.values():
+        chain = language.toolchain()
+        typer.echo(f"{language.title:<12} {chain.path or 'not installed. ' + chain.remedy}")
+    if isolation.sandbox is None:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version's tables; ``serve`` does it by itself."""
+
+    async def run() -> None:
+        async with open_database(load_settings()):
+            typer.echo("The database is up to date.")
+
+    asyncio.run(run())
+
+
+def main() -> None:
+    """Entry point: our own errors are sentences, without a traceback, and exit with 1."""
+    try:
+        cli()
+    except TooLooError as error:
+        typer.secho(error.user_message, fg="red", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""``tooloo serve``: check what can be checked before anything opens, then run the server."""
+
+import asyncio
+import errno
+import socket
+
+import typer
+import uvicorn
+
+from app.bootstrap import no_accounts, open_database, utc_now
+from app.errors import SettingsError
+from app.identity.accounts import AccountService
+from app.settings import Settings, load_settings
+
+STOP_SECONDS = 3
+
+
+def serve() -> None:
+    """Start the server on HOST and PORT."""
+    settings = load_settings()
+    listening = _listen(settings)
+    asyncio.run(_check(settings))
+    from app.main import create_app
+
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_config=None, timeout_graceful_shutdown=STOP_SECONDS,
+        ws_max_size=2 * 1024 * 1024, server_header=False, proxy_headers=False, lifespan="on",
+    )  # fmt: skip
+    server = _Server(config)
+    server.run(sockets=[listening])
+    if not server.started:
+        raise typer.Exit(1)
+
+
+async def _check(settings: Settings) -> None:
+    """What would keep the server from starting, said before it starts."""
+    async with open_database(settings) as database:
+        accounts = AccountService(database=database, clock=utc_now)
+        if not settings.is_loopback and not await accounts.has_accounts():
+            raise SettingsError(no_accounts(settings))
+
+
+class _Server(uvicorn.Server):
+    """Says where it can be reached once it can."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            settings: Settings = self.config.app.state.settings  # type: ignore[union-attr]  # the FastAPI built above
+            typer.echo(f"TooLoo is ready: {settings.base_url}")
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Take the port before the slow imports, so that a port in use is said at once."""
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+        listening.listen(256)
+    except socket.gaierror as error:
+        raise SettingsError(f"HOST={settings.host!r} is no address of this machine.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"Port {settings.port} is in use by another program. Stop it, or choose another: PORT=8001 make run"
+            ) from error
+        raise SettingsError(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
+    return listening

@@ -1,0 +1,124 @@
+"""The ASGI application: the guard at the door, REST under /api/v1, share pages, and the chat mounted at "/"."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse
+
+from app import logs
+from app.api import conversation, identity, learning, models, problems, work
+from app.api.guard import Guard
+from app.bootstrap import Services, no_accounts, open_services
+from app.errors import NotFound, SettingsError
+from app.identity.access import AccessService
+from app.identity.accounts import AccountService
+from app.identity.caller import Caller
+from app.settings import Settings, load_settings
+
+ROOT = Path(__file__).parent.parent
+logger = structlog.get_logger()
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application; its services open with its lifespan.
+
+    Raises:
+        SettingsError: the settings do not fit.
+    """
+    settings = settings or load_settings()
+    logs.configure(settings)
+    app = FastAPI(
+        title="TooLoo", version="1", lifespan=_lifespan, docs_url="/api/v1/docs", redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )  # fmt: skip
+    app.state.settings = settings
+    problems.install(app)
+    for router in (learning.router, models.router, work.router, conversation.router):
+        app.include_router(router, prefix="/api/v1")
+    app.include_router(_pages())
+    _mount_chat(app, settings)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    async with open_services(settings) as services:
+        if not settings.is_loopback and not await services.accounts.has_accounts():
+            raise SettingsError(no_accounts(settings))
+        app.state.services = services
+        app.state.open_chat(services)
+        logger.info("server.ready", url=settings.base_url)
+        yield
+        await app.state.close_chat()
+
+
+def _pages() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/health")
+    async def health(request: Request) -> dict[str, str]:
+        services: Services = request.app.state.services
+        async with services.database.read() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+        return {"status": "ok"}
+
+    @router.get("/s/{token}")
+    async def shared(token: str, request: Request) -> Response:
+        caller: Caller = request.state.caller
+        headers = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "no-store"}
+        try:
+            link = await request.app.state.sharing.read(token, caller.user if caller.sign_in_id else None)
+        except NotFound:
+            return HTMLResponse(request.app.state.share_pages.missing(), status_code=404, headers=headers)
+        return HTMLResponse(await asyncio.to_thread(request.app.state.share_pages.page, link), headers=headers)
+
+    @router.get("/elements/{element_id}")
+    async def element(element_id: str, request: Request) -> Response:
+        caller: Caller = request.state.caller
+        path, mime, name = await request.app.state.history.element_file(element_id, caller.require("read").id)
+        return FileResponse(path, media_type=mime, filename=name, content_disposition_type="attachment")
+
+    return router
+
+
+def _mount_chat(app: FastAPI, settings: Settings) -> None:
+    """The chat library reads its folder and key from the environment when it is first imported."""
+    os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
+    os.environ["CHAINLIT_ROOT_PATH"] = "/"
+    settings.tooloo_data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    from chainlit import config as chat_config
+    from chainlit.server import app as chat_app
+
+    from app.chat import login, surface
+
+    os.environ["CHAINLIT_AUTH_SECRET"] = login.session_secret(settings.tooloo_data_dir)
+    chat_config.FILES_DIRECTORY = settings.tooloo_data_dir / "uploads"
+    app.state.open_chat = lambda services: surface.open_chat(app, services)
+    app.state.close_chat = surface.close_chat
+
+    @app.post("/login", include_in_schema=False)
+    async def sign_in(request: Request) -> Response:
+        return await login.password_login(request, identity.services_of(request).access)
+
+    app.mount("/", chat_app)
+
+    def who() -> tuple[AccountService, AccessService]:
+        services: Services = app.state.services
+        return services.accounts, services.access
+
+    app.add_middleware(
+        Guard, settings=settings, identity=who, sign_in_id_of=login.sign_in_id_of, single_user=settings.is_loopback
+    )
+
+
+def __getattr__(name: str) -> FastAPI:
+    """``uvicorn app.main:app`` builds the application when it asks for it, not when this module is imported."""
+    if name == "app":
+        return create_app()
+    raise AttributeError(name)

@@ -1,0 +1,213 @@
+import { useState } from "react";
+
+const INDENT = { python: "    ", javascript: "  " };
+
+function inline(text) {
+  return text.split(/(`[^`]+`|\*\*[^*]+\*\*)/).map((part, i) => {
+    if (part.startsWith("`")) return <code key={i}>{part.slice(1, -1)}</code>;
+    if (part.startsWith("**")) return <strong key={i}>{part.slice(2, -2)}</strong>;
+    return part;
+  });
+}
+
+function Failing({ failing }) {
+  return (
+    <div>
+      <h4>Case {failing.number}{failing.hidden ? " (was hidden)" : ""}</h4>
+      <dl className="tl-diff">
+        <dt>Input</dt><dd><code>{failing.input}</code></dd>
+        <dt>Expected</dt><dd><code>{failing.expected}</code></dd>
+        <dt>Got</dt><dd>{failing.error ? <span className="tl-bad">{failing.error}</span> : <code>{failing.got}</code>}</dd>
+        {failing.stdout && <><dt>Printed</dt><dd><pre className="tl-pre">{failing.stdout}</pre></dd></>}
+      </dl>
+      {failing.trace.length > 0 && <pre className="tl-pre">{failing.trace.join("\n")}</pre>}
+    </div>
+  );
+}
+
+function Result({ result, ran }) {
+  const good = result.verdict === "passed";
+  return (
+    <div className="tl-result" role="status">
+      <h3 className={good ? "tl-good" : "tl-bad"} style={{ whiteSpace: "pre-wrap" }}>{result.message}</h3>
+      {ran && <p className="tl-muted">These were the examples only. Submit runs all cases and counts.</p>}
+      {result.cases.length > 0 && (
+        <ul className="tl-cases" aria-label="Cases">
+          {result.cases.map((c) => (
+            <li key={c.number} className={"tl-case " + (c.passed ? "ok" : "no")}
+              title={(c.passed ? "passed" : "failed") + (c.ms === null ? "" : `, ${c.ms} ms`)}
+              aria-label={`Case ${c.number} ${c.passed ? "passed" : "failed"}`} role="listitem">{c.number}</li>
+          ))}
+        </ul>
+      )}
+      {result.firstFailing && <Failing failing={result.firstFailing} />}
+      {result.feedback && <p>{inline(result.feedback)}</p>}
+      <dl className="tl-facts">
+        <div><dt>Time</dt><dd>{result.wallMs} ms</dd></div>
+        {result.score !== undefined && <div><dt>Score</dt><dd>{result.score} of 100</dd></div>}
+        {result.mastery && <div><dt>Mastery of {result.mastery.title}</dt><dd>{result.mastery.before} → {result.mastery.after}</dd></div>}
+        {result.dueAt && <div><dt>Due again</dt><dd>{result.dueAt.slice(0, 10)}</dd></div>}
+      </dl>
+    </div>
+  );
+}
+
+export default function ChallengeCard() {
+  const [language, setLanguage] = useState(props.language);
+  const spoken = props.languages.find((l) => l.name === language) || props.languages[0];
+  const [drafts, setDrafts] = useState(props.drafts || {});
+  const [hints, setHints] = useState(props.hints);
+  const [status, setStatus] = useState(props.status);
+  const [result, setResult] = useState(props.result || null);
+  const [ran, setRan] = useState(props.ran || false);
+  const [busy, setBusy] = useState("");
+  const [error, setError] = useState("");
+  const code = drafts[spoken.name] ?? spoken.stub;
+  const lines = code.split("\n").length;
+
+  function write(text) {
+    setDrafts({ ...drafts, [spoken.name]: text });
+  }
+
+  async function call(name, extra) {
+    setBusy(name);
+    setError("");
+    try {
+      const answer = await callAction({ name: "challenge_" + name, payload: { startedId: props.startedId, ...extra } });
+      const response = answer.response || {};
+      if (response.error) {
+        setError(response.error);
+        return null;
+      }
+      return response;
+    } catch {
+      setError("The server did not answer. Your code is still here; try again in a moment.");
+      return null;
+    } finally {
+      setBusy("");
+    }
+  }
+
+  function keep(changes) {
+    updateElement({ ...props, language: spoken.name, drafts: { ...drafts, [spoken.name]: code }, hints, status, result, ran, ...changes });
+  }
+
+  async function run() {
+    const response = await call("run", { code, language: spoken.name });
+    if (!response) return;
+    setResult(response.result);
+    setRan(true);
+    keep({ result: response.result, ran: true });
+  }
+
+  async function submit() {
+    const response = await call("submit", { code, language: spoken.name });
+    if (!response) return;
+    setResult(response.result);
+    setRan(false);
+    setStatus(response.status);
+    keep({ result: response.result, ran: false, status: response.status });
+  }
+
+  async function hint() {
+    const response = await call("hint", {});
+    if (!response) return;
+    setHints(response.hints);
+    keep({ hints: response.hints });
+  }
+
+  async function skip() {
+    const response = await call("skip", {});
+    if (!response) return;
+    setStatus(response.status);
+    keep({ status: response.status });
+  }
+
+  function onKeyDown(event) {
+    const area = event.target;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      if (!busy) submit();
+      return;
+    }
+    if (event.key === "Escape") {
+      area.dataset.leave = "1"; // Escape, then Tab, leaves the editor
+      return;
+    }
+    if (event.key === "Tab" && !area.dataset.leave) {
+      event.preventDefault();
+      const { selectionStart: start, selectionEnd: end, value } = area;
+      const indent = INDENT[spoken.name] || "  ";
+      if (event.shiftKey) {
+        const from = value.lastIndexOf("\n", start - 1) + 1;
+        const spaces = value.slice(from).match(/^ */)[0].length;
+        const cut = Math.min(spaces, indent.length);
+        write(value.slice(0, from) + value.slice(from + cut));
+        requestAnimationFrame(() => area.setSelectionRange(start - cut, end - cut));
+      } else {
+        write(value.slice(0, start) + indent + value.slice(end));
+        requestAnimationFrame(() => area.setSelectionRange(start + indent.length, start + indent.length));
+      }
+      return;
+    }
+    if (event.key === "Enter") {
+      const { selectionStart: start, selectionEnd: end, value } = area;
+      const line = value.slice(value.lastIndexOf("\n", start - 1) + 1, start);
+      const opens = /[:{([]\s*$/.test(line);
+      const indent = line.match(/^\s*/)[0] + (opens ? INDENT[spoken.name] || "  " : "");
+      if (indent) {
+        event.preventDefault();
+        write(value.slice(0, start) + "\n" + indent + value.slice(end));
+        requestAnimationFrame(() => area.setSelectionRange(start + 1 + indent.length, start + 1 + indent.length));
+      }
+    }
+    delete area.dataset.leave;
+  }
+
+  return (
+    <section className="tl-card" aria-label={"Challenge: " + props.title} data-testid="challenge-card">
+      <div className="tl-between">
+        <h3>{props.title}</h3>
+        <span className="tl-row">
+          <span className="tl-tag">{props.concept}</span>
+          <span className="tl-tag">{props.difficulty}</span>
+        </span>
+      </div>
+      {props.statement.trim().split(/\n\n+/).map((paragraph, i) => <p key={i}>{inline(paragraph)}</p>)}
+      <h4>Examples</h4>
+      {props.examples.map((example, i) => (
+        <dl className="tl-diff" key={i}>
+          <dt>Input</dt><dd><code>{example.input}</code></dd>
+          <dt>Result</dt><dd><code>{example.expected}</code></dd>
+        </dl>
+      ))}
+      <div className="tl-editor">
+        <div className="tl-editor-head">
+          <code>{spoken.signature}</code>
+          {props.languages.length > 1 && (
+            <select className="tl-select" aria-label="Language" value={spoken.name} onChange={(e) => setLanguage(e.target.value)}>
+              {props.languages.map((l) => <option key={l.name} value={l.name}>{l.title}</option>)}
+            </select>
+          )}
+        </div>
+        <div className="tl-editor-body">
+          <div className="tl-lines" aria-hidden="true">{Array.from({ length: lines }, (_, i) => i + 1).join("\n")}</div>
+          <textarea aria-label="Your solution" aria-describedby={"keys-" + props.startedId} value={code} spellCheck={false}
+            autoCapitalize="off" autoComplete="off" rows={Math.max(7, lines)} onKeyDown={onKeyDown}
+            onChange={(e) => write(e.target.value)} onBlur={() => keep({})} />
+        </div>
+      </div>
+      <p className="tl-muted" id={"keys-" + props.startedId}>Tab indents, Ctrl+Enter submits, Escape then Tab leaves the editor.</p>
+      {hints.map((text, i) => <p className="tl-hint" key={i}><span className="tl-muted">Hint {i + 1} of {props.hintsTotal}</span><br />{inline(text)}</p>)}
+      <div className="tl-actions">
+        <button className="tl-btn primary" disabled={!!busy || status === "skipped"} onClick={submit}>{busy === "submit" ? "Running all cases …" : "Submit"}</button>
+        <button className="tl-btn" disabled={!!busy || status === "skipped"} onClick={run}>{busy === "run" ? "Running …" : "Run"}</button>
+        <button className="tl-btn" disabled={!!busy || hints.length >= props.hintsTotal || status !== "open"} onClick={hint}>Hint</button>
+        <button className="tl-btn tl-push" disabled={!!busy || status !== "open"} onClick={skip}>{status === "skipped" ? "Skipped" : "Skip"}</button>
+        {status === "passed" && <button className="tl-btn" onClick={() => sendUserMessage("next challenge")}>Next challenge</button>}
+      </div>
+      {error && <p className="tl-bad" role="alert">{error}</p>}
+      {result && <Result result={result} ran={ran} />}
+    </section>
+  );
+}

@@ -1,0 +1,137 @@
+// What the chat's page lacks: a welcome, names on its buttons, answers announced to screen readers, and the way back
+// to a linked page after signing in.
+(() => {
+  const announcer = document.createElement("div");
+  announcer.setAttribute("role", "status");
+  announcer.setAttribute("aria-live", "polite");
+  announcer.className = "tl-sr";
+  announcer.id = "tl-announcer";
+
+  const NAMES = {
+    "upload-button": "Attach files",
+    "chat-submit": "Send message",
+    "stop-button": "Stop the answer",
+    "command-button": "Commands",
+    "readme-button": "About TooLoo",
+    "new-chat-button": "New chat",
+    "theme-toggle": "Theme",
+    "user-nav-button": "Your account",
+    "search-chats-button": "Search chats",
+    "sidebar-trigger-button": "Show or hide the sidebar",
+    "edit-message": "Edit message",
+    "positive-feedback": "Good answer",
+    "negative-feedback": "Bad answer",
+  };
+  const ICON_NAMES = {
+    "lucide-search": "Search chats",
+    "lucide-panel-left": "Show or hide the sidebar",
+    "lucide-panel-left-open": "Show the sidebar",
+    "lucide-panel-left-close": "Hide the sidebar",
+    "lucide-square-pen": "New chat",
+    "lucide-copy": "Copy",
+    "lucide-thumbs-up": "Good answer",
+    "lucide-thumbs-down": "Bad answer",
+    "lucide-pencil": "Edit",
+    "lucide-ellipsis": "More",
+    "lucide-paperclip": "Attach files",
+    "lucide-arrow-up": "Send message",
+    "lucide-arrow-down": "Scroll to the newest message",
+    "lucide-sun": "Theme",
+    "lucide-moon": "Theme",
+    "lucide-settings": "Settings",
+    "lucide-x": "Close",
+  };
+
+  function nameOf(button) {
+    if (NAMES[button.id]) return NAMES[button.id];
+    const icon = button.querySelector("svg");
+    if (icon) for (const name of icon.classList) if (ICON_NAMES[name]) return ICON_NAMES[name];
+    const picture = button.querySelector("img[alt]:not([alt=''])");
+    return picture ? picture.alt : "Button";
+  }
+
+  function nameButtons(root) {
+    for (const button of root.querySelectorAll("button, [role=button]")) {
+      if (!button.textContent.trim() && !button.getAttribute("aria-label") && !button.getAttribute("aria-labelledby")) {
+        button.setAttribute("aria-label", nameOf(button));
+      }
+    }
+    const input = document.getElementById("chat-input");
+    if (input && !input.getAttribute("aria-label")) input.setAttribute("aria-label", "Your message");
+  }
+
+  let lastSaid = "";
+  let waiting = 0;
+  function announce() {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      const answers = document.querySelectorAll(".ai-message");
+      const text = answers.length ? answers[answers.length - 1].innerText.trim() : "";
+      if (text && text !== lastSaid) {
+        lastSaid = text;
+        announcer.textContent = text.slice(0, 600);
+      }
+    }, 900);
+  }
+
+  let welcome = null;
+  async function loadWelcome() {
+    try {
+      const answer = await fetch("/api/v1/welcome", { headers: { Accept: "application/json" } });
+      if (answer.ok) welcome = (await answer.json()).lines;
+    } catch {
+      welcome = null; // the chat works without its welcome
+    }
+    showWelcome();
+  }
+  function showWelcome() {
+    const starters = document.getElementById("starters");
+    if (!welcome || !starters || document.querySelector(".tl-welcome")) return;
+    const box = document.createElement("div");
+    box.className = "tl-welcome";
+    for (const line of welcome) {
+      const paragraph = document.createElement("p");
+      paragraph.textContent = line;
+      box.append(paragraph);
+    }
+    const screen = document.getElementById("welcome-screen");
+    if (screen) {
+      const composer = starters.parentElement;
+      screen.insertBefore(box, composer && composer.parentElement === screen ? composer : screen.lastElementChild);
+    } else {
+      starters.before(box);
+    }
+  }
+
+  function rememberPlace() {
+    const here = location.pathname;
+    if (here.startsWith("/thread/")) sessionStorage.setItem("tooloo.place", here);
+    const wanted = sessionStorage.getItem("tooloo.place");
+    if (here === "/" && wanted && sessionStorage.getItem("tooloo.login")) {
+      sessionStorage.removeItem("tooloo.login");
+      sessionStorage.removeItem("tooloo.place");
+      location.replace(wanted);
+    }
+    if (here === "/login") sessionStorage.setItem("tooloo.login", "1");
+  }
+
+  let frame = 0;
+  const watcher = new MutationObserver(() => {
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(() => {
+      nameButtons(document);
+      showWelcome();
+      announce();
+      rememberPlace();
+    });
+  });
+  function start() {
+    document.body.append(announcer);
+    document.documentElement.lang = "en";
+    watcher.observe(document.getElementById("root"), { childList: true, subtree: true, characterData: true });
+    rememberPlace();
+    loadWelcome();
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();
