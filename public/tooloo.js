@@ -1,6 +1,9 @@
 // What the chat's page lacks: a welcome, names on its buttons, answers announced to screen readers, and the way back
 // to a linked page after signing in.
 (() => {
+  // Follow the system's light or dark until somebody chooses.
+  if (!localStorage.getItem("vite-ui-theme")) localStorage.setItem("vite-ui-theme", "system");
+
   const announcer = document.createElement("div");
   announcer.setAttribute("role", "status");
   announcer.setAttribute("aria-live", "polite");
@@ -42,18 +45,22 @@
     "lucide-x": "Close",
   };
 
+  const UNNAMED = "Button"; // until its icon is drawn
+
   function nameOf(button) {
     if (NAMES[button.id]) return NAMES[button.id];
     const icon = button.querySelector("svg");
     if (icon) for (const name of icon.classList) if (ICON_NAMES[name]) return ICON_NAMES[name];
     const picture = button.querySelector("img[alt]:not([alt=''])");
-    return picture ? picture.alt : "Button";
+    return picture ? picture.alt : UNNAMED;
   }
 
   function nameButtons(root) {
     for (const button of root.querySelectorAll("button, [role=button]")) {
-      if (!button.textContent.trim() && !button.getAttribute("aria-label") && !button.getAttribute("aria-labelledby")) {
-        button.setAttribute("aria-label", nameOf(button));
+      const label = button.getAttribute("aria-label");
+      if (!button.textContent.trim() && (!label || label === UNNAMED) && !button.getAttribute("aria-labelledby")) {
+        const name = nameOf(button);
+        if (name !== label) button.setAttribute("aria-label", name);
       }
     }
     const input = document.getElementById("chat-input");
@@ -94,13 +101,8 @@
       paragraph.textContent = line;
       box.append(paragraph);
     }
-    const screen = document.getElementById("welcome-screen");
-    if (screen) {
-      const composer = starters.parentElement;
-      screen.insertBefore(box, composer && composer.parentElement === screen ? composer : screen.lastElementChild);
-    } else {
-      starters.before(box);
-    }
+    const composer = document.getElementById("message-composer");
+    (composer && composer.parentElement === starters.parentElement ? composer : starters).before(box);
   }
 
   function rememberPlace() {

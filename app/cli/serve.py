@@ -20,14 +20,11 @@ def serve() -> None:
     settings = load_settings()
     listening = _listen(settings)
     asyncio.run(_check(settings))
-    from app.main import create_app
-
-    app = create_app(settings)
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_config=None, timeout_graceful_shutdown=STOP_SECONDS,
+        "app.main:create_app", factory=True, host=settings.host, port=settings.port, log_config=None, timeout_graceful_shutdown=STOP_SECONDS,
         ws_max_size=2 * 1024 * 1024, server_header=False, proxy_headers=False, lifespan="on",
     )  # fmt: skip
-    server = _Server(config)
+    server = _Server(config, settings.base_url)
     server.run(sockets=[listening])
     if not server.started:
         raise typer.Exit(1)
@@ -44,11 +41,14 @@ async def _check(settings: Settings) -> None:
 class _Server(uvicorn.Server):
     """Says where it can be reached once it can."""
 
+    def __init__(self, config: uvicorn.Config, base_url: str) -> None:
+        super().__init__(config)
+        self._base_url = base_url
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            settings: Settings = self.config.app.state.settings  # type: ignore[union-attr]  # the FastAPI built above
-            typer.echo(f"TooLoo is ready: {settings.base_url}")
+            typer.echo(f"TooLoo is ready: {self._base_url}")
 
 
 def _listen(settings: Settings) -> socket.socket:

