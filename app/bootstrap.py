@@ -198,7 +198,9 @@ def _wires(settings: Settings, catalog: Catalog) -> dict[str, Wire]:
         from app.models.providers.gemini import GeminiWire
 
         wires["gemini"] = GeminiWire(
-            api_key=settings.google_api_key.get_secret_value(), base_url=settings.gemini_base_url
+            api_key=settings.google_api_key.get_secret_value(),
+            base_url=settings.gemini_base_url,
+            connect_seconds=connect,
         )
     if any(model.wire == "litellm" for model in catalog.models):
         wires["litellm"] = LiteLLMWire()

@@ -50,6 +50,7 @@ class FakeProviders:
                 Route("/v1/messages", self._anthropic, methods=["POST"]),
                 Route("/v1/chat/completions", self._openai, methods=["POST"]),
                 Route("/chat/completions", self._openai, methods=["POST"]),
+                Route("/v1/models/{call:path}", self._gemini, methods=["POST"]),
                 Route("/v1beta/models/{call:path}", self._gemini, methods=["POST"]),
                 Route("/api/tags", self._tags),
             ]

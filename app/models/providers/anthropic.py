@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Literal, cast
 
 import anthropic
+import httpx2
 from anthropic.types import MessageParam, RawContentBlockDeltaEvent, RawMessageDeltaEvent, RawMessageStartEvent
 from anthropic.types import TextDelta as TextBlockDelta
 
@@ -65,5 +66,5 @@ def _translated(*, before_generation: bool = True):  # type: ignore[no-untyped-d
     except anthropic.APIStatusError as error:
         kind = kind_of_status(error.status_code, str(error.body))
         raise failed("Anthropic", kind, before_generation=before_generation) from error
-    except (anthropic.APIConnectionError, anthropic.APIError) as error:
+    except (anthropic.APIError, httpx2.HTTPError) as error:
         raise failed("Anthropic", "network", before_generation=before_generation) from error

@@ -1,13 +1,13 @@
 """Gemini through google-genai."""
 
 from collections.abc import AsyncIterator
-from contextlib import contextmanager
 from typing import Literal
 
 import httpx
 from google import genai
 from google.genai import errors, types
 
+from app.errors import ProviderFailed
 from app.models.catalog import Model
 from app.models.providers.wire import Finished, Prompt, StreamEvent, TextDelta, Usage, failed, kind_of_status
 
@@ -15,10 +15,11 @@ _BLOCKED = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT",
 
 
 class GeminiWire:
-    def __init__(self, *, api_key: str, base_url: str | None) -> None:
+    def __init__(self, *, api_key: str, base_url: str | None, connect_seconds: float) -> None:
+        self._http = httpx.AsyncClient(timeout=httpx.Timeout(600, connect=connect_seconds))
         self._client = genai.Client(
             api_key=api_key,
-            http_options=types.HttpOptions(base_url=base_url, timeout=600_000),
+            http_options=types.HttpOptions(base_url=base_url, httpx_async_client=self._http),
         )
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
@@ -29,17 +30,22 @@ class GeminiWire:
         config = types.GenerateContentConfig(
             system_instruction=prompt.system, max_output_tokens=prompt.max_output_tokens
         )
-        with _translated():
+        started = False
+        try:
+            # The SDK sends nothing before the first step of the iteration: only then does a refusal show.
             stream = await self._client.aio.models.generate_content_stream(
                 model=model.name, contents=contents, config=config
             )
-        with _translated(before_generation=False):
             async for chunk in stream:
+                started = True
                 for event in _events_of(chunk):
                     yield event
+        except (errors.APIError, httpx.HTTPError, OSError, errors.UnknownApiResponseError) as error:
+            raise _failed(error, before_generation=not started) from error
 
     async def close(self) -> None:
         await self._client.aio.aclose()
+        await self._http.aclose()
 
 
 def _events_of(chunk: types.GenerateContentResponse) -> list[StreamEvent]:
@@ -66,16 +72,11 @@ def _finish(name: str) -> Literal["stop", "length", "content_filter"]:
     return "length" if name == "MAX_TOKENS" else "stop"
 
 
-@contextmanager
-def _translated(*, before_generation: bool = True):  # type: ignore[no-untyped-def]  # contextmanager's type says it
-    try:
-        yield
-    except errors.APIError as error:
-        kind = kind_of_status(error.code, str(error.details))
-        if error.code == 400 and "API_KEY_INVALID" in str(error.details):
-            kind = "auth"
-        raise failed("Gemini", kind, before_generation=before_generation) from error
-    except httpx.TimeoutException as error:
-        raise failed("Gemini", "timeout", before_generation=False) from error
-    except (httpx.HTTPError, OSError, errors.UnknownApiResponseError) as error:
-        raise failed("Gemini", "network", before_generation=before_generation) from error
+def _failed(error: Exception, *, before_generation: bool) -> ProviderFailed:
+    if isinstance(error, errors.APIError):
+        invalid_key = error.code == 400 and "API_KEY_INVALID" in str(error.details)
+        kind = "auth" if invalid_key else kind_of_status(error.code, str(error.details))
+        return failed("Gemini", kind, before_generation=before_generation)
+    if isinstance(error, httpx.TimeoutException):
+        return failed("Gemini", "timeout", before_generation=False)
+    return failed("Gemini", "network", before_generation=before_generation)

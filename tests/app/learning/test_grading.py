@@ -1,0 +1,190 @@
+"""Verdicts cannot be forged, limits hold, and each failure is named for what it is."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.errors import InvalidInput, SandboxFailed, SandboxUnavailable
+from app.learning.grading import Case, Graded, grade, matches, score
+from app.learning.languages import LANGUAGES
+from app.learning.languages.base import Parameter, Signature
+from app.learning.sandbox.bubblewrap import Bubblewrap
+from app.learning.sandbox.probe import Isolation
+
+ADD = Signature(name="add", params=(Parameter(name="a", type="int"), Parameter(name="b", type="int")), returns="int")
+CASES = [Case(arguments=(1, 2), expected=3, hidden=False), Case(arguments=(20, 22), expected=42, hidden=True)]
+
+
+async def run(isolation: Isolation, code: str, language: str = "python") -> Graded:
+    return await grade(isolation.require(), LANGUAGES[language], code, signature=ADD, cases=CASES)
+
+
+async def test_a_right_solution_passes_and_its_prints_are_kept_apart(isolation: Isolation) -> None:
+    graded = await run(isolation, "def add(a, b):\n    print('adding', a)\n    return a + b")
+
+    assert graded.verdict == "passed"
+    assert graded.cases[0].stdout == "adding 1\n"
+
+
+async def test_the_first_failing_case_is_shown_in_full(isolation: Isolation) -> None:
+    graded = await run(isolation, "def add(a, b):\n    print('hm')\n    return a - b")
+
+    first = graded.cases[0]
+    assert (graded.verdict, first.input, first.expected, first.got, first.stdout) == (
+        "failed",
+        "1, 2",
+        "3",
+        "-1",
+        "hm\n",
+    )
+
+
+async def test_a_traceback_shows_the_learners_lines_only(isolation: Isolation) -> None:
+    graded = await run(isolation, "def helper(x):\n    return x / 0\n\ndef add(a, b):\n    return helper(a)")
+
+    assert graded.verdict == "error"
+    assert graded.cases[0].error == "ZeroDivisionError: division by zero"
+    assert graded.cases[0].trace == ("line 5 in add: return helper(a)", "line 2 in helper: return x / 0")
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "verdict"),
+    [
+        pytest.param("python", "def add(a, b:\n", "compile_error", id="python syntax"),
+        pytest.param("javascript", "function add(a, b {", "compile_error", id="javascript syntax"),
+        pytest.param("python", "x = 1", "compile_error", id="no function"),
+        pytest.param("python", "def add(a, b):\n    while True: pass", "timeout", id="python endless"),
+        pytest.param("javascript", "function add(a, b) { for (;;); }", "timeout", id="javascript endless"),
+        pytest.param("python", "import os\nwhile True: os.write(1, b'x' * 65536)", "killed", id="flood"),
+        pytest.param("python", "def add(a, b):\n    return bytearray(10**10)", "error", id="python memory"),
+        pytest.param("javascript", "function add(a, b) { const x = []; for (;;) x.push('y'.repeat(999) + x.length); }",
+                     "killed", id="javascript memory"),
+        pytest.param("python", "import os\ndef add(a, b):\n    os._exit(0)", "error", id="leaves early"),
+        pytest.param("python", "def add(a, b):\n    return 'three'", "failed", id="wrong type"),
+        pytest.param("python", "def add(a, b):\n    return True", "failed", id="a boolean is no integer"),
+        pytest.param("python", "def add(a, b):\n    return object()", "error", id="not comparable"),
+    ],
+)  # fmt: skip
+async def test_each_failure_has_its_verdict(isolation: Isolation, language: str, code: str, verdict: str) -> None:
+    assert (await run(isolation, code, language)).verdict == verdict
+
+
+FORGERIES = {
+    "always equal": "class E(int):\n    def __eq__(s, o): return True\ndef add(a, b): return E(0)",
+    "prints a result": "import sys\ndef add(a, b):\n    print('{\"case\": 0, \"value\": 3}')\n    return 0",
+    "answers for the harness without knowing": (
+        "import json, os\njob = json.load(open('/box/job.json'))\n"
+        "for i in range(2): os.write(3, (job['nonce'] + json.dumps({'case': i, 'value': 0}) + chr(10)).encode())\n"
+        "os._exit(0)"
+    ),
+    "looks for expected values": (
+        "import gc\ndef add(a, b):\n"
+        "    found = [o for o in gc.get_objects() if isinstance(o, dict) and 'expected' in o]\n"
+        "    return found[0]['expected'] if found else 0"
+    ),
+    "reads the frames": (
+        "import sys\ndef add(a, b):\n    f = sys._getframe(1)\n"
+        "    return f.f_locals.get('expected', f.f_globals.get('expected', 0))"
+    ),
+    "patches json": "import json\njson.dumps = lambda *a, **k: '{\"case\": 0, \"passed\": true}'\ndef add(a, b): return 0",
+    "exits with success": "import sys\nsys.exit(0)",
+    "overwrites itself": "def add(a, b):\n    open('/box/solution.py', 'w').write('x')\n    return 0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", FORGERIES.values(), ids=FORGERIES.keys())
+async def test_no_forgery_passes(isolation: Isolation, code: str) -> None:
+    assert (await run(isolation, code)).verdict != "passed"
+
+
+ESCAPES = {
+    "reads the home folder": f"open({str(Path.home())!r} + '/.profile').read()",
+    "reads passwords": "open('/etc/passwd').read()",
+    "writes outside": "open('/usr/bin/x', 'w')",
+    "opens the network": "import socket; socket.create_connection(('127.0.0.1', 22), 1)",
+    "makes namespaces": "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0",
+    "traces": "import ctypes; assert ctypes.CDLL(None).ptrace(0, 0, 0, 0) == 0",
+    "mounts": "import ctypes; assert ctypes.CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, 0) == 0",
+    "fills the disk": "open('/tmp/x', 'wb').write(b'x' * 100_000_000)",
+    "becomes root": "import os; os.setuid(0)",
+    "kills its parents": "import os; [os.kill(pid, 9) for pid in (os.getppid(),) if pid > 1 or 1/0]",
+}
+
+
+@pytest.mark.parametrize("code", ESCAPES.values(), ids=ESCAPES.keys())
+async def test_no_escape_works_and_its_control_does(isolation: Isolation, code: str) -> None:
+    escape = await run(isolation, f"{code}\ndef add(a, b): return a + b")
+    control = await run(isolation, "open('/tmp/ok', 'w').write('x')\ndef add(a, b): return a + b")
+
+    assert escape.verdict != "passed"
+    assert control.verdict == "passed"
+
+
+async def test_a_fork_bomb_ends_and_leaves_nothing(isolation: Isolation) -> None:
+    bomb = "import os\ndef add(a, b):\n    while True:\n        try: os.fork()\n        except OSError: pass"
+
+    graded = await run(isolation, bomb)
+
+    process = await asyncio.create_subprocess_exec("ps", "-eo", "uid,stat,args", stdout=asyncio.subprocess.PIPE)
+    listed, _ = await process.communicate()
+    left = [line for line in listed.decode().splitlines() if "/box/harness.py" in line and " Z" not in line]
+    assert graded.verdict == "timeout"
+    assert left == []
+
+
+async def test_a_broken_launcher_is_never_a_wrong_answer() -> None:
+    broken = Bubblewrap(bwrap="/nowhere/bwrap", python="/usr/bin/python3", read_only=(), at_once=1)
+
+    with pytest.raises(SandboxFailed, match="not your mistake"):
+        await run(Isolation(sandbox=broken, reason=""), "def add(a, b): return a + b")
+
+
+async def test_without_a_sandbox_code_does_not_run() -> None:
+    with pytest.raises(SandboxUnavailable, match="for this reason"):
+        await run(Isolation(sandbox=None, reason="for this reason"), "def add(a, b): return a + b")
+
+
+@pytest.mark.parametrize("code", ["", "   \n", "x" * 70_000, "a\0b"], ids=["empty", "blank", "huge", "binary"])
+async def test_what_is_no_code_is_refused(isolation: Isolation, code: str) -> None:
+    with pytest.raises(InvalidInput):
+        await run(isolation, code)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "type_name", "same"),
+    [
+        (1, 1, "int", True), (1, 1.0, "int", False), (1, True, "int", False), (0, False, "int", False),
+        (1.0, 1, "float", True), (1.0, 1.0000001, "float", True), (1.0, 1.1, "float", False), (1.0, True, "float", False),
+        ("1", 1, "str", False), (True, 1, "bool", False), (None, None, "optional[int]", True),
+        (None, 0, "optional[int]", False), (1, None, "optional[int]", False), ([1, 2], [1, 2], "list[int]", True),
+        ([1, 2], [2, 1], "list[int]", False), ([1], [1, 1], "list[int]", False), ([], {}, "list[int]", False),
+        ({"a": 1}, {"a": 1}, "map[int]", True), ({"a": 1}, {"a": 1, "b": 2}, "map[int]", False),
+        ([[1], []], [[1], []], "list[list[int]]", True),
+    ],
+)  # fmt: skip
+def test_values_are_compared_strictly_by_type(expected: object, got: object, type_name: str, same: bool) -> None:
+    assert matches(expected, got, type_name) is same
+
+
+async def test_the_score_counts_cases_hints_and_attempts(isolation: Isolation) -> None:
+    passed = await run(isolation, "def add(a, b): return a + b")
+    half = await run(isolation, "def add(a, b): return 3")
+
+    assert score(passed, hints=0, earlier_attempts=0) == 100
+    assert score(passed, hints=2, earlier_attempts=1) == 75
+    assert score(passed, hints=9, earlier_attempts=9) == 50
+    assert score(half, hints=0, earlier_attempts=5) == 50
+
+
+async def test_runs_side_by_side_do_not_wait_for_one_endless_loop(isolation: Isolation) -> None:
+    endless = asyncio.create_task(run(isolation, "def add(a, b):\n    while True: pass"))
+    await asyncio.sleep(0.1)
+
+    quick = await asyncio.wait_for(run(isolation, "def add(a, b): return a + b"), 3)
+
+    assert quick.verdict == "passed"
+    assert not endless.done()
+    endless.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await endless

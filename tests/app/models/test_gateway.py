@@ -1,0 +1,270 @@
+"""The gateway with the real SDKs against a fake provider over real HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.bootstrap import open_gateway
+from app.errors import NoModelAvailable, ProviderFailed
+from app.events import log as event_log
+from app.identity.accounts import User
+from app.models import log as call_log
+from app.models.budget import Purse, limit_of
+from app.models.gateway import Answered, CallRequest, Gateway
+from app.models.providers.wire import Message, TextDelta
+from app.settings import Settings
+from app.storage.database import Database
+from tests.fakes.clock import Clock
+from tests.fakes.providers import FakeProviders, Script
+
+CATALOG = """
+models:
+  - {provider: hosted_vllm, name: tiny, input_usd_per_million: 1, output_usd_per_million: 1, quality: 0.9, speed: 0.9}
+"""
+
+
+def settings_for(fake: FakeProviders, folder: Path, **more: object) -> Settings:
+    values: dict[str, object] = {
+        "tooloo_data_dir": folder,
+        "anthropic_api_key": SecretStr("sk-ant-test"),
+        "anthropic_base_url": fake.url,
+        "openai_api_key": SecretStr("sk-test"),
+        "openai_base_url": f"{fake.url}/v1",
+        "google_api_key": SecretStr("AIza-test"),
+        "gemini_base_url": fake.url,
+        "deepseek_api_key": SecretStr("sk-deep"),
+        "deepseek_base_url": fake.url,
+        "ollama_base_url": fake.url,
+        "first_token_timeout_seconds": 20.0,
+        "between_tokens_timeout_seconds": 0.5,
+        **more,
+    }
+    return Settings(**values)  # type: ignore[arg-type]  # pydantic checks them
+
+
+@pytest.fixture
+async def purse(sqlite: Database) -> Purse:
+    return Purse(sqlite)
+
+
+@pytest.fixture
+async def gateway(
+    providers: FakeProviders, sqlite: Database, purse: Purse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Gateway]:
+    monkeypatch.setenv("HOSTED_VLLM_API_BASE", f"{providers.url}/v1")
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text(CATALOG)
+    opened = await open_gateway(settings_for(providers, tmp_path, tooloo_catalog=catalog), sqlite, purse)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def ada(sqlite: Database, clock: Clock) -> User:
+    from app.identity.accounts import AccountService
+    from tests.fakes.hashing import quick_hasher
+
+    return await AccountService(database=sqlite, clock=clock, hasher=quick_hasher()).owner()
+
+
+def request_to(user: User, model: str | None = None) -> CallRequest:
+    return CallRequest(
+        task="chat", user_id=user.id, thread_id="t", system="Be brief.", model=model,
+        messages=(Message(role="user", content="Hello?"),), max_output_tokens=200,
+    )  # fmt: skip
+
+
+async def _spent(purse: Purse, provider: str) -> tuple[int, int]:
+    from datetime import UTC, datetime
+
+    budget = (await purse.budgets(datetime.now(UTC), ids=[f"provider:{provider}"]))[0]
+    return budget.spent_microusd, budget.held_microusd
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "microusd"),
+    [
+        pytest.param("claude-haiku-4-5", "anthropic", 100 * 1 + 20 * 5, id="anthropic"),
+        pytest.param("gpt-5-mini", "openai", 65, id="openai"),
+        pytest.param("gemini-2.5-flash", "gemini", 80, id="gemini"),
+        pytest.param("deepseek-v4-flash", "deepseek", 54, id="deepseek"),
+        pytest.param("hosted_vllm/tiny", "hosted_vllm", 120, id="litellm"),
+        pytest.param("ollama/qwen:7b", "ollama", 0, id="ollama"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # the SDKs' own deprecations
+async def test_every_wire_streams_and_books_its_usage(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, model: str, provider: str, microusd: int
+) -> None:
+    providers.ollama_models = ("qwen:7b",)
+
+    chunks = [chunk async for chunk in gateway.stream(request_to(ada, model))]
+
+    answer = chunks[-1]
+    assert isinstance(answer, Answered)
+    assert "".join(c.text for c in chunks if isinstance(c, TextDelta)) == answer.text == "Hello from the fake."
+    assert answer.cost_microusd == microusd
+    assert await _spent(purse, provider) == (microusd, 0)
+
+
+async def test_the_best_score_answers_and_says_why(gateway: Gateway, ada: User) -> None:
+    answer = await gateway.complete(request_to(ada))
+
+    ranking = [scored for scored in answer.ranking if scored.excluded is None]
+    assert answer.model_id == ranking[0].model_id
+    assert ranking == sorted(ranking, key=lambda scored: -scored.score)
+    assert f"of {len(ranking)} candidates" in answer.reason
+
+
+async def test_a_refusal_before_the_first_word_falls_back_once_and_costs_nothing(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, sqlite: Database
+) -> None:
+    best = (await gateway.preview("chat"))[0]
+    providers.scripts[best.model_id.split("/", 1)[1]] = Script(status=503)
+
+    answer = await gateway.complete(request_to(ada))
+
+    assert answer.model_id != best.model_id
+    assert await _spent(purse, best.provider) == (
+        0 if best.provider not in answer.model_id else answer.cost_microusd,
+        0,
+    )
+    async with sqlite.read() as connection:
+        fallbacks = await event_log.newest(connection, type_prefix="provider.fallback")
+    assert fallbacks[0].payload == {"from": best.model_id, "to": answer.model_id}
+
+
+async def test_when_all_fail_the_error_is_a_sentence(gateway: Gateway, providers: FakeProviders, ada: User) -> None:
+    providers.scripts["*"] = Script(status=500)
+
+    with pytest.raises(ProviderFailed, match="problem of its own"):
+        await gateway.complete(request_to(ada))
+
+    assert len(providers.calls) == 2  # the best, and one fallback
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, "auth"),
+        (402, "quota"),
+        (429, "rate_limit"),
+        (413, "context_length"),
+        (400, "invalid_request"),
+        (529, "server"),
+    ],
+)
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "gpt-5-mini", "gemini-2.5-flash"])
+async def test_errors_are_sorted_by_status(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, model: str, status: int, kind: str
+) -> None:
+    providers.scripts["*"] = Script(status=status)
+
+    with pytest.raises(ProviderFailed) as caught:
+        await gateway.complete(request_to(ada, model))
+
+    assert caught.value.kind == kind
+    assert "as scripted" not in caught.value.user_message
+    assert all((b.spent_microusd, b.held_microusd) == (0, 0) for b in await purse.budgets(Clock()()))
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "gpt-5-mini", "gemini-2.5-flash"])
+@pytest.mark.parametrize(
+    "script", [Script(cut_after=2), Script(finish=False, usage=False)], ids=["cut", "clean early end"]
+)
+async def test_a_stream_that_ends_early_is_an_error_and_charged_in_full(
+    gateway: Gateway, providers: FakeProviders, ada: User, sqlite: Database, model: str, script: Script
+) -> None:
+    providers.scripts["*"] = script
+    said = []
+
+    with pytest.raises(ProviderFailed) as caught:
+        async for chunk in gateway.stream(request_to(ada, model)):
+            said.append(chunk)  # noqa: PERF401  # a comprehension would lose what was said before the error
+
+    logged = (await call_log.newest(sqlite))[0]
+    assert said
+    assert caught.value.kind == "network"
+    assert logged["cost_microusd"] == logged["held_microusd"] > 0
+
+
+async def test_a_stopped_stream_is_closed_and_charged_in_full(
+    gateway: Gateway, providers: FakeProviders, ada: User, sqlite: Database
+) -> None:
+    providers.scripts["*"] = Script(endless=True, pause_seconds=0.02)
+    said = asyncio.Event()
+
+    async def listen() -> None:
+        async for _ in gateway.stream(request_to(ada, "gpt-5-mini")):
+            said.set()
+
+    task = asyncio.create_task(listen())
+    await said.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    logged = (await call_log.newest(sqlite))[0]
+    assert logged["status"] == "stopped"
+    assert logged["cost_microusd"] == logged["held_microusd"] > 0
+
+
+@pytest.mark.parametrize(
+    "script", [Script(first_pause_seconds=3), Script(pause_seconds=2)], ids=["first word", "between"]
+)
+async def test_a_silent_provider_times_out(
+    providers: FakeProviders, sqlite: Database, purse: Purse, tmp_path: Path, ada: User, script: Script
+) -> None:
+    providers.scripts["*"] = script
+    gateway = await open_gateway(settings_for(providers, tmp_path, first_token_timeout_seconds=0.4), sqlite, purse)
+
+    with pytest.raises(ProviderFailed) as caught:
+        await gateway.complete(request_to(ada, "gpt-5-mini"))
+    await gateway.close()
+
+    assert caught.value.kind == "timeout"
+
+
+async def test_a_spent_budget_moves_to_a_model_that_still_fits(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, clock: Clock
+) -> None:
+    providers.ollama_models = ("qwen:7b",)
+    for provider in ("anthropic", "openai", "gemini", "deepseek", "hosted_vllm"):
+        await purse.set_limit("provider", provider, limit_microusd=limit_of(0), active=True, actor=ada.id, now=clock())
+
+    answer = await gateway.complete(request_to(ada))
+
+    assert answer.model_id == "ollama/qwen:7b"
+    assert [call["model"] for call in providers.calls] == ["qwen:7b"]
+
+
+async def test_no_call_leaves_when_nothing_fits(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, clock: Clock
+) -> None:
+    await purse.set_limit("user", ada.id, limit_microusd=0, active=True, actor=ada.id, now=clock())
+
+    with pytest.raises(NoModelAvailable, match="Your budget"):
+        await gateway.complete(request_to(ada))
+
+    assert providers.calls == []
+
+
+async def test_a_missing_usage_block_never_books_zero(gateway: Gateway, providers: FakeProviders, ada: User) -> None:
+    providers.scripts["*"] = Script(usage=False)
+
+    answer = await gateway.complete(request_to(ada, "gpt-5-mini"))
+
+    assert answer.cost_microusd > 0
+
+
+async def test_without_keys_and_ollama_there_are_no_models(sqlite: Database, tmp_path: Path, ada: User) -> None:
+    settings = Settings(tooloo_data_dir=tmp_path, ollama_base_url="http://127.0.0.1:9")
+    gateway = await open_gateway(settings, sqlite, Purse(sqlite))
+
+    assert await gateway.models() == []
+    with pytest.raises(NoModelAvailable, match="No model is connected"):
+        await gateway.complete(request_to(ada))
+    await gateway.close()
