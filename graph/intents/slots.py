@@ -102,5 +102,5 @@ def slots_of(text: str, curriculum: Curriculum) -> Slots:
     if match := _PATH.search(text) or _OWNER_NAME.search(text):
         slots["path"] = match[1].rstrip(".,;!?") if len(match[1]) > 2 else match[1]
     if match := _TIME.search(said):
-        slots["time"] = match[1] or match[2]
+        slots["time"] = (match[1] or match[2]).strip()
     return slots

@@ -1,0 +1,83 @@
+"""Slash commands: what they mean, and a sentence with an example for what does not fit."""
+
+import pytest
+
+from app.chat.commands import COMMANDS, parse
+from app.errors import InvalidInput
+from app.learning.curriculum import load_curriculum
+from graph.build import NODE_OF
+
+CURRICULUM = load_curriculum()
+
+
+@pytest.mark.parametrize(
+    ("text", "intent", "parameters"),
+    [
+        (
+            "/challenge python strings easy",
+            "learn.start-challenge",
+            {"topics": ["strings"], "language": "python", "difficulty": "easy"},
+        ),
+        ("/train sql 5", "learn.review-topic", {"topics": ["sql"], "count": 5}),
+        ("/budget anthropic 5", "provider.check-budget", {"provider": "anthropic", "amount_usd": 5.0}),
+        ("/budget $7.50", "provider.check-budget", {"amount_usd": 7.5}),
+        ("/budget", "provider.check-budget", {}),
+        ("/model auto", "provider.change", {"do": "auto"}),
+        ("/model claude", "provider.change", {"do": "pin", "provider": "anthropic"}),
+        ("/repo ~/my project", "context.load-repo", {"path": "~/my project"}),
+        ("/search retry logic", "context.search", {"query": "retry logic"}),
+        (
+            "/schedule weekly-report at 9:30 Europe/Berlin",
+            "workflow.create",
+            {"time": "9:30", "timezone": "Europe/Berlin"},
+        ),
+        ("/hint", "learn.start-challenge", {"do": "hint"}),
+        ("/share", "chat.share", {}),
+    ],
+)
+def test_what_commands_mean(text: str, intent: str, parameters: dict[str, object]) -> None:
+    parsed = parse(text, CURRICULUM)
+
+    assert parsed is not None
+    assert parsed.intent == intent
+    assert parsed.parameters.items() >= parameters.items()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("/nonsense", "no command /nonsense"),
+        ("/budget lots", "For example: /budget anthropic 5"),
+        ("/budget 5 6", "For example"),
+        ("/challenge basket weaving", "For example: /challenge"),
+        ("/train basket weaving", "not a topic"),
+        ("/model", "For example: /model auto"),
+        ("/repo", "For example: /repo"),
+        ("/search", "For example: /search"),
+        ("/schedule weekly-report", "no time of day"),
+        ("/workflow make coffee", "no workflow"),
+    ],
+)
+def test_what_does_not_fit_gets_a_sentence(text: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        parse(text, CURRICULUM)
+
+
+@pytest.mark.parametrize("text", ["hello", "what does /budget do", "/home/ada is my folder", "a /b", "/ x"])
+def test_plain_words_are_no_command(text: str) -> None:
+    assert parse(text, CURRICULUM) is None
+
+
+def test_a_picked_command_takes_the_whole_message() -> None:
+    parsed = parse("sql 5", CURRICULUM, picked="train")
+
+    assert parsed is not None
+    assert parsed.parameters["topics"] == ["sql"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_example_parses_and_leads_somewhere(command: object) -> None:
+    parsed = parse(command.example, CURRICULUM)  # type: ignore[attr-defined]
+
+    assert parsed is not None
+    assert parsed.intent in NODE_OF or parsed.intent.startswith("chat.")

@@ -1,0 +1,370 @@
+"""History over our own tables: nothing is lost or reordered, and nobody touches what is another's."""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from chainlit.element import CustomElement, File
+from chainlit.types import Feedback, Pagination, ThreadFilter
+
+from app.chat.history import History, title_of
+from app.chat.sharing import SharePages, SharingService
+from app.chat.snapshots import redact, snapshot
+from app.errors import InvalidInput, NotAllowed, NotFound
+from app.identity.accounts import AccountService, User
+from app.identity.caller import Caller, current_caller
+from app.storage.database import Database
+from tests.fakes.clock import Clock
+
+TEMPLATES = Path(__file__).parents[3] / "app" / "chat" / "templates"
+HIDDEN_QUEUE = "__wrapped__"  # the library's decorator waits for a websocket session; tests call what is beneath it
+
+
+@contextmanager
+def acting_as(user: User) -> Iterator[None]:
+    token = current_caller.set(Caller(user=user, scopes=("read", "write")))
+    yield
+    current_caller.reset(token)
+
+
+class Direct:
+    """The data layer's methods without the library's queue."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def __getattr__(self, name: str) -> object:
+        method = getattr(History, name)
+        inner = getattr(method, HIDDEN_QUEUE, method)
+        return inner.__get__(self._history)
+
+
+@pytest.fixture
+def forgotten() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def history(
+    database: Database, accounts: AccountService, tmp_path: Path, clock: Clock, forgotten: list[str]
+) -> History:
+    async def forget(thread_id: str) -> None:
+        forgotten.append(thread_id)
+
+    return History(database=database, accounts=accounts, folder=tmp_path / "elements", clock=clock, forget=forget)
+
+
+@pytest.fixture
+def layer(history: History) -> Direct:
+    return Direct(history)
+
+
+def step(thread_id: str, output: str = "hello", **more: object) -> dict[str, object]:
+    return {
+        "id": str(uuid.uuid4()), "threadId": thread_id, "type": "user_message", "name": "ada", "output": output,
+        "createdAt": "2026-03-02T09:00:00.000000Z", **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def thread_id() -> str:
+    return str(uuid.uuid4())
+
+
+async def test_what_was_said_comes_back_in_order_with_its_command(layer: Direct, ada: User, thread_id: str) -> None:
+    with acting_as(ada):
+        await layer.create_step(step(thread_id, "second", createdAt="2026-03-02T09:00:01Z"))
+        await layer.create_step(step(thread_id, "first", command="train", metadata={"deep": {"list": [1]}}, tags=["x"]))
+
+        thread = await layer.get_thread(thread_id)
+
+    assert [s["output"] for s in thread["steps"]] == ["first", "second"]
+    assert thread["steps"][0]["command"] == "train"
+    assert thread["steps"][0]["metadata"] == {"deep": {"list": [1]}}
+    assert thread["userIdentifier"] == "ada"
+
+
+async def test_an_update_is_never_lost_to_the_create_that_it_overtook(layer: Direct, ada: User, thread_id: str) -> None:
+    created = step(thread_id, "", type="assistant_message")
+    final = {**created, "output": "the whole answer", "end": "2026-03-02T09:00:05Z"}
+    with acting_as(ada):
+        await layer.update_step(final)
+        await layer.create_step(created)
+
+        thread = await layer.get_thread(thread_id)
+
+    assert [s["output"] for s in thread["steps"]] == ["the whole answer"]
+
+
+async def test_a_hundred_steps_at_once_are_all_kept(layer: Direct, ada: User, thread_id: str) -> None:
+    with acting_as(ada):
+        await asyncio.gather(*(layer.create_step(step(thread_id, str(n))) for n in range(100)))
+
+        thread = await layer.get_thread(thread_id)
+
+    assert {s["output"] for s in thread["steps"]} == {str(n) for n in range(100)}
+
+
+async def test_the_librarys_frames_are_not_kept(layer: Direct, ada: User, thread_id: str) -> None:
+    with acting_as(ada):
+        await layer.create_step(step(thread_id, type="run", name="on_message"))
+
+        assert await layer.get_thread(thread_id) is None
+
+
+async def test_a_step_without_a_time_gets_one(layer: Direct, ada: User, thread_id: str) -> None:
+    with acting_as(ada):
+        await layer.create_step(step(thread_id, createdAt=None))
+
+        thread = await layer.get_thread(thread_id)
+
+    assert thread["steps"][0]["createdAt"] is not None
+
+
+async def test_nobody_writes_into_anothers_thread(layer: Direct, ada: User, eve: User, thread_id: str) -> None:
+    mine = step(thread_id, "mine")
+    with acting_as(ada):
+        await layer.create_step(mine)
+
+    with acting_as(eve):
+        for touch in (
+            layer.create_step(step(thread_id, "intruder")),
+            layer.update_step({**mine, "output": "changed"}),
+            layer.update_step({**mine, "threadId": str(uuid.uuid4()), "output": "taken over"}),
+            layer.delete_step(mine["id"]),
+            layer.update_thread(thread_id, name="mine now"),
+            layer.delete_thread(thread_id),
+            layer.upsert_feedback(Feedback(forId=str(mine["id"]), value=0)),
+            layer.create_element(CustomElement(name="Verdict", props={}, thread_id=thread_id)),
+        ):
+            with pytest.raises(NotAllowed):
+                await touch
+
+    with acting_as(ada):
+        thread = await layer.get_thread(thread_id)
+    assert [s["output"] for s in thread["steps"]] == ["mine"]
+
+
+async def test_feedback_comes_back_and_only_its_owner_deletes_it(
+    layer: Direct, ada: User, eve: User, thread_id: str
+) -> None:
+    mine = step(thread_id)
+    with acting_as(ada):
+        await layer.create_step(mine)
+        feedback_id = await layer.upsert_feedback(Feedback(forId=str(mine["id"]), value=1, comment="good"))
+        again = await layer.upsert_feedback(Feedback(forId=str(mine["id"]), value=0))
+    with acting_as(eve):
+        by_eve = await layer.delete_feedback(feedback_id)
+    with acting_as(ada):
+        thread = await layer.get_thread(thread_id)
+        by_ada = await layer.delete_feedback(feedback_id)
+
+    assert again == feedback_id
+    assert thread["steps"][0]["feedback"]["value"] == 0
+    assert (by_eve, by_ada) == (False, True)
+
+
+async def test_an_elements_file_is_on_disk_and_for_its_owner(
+    layer: Direct, ada: User, eve: User, thread_id: str, tmp_path: Path
+) -> None:
+    file = File(name="notes.txt", content=b"private", mime="text/plain", thread_id=thread_id)
+    with acting_as(ada):
+        await layer.create_step(step(thread_id))
+        await layer.create_element(file)
+        path, mime, name = await layer.element_file(file.id, ada.id)
+        thread = await layer.get_thread(thread_id)
+
+    assert (path.read_bytes(), mime, name) == (b"private", "text/plain", "notes.txt")
+    assert path.is_relative_to(tmp_path)
+    assert thread["elements"][0]["url"] == f"/elements/{file.id}"
+    with pytest.raises(NotFound):
+        await layer.element_file(file.id, eve.id)
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "<script>alert(1)</script>", "a\nb", "x" * 300])
+async def test_a_hostile_element_name_is_replaced(layer: Direct, ada: User, thread_id: str, name: str) -> None:
+    with acting_as(ada):
+        await layer.create_step(step(thread_id))
+        await layer.create_element(File(name=name, content=b"x", mime="text/plain", thread_id=thread_id))
+        thread = await layer.get_thread(thread_id)
+
+    assert thread["elements"][0]["name"] == "file.txt"
+
+
+async def test_only_our_own_cards_are_stored(layer: Direct, ada: User, thread_id: str) -> None:
+    with acting_as(ada), pytest.raises(InvalidInput):
+        await layer.create_element(CustomElement(name="../evil", props={}, thread_id=thread_id))
+
+
+async def test_the_sidebar_lists_and_searches_ones_own(layer: Direct, ada: User, eve: User, clock: Clock) -> None:
+    for user, words in ((ada, "binary search"), (ada, "100% of stacks"), (eve, "binary trees")):
+        thread = str(uuid.uuid4())
+        with acting_as(user):
+            await layer.update_thread(thread, name=words)
+            await layer.create_step(step(thread, f"about {words}"))
+        clock.move(minutes=1)
+
+    async def names(search: str | None) -> list[str | None]:
+        found = await layer.list_threads(Pagination(first=10), ThreadFilter(userId=ada.id, search=search))
+        return [thread["name"] for thread in found.data]
+
+    assert await names(None) == ["100% of stacks", "binary search"]
+    assert await names("binary") == ["binary search"]
+    assert await names("100%") == ["100% of stacks"]
+    assert await names("%") == ["100% of stacks"]
+
+
+async def test_the_sidebar_pages_without_gaps(layer: Direct, ada: User, clock: Clock) -> None:
+    for number in range(5):
+        with acting_as(ada):
+            await layer.update_thread(str(uuid.uuid4()), name=str(number))
+        clock.move(minutes=1)
+
+    first = await layer.list_threads(Pagination(first=3), ThreadFilter(userId=ada.id))
+    rest = await layer.list_threads(Pagination(first=3, cursor=first.pageInfo.endCursor), ThreadFilter(userId=ada.id))
+
+    assert [t["name"] for t in [*first.data, *rest.data]] == ["4", "3", "2", "1", "0"]
+    assert (first.pageInfo.hasNextPage, rest.pageInfo.hasNextPage) == (True, False)
+
+
+async def test_a_deleted_thread_takes_everything_with_it(
+    layer: Direct, ada: User, thread_id: str, tmp_path: Path, forgotten: list[str]
+) -> None:
+    with acting_as(ada):
+        await layer.create_step(step(thread_id))
+        await layer.create_element(File(name="a.txt", content=b"x", mime="text/plain", thread_id=thread_id))
+        await layer.delete_thread(thread_id)
+
+        assert await layer.get_thread(thread_id) is None
+    assert [path for path in (tmp_path / "elements").rglob("*") if path.is_file()] == []
+    assert forgotten == [thread_id]
+
+
+async def test_session_values_are_not_kept(layer: Direct, ada: User, thread_id: str) -> None:
+    with acting_as(ada):
+        await layer.update_thread(thread_id, metadata={"env": {"KEY": "secret"}, "is_shared": True, "id": "x"})
+
+        thread = await layer.get_thread(thread_id)
+
+    assert thread["metadata"] == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [("hello", "hello"), ("```python\nprint(1)\n```", "python"), ("  \n\n# A title  here ", "A title here"),
+     ("x" * 500, "x" * 119 + "…"), ("", "New chat"), ("***", "New chat")],
+)  # fmt: skip
+def test_titles_are_one_short_line(text: str, title: str) -> None:
+    assert title_of(text) == title
+
+
+@pytest.fixture
+def sharing(database: Database, history: History, clock: Clock) -> SharingService:
+    return SharingService(database=database, history=history, clock=clock)
+
+
+async def _talk(layer: Direct, user: User, thread_id: str) -> None:
+    with acting_as(user):
+        await layer.update_thread(thread_id, name="Stacks")
+        await layer.create_step(step(thread_id, "explain stacks in /home/ada/project/x.py"))
+        await layer.create_step(
+            step(thread_id, "A stack is LIFO.", type="assistant_message", createdAt="2026-03-02T09:00:01Z",
+                 metadata={"blocks": [{"kind": "Verdict", "text": "All cases pass."}]})
+        )  # fmt: skip
+        await layer.create_step(step(thread_id, "tool output", type="tool", input="secret input"))
+
+
+async def test_a_link_is_a_draft_until_it_is_published_and_gone_when_revoked(
+    sharing: SharingService, layer: Direct, ada: User, eve: User, thread_id: str
+) -> None:
+    await _talk(layer, ada, thread_id)
+    link, token = await sharing.draft(ada, thread_id, audience="public", days=7)
+
+    assert (await sharing.read(token, ada)).published is False
+    with pytest.raises(NotFound):
+        await sharing.read(token, None)
+    with pytest.raises(NotFound):
+        await sharing.publish(eve, link.id)
+    await sharing.publish(ada, link.id)
+    assert (await sharing.read(token, None)).title == "Stacks"
+    with pytest.raises(NotFound):
+        await sharing.revoke(eve, link.id)
+    await sharing.revoke(ada, link.id)
+    with pytest.raises(NotFound):
+        await sharing.read(token, ada)
+
+
+async def test_a_link_is_frozen_and_redacted(sharing: SharingService, layer: Direct, ada: User, thread_id: str) -> None:
+    await _talk(layer, ada, thread_id)
+    link, token = await sharing.draft(ada, thread_id, audience="public", days=7)
+    with acting_as(ada):
+        await layer.create_step(step(thread_id, "said later", createdAt="2026-03-02T10:00:00Z"))
+
+    page = SharePages(TEMPLATES).page(await sharing.read(token, ada))
+
+    assert [m["text"] for m in link.snapshot["messages"]] == [
+        "explain stacks in [path]",
+        "A stack is LIFO.\n\nAll cases pass.",
+    ]
+    for private in ("said later", "/home/ada", "secret input", "tool output", ada.id, thread_id, "<script"):
+        assert private not in page
+    assert 'content="noindex' in page
+
+
+async def test_a_link_expires_and_may_be_for_people_who_are_signed_in(
+    sharing: SharingService, layer: Direct, ada: User, eve: User, thread_id: str, clock: Clock
+) -> None:
+    await _talk(layer, ada, thread_id)
+    link, token = await sharing.draft(ada, thread_id, audience="signed-in", days=1)
+    await sharing.publish(ada, link.id)
+
+    assert (await sharing.read(token, eve)).id == link.id
+    with pytest.raises(NotFound):
+        await sharing.read(token, None)
+    clock.move(days=1)
+    with pytest.raises(NotFound):
+        await sharing.read(token, ada)
+
+
+async def test_nobody_shares_anothers_thread(
+    sharing: SharingService, layer: Direct, ada: User, eve: User, thread_id: str
+) -> None:
+    await _talk(layer, ada, thread_id)
+
+    with pytest.raises(NotFound):
+        await sharing.draft(eve, thread_id, audience="public", days=1)
+    with pytest.raises(InvalidInput):
+        await sharing.draft(ada, thread_id, audience="public", days=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("see /home/ada/x.py:3", "see [path]:3"), ("in src/app.py", "in src/app.py"), ("~/project/a b", "[path]"),
+        ("C:\\Users\\ada\\x.txt", "[path]"), ("mail ada@example.org", "mail [address]"),
+        ("key sk-ant-api03-abcdefghijkl", "key [key]"), ("token tooloo_abcdefghijklmnop", "token [key]"),
+        ("id 0123456789abcdef0123456789abcdef", "id [id]"), ("https://example.org/etc/x", "https://example.org/etc/x"),
+        ("1/2 and and/or", "1/2 and and/or"),
+    ],
+)  # fmt: skip
+def test_what_is_private_is_taken_out(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
+def test_html_in_messages_is_shown_as_text() -> None:
+    frozen = snapshot({"steps": [step("t", "<script>alert(1)</script> ![x](http://evil/x.png)")]})
+    from datetime import UTC, datetime
+
+    from app.chat.sharing import ShareLink
+
+    page = SharePages(TEMPLATES).page(
+        ShareLink(id="1", thread_id="t", title="<b>", snapshot=frozen, audience="public", published=True,
+                  expires_at=datetime(2026, 4, 1, tzinfo=UTC))
+    )  # fmt: skip
+
+    assert "<script>" not in page
+    assert "<img" not in page.split("<main>")[1]
+    assert "&lt;b&gt;" in page

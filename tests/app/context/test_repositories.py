@@ -1,0 +1,190 @@
+"""Repositories: what is read and what is not, staying up to date, and finding the place."""
+
+from pathlib import Path
+
+import pytest
+
+from app.context.indexing import index, split_words
+from app.context.repositories import Repository, RepositoryService
+from app.context.search import search, words_of
+from app.context.symbols import symbols_of
+from app.errors import InvalidInput, NotAllowed, NotFound
+from app.identity.accounts import User
+from app.storage.database import Database
+from tests.fakes.clock import Clock
+
+RETRY = '''\
+import time
+
+MOST = 5
+
+def fetchWithRetry(url, max_attempts=MOST):
+    """Try again with a growing pause."""
+    for attempt in range(max_attempts):
+        try:
+            return fetch(url)
+        except OSError:
+            time.sleep(2 ** attempt)
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "roots" / "project"
+    (root / "src").mkdir(parents=True)
+    (root / "src" / "http_client.py").write_text(RETRY)
+    (root / "src" / "login.js").write_text(
+        "class Session {\n  signIn(user) { return user; }\n}\nconst hash = (x) => x;\n"
+    )
+    (root / "README.md").write_text("# Project\n\nIt fetches pages.\n")
+    (root / ".gitignore").write_text("*.log\nbuild/\n!keep.log\n")
+    (root / "x.log").write_text("retry retry retry")
+    (root / "keep.log").write_text("kept")
+    (root / "build").mkdir()
+    (root / "build" / "out.py").write_text("def retry(): pass")
+    (root / "logo.png").write_bytes(b"\x89PNG\0\0\0")
+    (tmp_path / "secret.txt").write_text("retry secret")
+    (root / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (root / "linked").symlink_to(tmp_path)
+    return root
+
+
+def indexed(project: Path, tmp_path: Path) -> Path:
+    index(project, tmp_path / "index.sqlite", report=lambda _: None, stopped=lambda: False)
+    return tmp_path / "index.sqlite"
+
+
+def test_a_question_in_plain_words_finds_the_line(project: Path, tmp_path: Path) -> None:
+    best = search(indexed(project, tmp_path), "where is the retry logic")[0]
+
+    assert (best.path, best.line, best.symbol) == ("src/http_client.py", 5, "fetchWithRetry")
+    assert "def fetchWithRetry" in best.snippet
+
+
+def test_what_is_ignored_binary_or_a_link_is_left_out(project: Path, tmp_path: Path) -> None:
+    progress = index(project, tmp_path / "i.sqlite", report=lambda _: None, stopped=lambda: False)
+
+    paths = {found.path for found in search(tmp_path / "i.sqlite", "retry kept secret PNG", limit=20)}
+    assert paths == {"src/http_client.py", "keep.log"}
+    assert progress.left_out == {"ignored": 2, "a link": 2, "binary": 1}
+
+
+def test_a_huge_file_is_left_out_unread(project: Path, tmp_path: Path) -> None:
+    with (project / "huge.txt").open("wb") as file:
+        file.truncate(2 * 1024**3)
+
+    progress = index(project, tmp_path / "i.sqlite", report=lambda _: None, stopped=lambda: False)
+
+    assert progress.left_out["larger than 1 MB"] == 1
+
+
+def test_only_what_changed_is_read_again(project: Path, tmp_path: Path) -> None:
+    database = indexed(project, tmp_path)
+    (project / "src" / "new.py").write_text("def brand_new(): pass\n")
+    (project / "src" / "login.js").unlink()
+
+    progress = index(project, database, report=lambda _: None, stopped=lambda: False)
+
+    assert progress.changed == 1
+    assert search(database, "brand new")[0].path == "src/new.py"
+    assert search(database, "sign in session") == []
+
+
+def test_stopping_keeps_what_was_read(project: Path, tmp_path: Path) -> None:
+    answers = iter([False, False, True])
+
+    index(project, tmp_path / "i.sqlite", report=lambda _: None, stopped=lambda: next(answers, True))
+    rest = index(project, tmp_path / "i.sqlite", report=lambda _: None, stopped=lambda: False)
+
+    assert 0 < rest.changed < rest.total
+
+
+@pytest.mark.parametrize(
+    ("suffix", "source", "names"),
+    [
+        (".py", "class A:\n    def b(self): pass\nasync def c(): pass", ["A", "b", "c"]),
+        (".ts", "export class A { b(): void {} }\nconst c = () => 1;\ninterface D {}", ["A", "b", "c", "D"]),
+        (".go", "package p\nfunc A() {}\ntype B struct {}", ["A", "B"]),
+        (".rs", "fn a() {}\nstruct B;\nenum C {}", ["a", "B", "C"]),
+        (".java", "class A { void b() {} }", ["A", "b"]),
+        (".c", "int main(void) { return 0; }", ["main"]),
+        (".rb", "class A\n  def b; end\nend", ["A", "b"]),
+        (".sh", "hello() { echo hi; }", ["hello"]),
+        (".txt", "def no(): pass", []),
+    ],
+)
+def test_definitions_of_many_languages(suffix: str, source: str, names: list[str]) -> None:
+    assert [symbol.name for symbol in symbols_of(Path("x" + suffix), source.encode())] == names
+
+
+def test_identifiers_are_split_by_case_and_underscore() -> None:
+    assert split_words("parseHTTPReply_now") == "parse HTTP Reply now"
+    assert words_of("Where is the retryLogic?") == ["retrylogic", "retry", "logic"]
+
+
+@pytest.fixture
+def service(database: Database, tmp_path: Path, clock: Clock) -> RepositoryService:
+    return RepositoryService(
+        database=database, index_folder=tmp_path / "indexes", roots=[tmp_path / "roots"], clock=clock,
+        wake=lambda: None,
+    )  # fmt: skip
+
+
+async def load(service: RepositoryService, user: User, path: str) -> Repository:
+    steps = [step async for step in service.load(user.id, path)]
+    assert isinstance(steps[-1], Repository)
+    return steps[-1]
+
+
+async def test_a_loaded_repository_can_be_searched_by_its_owner_alone(
+    service: RepositoryService, project: Path, ada: User, eve: User
+) -> None:
+    repository = await load(service, ada, str(project))
+
+    found = await service.search(ada.id, repository.id, "where is the retry logic")
+
+    assert found[0].path == "src/http_client.py"
+    with pytest.raises(NotFound):
+        await service.search(eve.id, repository.id, "retry")
+    with pytest.raises(NotFound):
+        await service.structure(eve.id, repository.id)
+
+
+async def test_loading_again_is_the_same_repository(service: RepositoryService, project: Path, ada: User) -> None:
+    first, second = await load(service, ada, str(project)), await load(service, ada, f"{project}/")
+
+    assert first.id == second.id
+    assert len(await service.list(ada.id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "words"),
+    [
+        ("", InvalidInput, "Say which folder"),
+        ("a\0b", InvalidInput, "Say which folder"),
+        ("{root}/missing", InvalidInput, "There is no folder"),
+        ("{root}/project/README.md", InvalidInput, "is a file"),
+        ("/etc", NotAllowed, "outside"),
+        ("{root}/project/../..", NotAllowed, "outside"),
+        ("{root}/project/linked", NotAllowed, "outside"),
+    ],
+)
+async def test_what_cannot_be_loaded_gets_a_sentence(
+    service: RepositoryService, project: Path, ada: User, path: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        await load(service, ada, path.format(root=project.parent))
+
+
+@pytest.mark.parametrize("question", ["", "   ", "x" * 501, '"; DROP TABLE words; --', "***", "🦉 AND OR NOT ("])
+async def test_no_question_breaks_the_search(
+    service: RepositoryService, project: Path, ada: User, question: str
+) -> None:
+    repository = await load(service, ada, str(project))
+
+    try:
+        found = await service.search(ada.id, repository.id, question)
+    except InvalidInput:
+        found = []
+
+    assert all("DROP" not in place.snippet for place in found)
