@@ -75,6 +75,18 @@ _TIME = re.compile(r"\bat (\d{1,2}(?:[:.]\d{2})?\s?(?:am|pm)?)(?!\d)|\b(\d{1,2}:
 _MODEL = re.compile(r"\b((?:gpt|claude|gemini|deepseek|llama|qwen|mistral|o\d)-?[\w.:-]*\d[\w.:-]*)", re.IGNORECASE)
 
 
+_EXPLAIN = re.compile(
+    r"\b(explain|teach|lesson|what (is|are|does)|tutorial|understand|walk me|introduce|refresher|primer|how .* works?|"
+    r"learn about|deep dive|break down|remind me how|go over|go through|recap|don't understand|struggling)\b",
+    re.IGNORECASE,
+)
+
+
+def asks_to_explain(text: str) -> bool:
+    """Whether a text asks for an explanation rather than for questions to answer."""
+    return bool(_EXPLAIN.search(without_quotes(text)))
+
+
 def slots_of(text: str, curriculum: Curriculum) -> Slots:
     """Everything a text says that an intent could use."""
     said = without_quotes(text)

@@ -54,7 +54,9 @@ async def _show(state: State, deps: Deps, say: Speaker) -> None:
         "own": _row(own) if own else None,
         "providers": rows,
     }
-    lines = [f"- {row['name']}: {'free' if row['limit'] == 'free' else row['spent'] + ' of ' + row['limit']}" for row in rows]
+    lines = [
+        f"- {row['name']}: {'free' if row['limit'] == 'free' else row['spent'] + ' of ' + row['limit']}" for row in rows
+    ]
     text = f"You spent {props['spent']} in the last 30 days, {props['spentHere']} of it in this chat.\n\n" + "\n".join(
         lines
     )

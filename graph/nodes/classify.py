@@ -6,7 +6,7 @@ from app.events import log as event_log
 from app.events.schema import NewEvent
 from app.learning.training import chosen_of
 from graph.deps import Deps
-from graph.intents.slots import slots_of
+from graph.intents.slots import asks_to_explain, slots_of
 from graph.nodes.base import Run
 from graph.state import State, Update
 
@@ -44,13 +44,11 @@ async def _from_what_is_in_hand(state: State, deps: Deps) -> Update | None:
 def _from_words(state: State, deps: Deps) -> Update:
     classified = deps.classifier.classify(state["text"])
     best = classified.guesses[0]
+    slots = slots_of(state["text"], deps.curriculum)
+    if best.type == "learn.review-topic" and not slots.get("topics") and asks_to_explain(state["text"]):
+        return _certain("general.chat", {})  # our lessons do not cover it: a question like any other
     options = [guess.type for guess in classified.guesses[:2]] if classified.doubtful else []
-    return Update(
-        intent=best.type,
-        confidence=best.confidence,
-        parameters=dict(slots_of(state["text"], deps.curriculum)),
-        options=list(options),
-    )
+    return Update(intent=best.type, confidence=best.confidence, parameters=dict(slots), options=list(options))
 
 
 def fenced_code(text: str) -> tuple[str, str] | None:

@@ -1,7 +1,5 @@
 """Training in the conversation: sessions of questions, their answers, and lessons."""
 
-import re
-
 from app.errors import InvalidInput, NoModelAvailable
 from app.learning import views
 from app.learning.curriculum import Concept
@@ -10,17 +8,12 @@ from app.models.gateway import Answered, CallRequest
 from app.models.providers.wire import Message, TextDelta
 from graph import wording
 from graph.deps import Deps
+from graph.intents.slots import asks_to_explain
 from graph.nodes.base import Run, said, speaker
 from graph.nodes.chat import say_cost
 from graph.prompts import render
 from graph.reply import Speaker
 from graph.state import State, Update
-
-_EXPLAIN = re.compile(
-    r"\b(explain|teach|lesson|what (is|are)|tutorial|understand|walk me|introduce|refresher|primer|how .* works?|"
-    r"learn about|deep dive|break down|remind me how|go over|go through|recap|don't understand|struggling)\b",
-    re.IGNORECASE,
-)
 
 
 async def training(state: State, runtime: Run) -> Update:
@@ -32,7 +25,7 @@ async def training(state: State, runtime: Run) -> Update:
         await _answer(state, deps, say)
     elif wanted == "finish":
         await _finish(state, deps, say)
-    elif wanted is None and topics and "count" not in slots and _EXPLAIN.search(state["text"]):
+    elif wanted is None and topics and "count" not in slots and asks_to_explain(state["text"]):
         concept = deps.curriculum.concept(topics[0])
         assert concept is not None
         await _lesson(state, deps, say, concept)

@@ -1,0 +1,102 @@
+"""What stands in two places is the same: intents and nodes, prompts and calls, the graph and its drawing."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graph.build import NODE_OF, mermaid
+from graph.intents.classifier import INTENTS, NONE, UTTERANCES, load_classifier
+from graph.intents.slots import slots_of
+from graph.prompts import FOLDER, render
+from tests.app.learning.test_pool import CURRICULUM
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_intent_has_a_node_and_utterances() -> None:
+    utterances = yaml.safe_load(UTTERANCES.read_text(encoding="utf-8"))
+
+    assert set(INTENTS) <= NODE_OF.keys()
+    assert utterances.keys() == {*INTENTS, NONE}
+    assert min(len(texts) for texts in utterances.values()) >= 40
+
+
+def test_architecture_holds_the_graph_as_it_is() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    drawn = re.search(r"```mermaid\n(.*?)```", text, re.DOTALL)
+
+    assert drawn is not None
+    assert drawn[1].strip() == mermaid().strip()
+
+
+def test_every_prompt_is_rendered_somewhere_with_its_placeholders() -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "graph").rglob("*.py"))
+    for prompt in FOLDER.glob("*.md"):
+        call = re.search(rf'render\("{prompt.stem}"((?:, \w+=[^,)]+(?:\([^)]*\))?)*)', sources)
+        assert call, prompt.stem
+        given = set(re.findall(r"(\w+)=", call[1]))
+        assert given == set(re.findall(r"\{\{(\w+)\}\}", prompt.read_text(encoding="utf-8")))
+
+
+def test_a_prompt_is_filled_strictly() -> None:
+    with pytest.raises(KeyError):
+        render("chat")
+    with pytest.raises(KeyError):
+        render("chat", in_hand="x", more="y")
+    assert "{{" not in render("chat", in_hand="x {{y}}").replace("x {{y}}", "")
+
+
+CLASSIFIER = load_classifier()
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("give me an easy python challenge about strings", "learn.start-challenge"),
+        ("train me on SQL for 5 questions", "learn.review-topic"),
+        ("how am I doing", "analytics.show-stats"),
+        ("what have I spent", "provider.check-budget"),
+        ("load ~/project", "context.load-repo"),
+        ("where is the retry logic", "context.search"),
+        ("use claude", "provider.change"),
+        ("weekly report every day at 9", "workflow.create"),
+        ("what is the difference between a process and a thread", "general.chat"),
+        ("order me a pizza", "general.chat"),
+        ("please quiz me with a hard challenge on recursion", "learn.start-challenge"),
+        ("could you show me my progress please", "analytics.show-stats"),
+    ],
+)
+def test_plain_words_find_their_intent(text: str, intent: str) -> None:
+    assert CLASSIFIER.classify(text).guesses[0].type == intent
+
+
+def test_the_classifier_knows_what_it_was_told() -> None:
+    utterances = yaml.safe_load(UTTERANCES.read_text(encoding="utf-8"))
+    pairs = [(label, text) for label, texts in utterances.items() if label != NONE for text in texts]
+
+    right = sum(CLASSIFIER.classify(text).guesses[0].type == label for label, text in pairs)
+
+    assert right / len(pairs) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("text", "slots"),
+    [
+        ("train me on SQL for 5 questions", {"topics": ["sql"], "count": 5}),
+        (
+            "a hard javascript challenge on stacks",
+            {"topics": ["stacks"], "language": "javascript", "difficulty": "hard"},
+        ),
+        ("ten questions about joins", {"topics": ["sql"], "count": 10}),
+        ("set the anthropic budget to $12.50", {"provider": "anthropic", "amount_usd": 12.5}),
+        ("load ~/project.", {"path": "~/project"}),
+        ("load ../lib and search", {"path": "../lib"}),
+        ("weekly report every day at 9:30 pm", {"time": "9:30 pm"}),
+        ("use gpt-4o", {"model": "gpt-4o", "provider": "openai"}),
+        ("nothing of the kind", {}),
+    ],
+)
+def test_parameters_are_taken_from_the_words(text: str, slots: dict[str, object]) -> None:
+    assert dict(slots_of(text, CURRICULUM)) == slots
