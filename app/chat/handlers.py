@@ -17,7 +17,7 @@ from app.chat.render import Answer
 from app.chat.sharing import DEFAULT_DAYS, SharingService
 from app.errors import InvalidInput, TooLooError
 from app.identity.accounts import User
-from app.learning import coach, views
+from app.learning import views
 from graph.conversation import Turn, check_message
 
 logger = structlog.get_logger()
@@ -144,8 +144,7 @@ class Chat:
         started_id, code, language = _solution(payload)
         deps = self._services.deps
         submission = await deps.challenges.submit(_user().id, started_id, code, language=language)
-        result = views.submission_view(submission, deps.curriculum) | {"feedback": coach.feedback(submission)}
-        return {"result": result, "status": submission.started.status}
+        return {"result": views.submission_view(submission, deps.curriculum), "status": submission.started.status}
 
     async def _hint(self, payload: Json) -> Json:
         started = await self._services.deps.challenges.hint(_user().id, str(payload.get("startedId", "")))

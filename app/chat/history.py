@@ -374,6 +374,8 @@ def _step_document(step: StepDict, old: Json | None, *, now: str) -> Json:
         return {**step, **old}  # a create that came after its update
     document["createdAt"] = step.get("createdAt") or (old or {}).get("createdAt") or now
     document["streaming"] = False
+    if document["type"] in MESSAGE_TYPES:
+        document["parentId"] = None  # its parent is a frame, which is not kept: a resumed page would hide the message
     return document
 
 

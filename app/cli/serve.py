@@ -21,7 +21,8 @@ def serve() -> None:
     listening = _listen(settings)
     asyncio.run(_check(settings))
     config = uvicorn.Config(
-        "app.main:create_app", factory=True, host=settings.host, port=settings.port, log_config=None, timeout_graceful_shutdown=STOP_SECONDS,
+        "app.main:create_app", factory=True,
+        host=settings.host, port=settings.port, log_config=None, timeout_graceful_shutdown=STOP_SECONDS,
         ws_max_size=2 * 1024 * 1024, server_header=False, proxy_headers=False, lifespan="on",
     )  # fmt: skip
     server = _Server(config, settings.base_url)

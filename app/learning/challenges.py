@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.errors import Conflict, InvalidInput, NotFound
 from app.events import log as event_log
 from app.events.schema import NewEvent
-from app.learning import grading, mastery, progress, scheduler
+from app.learning import coach, grading, mastery, progress, scheduler
 from app.learning.curriculum import DIFFICULTIES, Challenge, Curriculum, Difficulty
 from app.learning.languages import LANGUAGES, language_named
 from app.learning.languages.base import Language
@@ -49,6 +49,7 @@ class Submission:
     attempt_id: str
     graded: grading.Graded
     score: int
+    feedback: str
     change: progress.Change | None
 
 
@@ -223,9 +224,13 @@ class ChallengeService:
             await self._note(
                 connection, "challenge.passed" if passed else "challenge.failed", started, user_id, outcome
             )
+            await self._note(connection, "coach.feedback-given", started, user_id, {"kind": graded.verdict})
         self._wake()
         after = await self.get(user_id, started.id)
-        return Submission(started=after, attempt_id=attempt_id, graded=graded, score=score, change=change)
+        return Submission(
+            started=after, attempt_id=attempt_id, graded=graded, score=score,
+            feedback=coach.feedback(graded, score), change=change,
+        )  # fmt: skip
 
     async def _count_attempt(
         self, connection: AsyncConnection, started_id: str, *, passed: bool, now: datetime

@@ -1,15 +1,13 @@
 """Feedback on an attempt, from the learner's own first failing case; pure, and without a model."""
 
-from app.learning.challenges import Submission
-from app.learning.grading import CaseResult, first_failing
+from app.learning.grading import CaseResult, Graded, first_failing
 
 
-def feedback(submission: Submission) -> str:
+def feedback(graded: Graded, score: int) -> str:
     """What to look at next, in one or two sentences."""
-    graded = submission.graded
     match graded.verdict:
         case "passed":
-            return _praise(submission)
+            return _praise(score)
         case "compile_error":
             return "The code could not be read. Look at the line named above, and at the one before it."
         case "timeout":
@@ -22,8 +20,8 @@ def feedback(submission: Submission) -> str:
             return _about(failing)
 
 
-def _praise(submission: Submission) -> str:
-    if submission.score == 100:
+def _praise(score: int) -> str:
+    if score == 100:
         return "Solved on the first try, without help."
     return "Solved. Read your code once more: what would you name differently now?"
 

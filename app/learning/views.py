@@ -79,6 +79,7 @@ def submission_view(submission: Submission, curriculum: Curriculum) -> Json:
         "attemptId": submission.attempt_id,
         "attempts": submission.started.attempts,
         "score": submission.score,
+        "feedback": submission.feedback,
         "mastery": change_view(submission.change, curriculum) if submission.change else None,
         "dueAt": _time(submission.change.due_at) if submission.change else None,
     }

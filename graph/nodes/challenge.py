@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.learning import coach, views
+from app.learning import views
 from app.learning.challenges import Started, Submission
 from graph import wording
 from graph.deps import Deps
@@ -76,9 +76,7 @@ def say_verdict(say: Speaker, submission: Submission, deps: Deps) -> None:
     view: dict[str, Any] = views.submission_view(submission, deps.curriculum)  # Any: JSON
     view["title"] = submission.started.challenge.title
     say.block("Verdict", view, wording.verdict_text(view))
-    feedback = coach.feedback(submission)
-    if feedback:
-        say.text(feedback)
+    say.text(submission.feedback)
     if submission.graded.verdict == "passed":
         say.action("Next challenge", "/challenge")
         say.action("How am I doing", "/stats")

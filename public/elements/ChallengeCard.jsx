@@ -25,14 +25,21 @@ function Failing({ failing }) {
   );
 }
 
-function Result({ result, ran, fresh }) {
+// Storing a card mounts it anew: what a new mount must know, and what must outlive a reload, is kept outside it.
+const DRAFT = "tooloo.draft." + props.startedId;
+
+function Result({ result, ran }) {
   const place = useRef(null);
   const good = result.verdict === "passed";
   useEffect(() => {
-    if (fresh) place.current.scrollIntoView({ block: "center", behavior: "smooth" });
+    if (window.tooLooFresh !== props.startedId) return;
+    place.current.scrollIntoView({ block: "center", behavior: "smooth" });
+    place.current.focus({ preventScroll: true });
+    const forget = setTimeout(() => { window.tooLooFresh = null; }, 1500);
+    return () => clearTimeout(forget);
   }, [result]);
   return (
-    <div className="tl-result" role="status" ref={place} data-testid="result">
+    <div className="tl-result" role="status" tabIndex={-1} ref={place} data-testid="result">
       <h3 className={good ? "tl-good" : "tl-bad"} style={{ whiteSpace: "pre-wrap" }}>{result.message}</h3>
       {ran && <p className="tl-muted">These were the examples only. Submit runs all cases and counts.</p>}
       {result.cases.length > 0 && (
@@ -56,22 +63,35 @@ function Result({ result, ran, fresh }) {
   );
 }
 
+function stored() {
+  try {
+    return JSON.parse(sessionStorage.getItem(DRAFT)) || {};
+  } catch {
+    return {};
+  }
+}
+
 export default function ChallengeCard() {
   const [language, setLanguage] = useState(props.language);
   const spoken = props.languages.find((l) => l.name === language) || props.languages[0];
-  const [drafts, setDrafts] = useState(props.drafts || {});
+  const [drafts, setDrafts] = useState(() => ({ ...props.drafts, ...stored() }));
   const [hints, setHints] = useState(props.hints);
   const [status, setStatus] = useState(props.status);
   const [result, setResult] = useState(props.result || null);
   const [ran, setRan] = useState(props.ran || false);
-  const [fresh, setFresh] = useState(false);
   const [busy, setBusy] = useState("");
   const [error, setError] = useState("");
   const code = drafts[spoken.name] ?? spoken.stub;
   const lines = code.split("\n").length;
 
   function write(text) {
-    setDrafts({ ...drafts, [spoken.name]: text });
+    const next = { ...drafts, [spoken.name]: text };
+    setDrafts(next);
+    try {
+      sessionStorage.setItem(DRAFT, JSON.stringify(next));
+    } catch {
+      return; // a full store loses drafts on reload, nothing else
+    }
   }
 
   async function call(name, extra) {
@@ -101,7 +121,7 @@ export default function ChallengeCard() {
     const response = await call("run", { code, language: spoken.name });
     if (!response) return;
     setResult(response.result);
-    setFresh(true);
+    window.tooLooFresh = props.startedId;
     setRan(true);
     keep({ result: response.result, ran: true });
   }
@@ -110,7 +130,7 @@ export default function ChallengeCard() {
     const response = await call("submit", { code, language: spoken.name });
     if (!response) return;
     setResult(response.result);
-    setFresh(true);
+    window.tooLooFresh = props.startedId;
     setRan(false);
     setStatus(response.status);
     keep({ result: response.result, ran: false, status: response.status });
@@ -201,7 +221,7 @@ export default function ChallengeCard() {
           <div className="tl-lines" aria-hidden="true">{Array.from({ length: lines }, (_, i) => i + 1).join("\n")}</div>
           <textarea aria-label="Your solution" aria-describedby={"keys-" + props.startedId} value={code} spellCheck={false}
             autoCapitalize="off" autoComplete="off" rows={Math.max(7, lines)} onKeyDown={onKeyDown}
-            onChange={(e) => write(e.target.value)} onBlur={() => keep({})} />
+            onChange={(e) => write(e.target.value)} />
         </div>
       </div>
       <p className="tl-muted" id={"keys-" + props.startedId}>Tab indents, Ctrl+Enter submits, Escape then Tab leaves the editor.</p>
@@ -214,7 +234,7 @@ export default function ChallengeCard() {
         {status === "passed" && <button className="tl-btn" onClick={() => sendUserMessage("next challenge")}>Next challenge</button>}
       </div>
       {error && <p className="tl-bad" role="alert">{error}</p>}
-      {result && <Result result={result} ran={ran} fresh={fresh} />}
+      {result && <Result result={result} ran={ran} />}
     </section>
   );
 }

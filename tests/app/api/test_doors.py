@@ -1,0 +1,248 @@
+"""The door: who may come in, from where, and what a stranger's page gets."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.settings import Settings
+from tests.app.api.conftest import client_of, running
+
+EVIL = "https://evil.example"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        pytest.param("GET", "/api/v1/budget/status", {"host": "evil.example"}, id="rebinding"),
+        pytest.param("GET", "/", {"host": "evil.example:8000"}, id="rebinding of the page"),
+        pytest.param("GET", "/api/v1/budget/status", {"origin": EVIL}, id="read by another origin"),
+        pytest.param(
+            "GET", "/api/v1/budget/status", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, id="embedded"
+        ),
+        pytest.param("POST", "/api/v1/training/start", {"origin": EVIL}, id="act by another origin"),
+        pytest.param("POST", "/api/v1/training/start", {"origin": "null"}, id="act from a sandboxed frame"),
+        pytest.param("POST", "/api/v1/training/start", {"sec-fetch-site": "cross-site"}, id="act without an origin"),
+        pytest.param("POST", "/api/v1/training/start", {"origin": "http://localhost:9999"}, id="another local port"),
+        pytest.param("POST", "/login", {"origin": EVIL}, id="login"),
+        pytest.param("POST", "/auth/header", {"origin": EVIL}, id="silent sign-in"),
+        pytest.param("GET", "/ws/socket.io/?EIO=4&transport=polling", {"origin": EVIL}, id="socket by polling"),
+    ],
+)
+async def test_another_sites_page_gets_nothing(
+    client: httpx.AsyncClient, method: str, path: str, headers: dict[str, str]
+) -> None:
+    response = await client.request(method, path, headers=headers, json={} if method == "POST" else None)
+
+    assert response.status_code == 403
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_another_sites_websocket_is_closed(app: FastAPI) -> None:
+    async def connect(origin: str) -> str:
+        sent: list[dict[str, object]] = []
+        scope = {
+            "type": "websocket", "path": "/ws/socket.io/", "raw_path": b"/ws/socket.io/", "query_string": b"EIO=4&transport=websocket",
+            "headers": [(b"host", b"localhost:8000"), (b"origin", origin.encode()), (b"upgrade", b"websocket"), (b"connection", b"Upgrade")], "scheme": "ws", "subprotocols": [],
+            "client": ("127.0.0.1", 1), "server": ("localhost", 8000), "root_path": "", "app": app, "asgi": {"version": "3.0"},
+        }  # fmt: skip
+        received = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000}])
+
+        async def receive() -> dict[str, object]:
+            return next(received)
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        await app(scope, receive, send)  # type: ignore[arg-type]
+        return str(sent[0]["type"])
+
+    assert await connect(EVIL) == "websocket.close"
+    assert await connect("http://localhost:8000") == "websocket.accept"
+
+
+async def test_on_loopback_rest_acts_as_the_owner_without_a_token(client: httpx.AsyncClient) -> None:
+    response = await client.get("/api/v1/budget/status", headers={"origin": "http://localhost:8000"})
+
+    assert response.status_code == 200
+    assert response.headers["x-request-id"]
+    assert (
+        "access-control-allow-origin" not in response.headers
+        or EVIL not in response.headers["access-control-allow-origin"]
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs", "/openapi.json", "/redoc", "/project/share/x", "/mcp", "/auth/oauth/github", "/auth/jwt"]
+)
+async def test_the_librarys_own_doors_are_closed(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.request("POST" if path in ("/mcp", "/auth/jwt") else "GET", path)
+
+    assert response.status_code == 404
+
+
+async def test_the_page_has_a_policy_and_no_foreign_sources(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+
+    assert page.status_code == 200
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "img-src 'self' data:" in policy
+    assert page.headers["x-frame-options"] == "DENY"
+
+
+async def test_health_and_the_openapi_document(client: httpx.AsyncClient) -> None:
+    health = await client.get("/health")
+    document = (await client.get("/api/v1/openapi.json")).json()
+
+    assert health.json() == {"status": "ok"}
+    assert "/api/v1/challenges/{challenge_id}/submit" in document["paths"]
+    assert document["paths"]["/api/v1/intent/analyze"]["post"]["deprecated"] is True
+    assert (await client.get("/api/v1/docs")).status_code == 200
+
+
+async def test_a_challenge_over_rest(client: httpx.AsyncClient) -> None:
+    listed = (await client.get("/api/v1/challenges", params={"concept": "lists", "difficulty": "easy"})).json()
+    challenge = listed["items"][0]["id"]
+    too_early = await client.post(f"/api/v1/challenges/{challenge}/submit", json={"language": "python", "code": "x"})
+    started = await client.post(f"/api/v1/challenges/{challenge}/start", json={"language": "python"})
+    code = "def running_total(numbers):\n    return [sum(numbers[:i + 1]) for i in range(len(numbers))]"
+    graded = (
+        await client.post(f"/api/v1/challenges/{challenge}/submit", json={"language": "python", "code": code})
+    ).json()
+    attempts = (await client.get("/api/v1/challenges/attempts")).json()["items"]
+
+    assert too_early.status_code == 404
+    assert started.status_code == 201
+    assert (graded["verdict"], graded["score"], graded["passed"], graded["total"]) == ("passed", 100, 7, 7)
+    assert graded["mastery"]["after"] > 0
+    assert graded["dueAt"].endswith("Z")
+    assert [a["verdict"] for a in attempts] == ["passed"]
+    assert "solutions" not in started.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/v1/challenges/nope/start", {}, 404),
+        ("/api/v1/challenges/nope/submit", {"language": "python", "code": "x"}, 404),
+        ("/api/v1/challenges/running-total/start", {"language": "cobol"}, 422),
+        ("/api/v1/challenges/running-total/start", {"surprise": 1}, 422),
+        ("/api/v1/training/start", {"concepts": ["cooking"]}, 422),
+        ("/api/v1/training/start", {"count": 1000}, 422),
+        ("/api/v1/training/nope/answer", {"answer": "a"}, 404),
+        ("/api/v1/context/repos", {"path": "/etc"}, 403),
+        ("/api/v1/workflow", {"name": "x", "steps": []}, 422),
+        ("/api/v1/intent/parse", {"text": ""}, 422),
+        ("/api/v1/intent/execute", {"text": "\x00binary"}, 422),
+        ("/api/v1/task/schedule", {"workflowId": "nope", "localTime": "09:00"}, 404),
+    ],
+)
+async def test_what_does_not_fit_is_a_problem_document(
+    client: httpx.AsyncClient, path: str, body: dict[str, object], status: int
+) -> None:
+    response = await client.post(path, json=body)
+
+    problem = response.json()
+    assert (response.status_code, problem["status"]) == (status, status)
+    assert problem["detail"]
+    assert problem["requestId"] == response.headers["x-request-id"]
+
+
+async def test_a_huge_body_is_refused_unread(client: httpx.AsyncClient) -> None:
+    response = await client.post("/api/v1/intent/parse", content=b"x", headers={"content-length": str(10**9)})
+
+    assert response.status_code == 413
+
+
+async def test_broken_json_is_a_problem(client: httpx.AsyncClient) -> None:
+    response = await client.post("/api/v1/intent/parse", content=b"{", headers={"content-type": "application/json"})
+
+    assert response.status_code == 422
+
+
+async def test_an_intent_is_parsed_and_executed_as_in_the_chat(client: httpx.AsyncClient) -> None:
+    parsed = (await client.post("/api/v1/intent/parse", json={"text": "train me on SQL for 5 questions"})).json()
+    done = (await client.post("/api/v1/intent/execute", json={"text": "train me on SQL for 5 questions"})).json()
+
+    assert parsed["intents"][0]["type"] == "learn.review-topic"
+    assert parsed["intents"][0]["parameters"] == {"topics": ["sql"], "count": 5}
+    assert done["blocks"][0]["kind"] == "QuestionCard"
+
+
+async def test_the_welcome_is_honest_about_models(client: httpx.AsyncClient) -> None:
+    welcome = (await client.get("/api/v1/welcome")).json()
+
+    assert len(welcome["lines"]) == 3
+    assert welcome["connected"] is False
+    assert "ANTHROPIC_API_KEY" in welcome["lines"][2]
+
+
+async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tmp_path: Path) -> None:
+    from app.bootstrap import open_database, utc_now
+    from app.identity.access import AccessService
+    from app.identity.accounts import AccountService
+    from tests.fakes.hashing import quick_hasher
+
+    settings = Settings(tooloo_data_dir=tmp_path, host="0.0.0.0", ollama_base_url="http://127.0.0.1:9")
+    async with open_database(settings) as database:
+        accounts = AccountService(database=database, clock=utc_now, hasher=quick_hasher())
+        ada = await accounts.add("ada", "correct horse", role="admin")
+        eve = await accounts.add("eve", "battery staple")
+        access = AccessService(database=database, accounts=accounts, clock=utc_now)
+        _, reading = await access.add_token(ada, "reading", ["read"])
+        _, eves = await access.add_token(eve, "eves", ["read", "write"])
+
+    async with running(settings) as app, client_of(app) as client:
+        stranger = await client.get("/api/v1/budget/status")
+        silent = await client.post("/auth/header")
+        wrong = await client.post("/login", data={"username": "ada", "password": "wrong"})
+        right = await client.post("/login", data={"username": "ada", "password": "correct horse"})
+        cookie = right.headers["set-cookie"]
+        inside = await client.get("/user")
+        status = await client.get("/api/v1/budget/status")
+        stolen = dict(client.cookies)
+        await client.post("/logout", headers={"origin": "http://localhost:8000"})
+        async with client_of(app, cookies=stolen) as thief:
+            after_user = await thief.get("/user")
+            after_rest = await thief.get("/api/v1/budget/status")
+        async with client_of(app, headers={"Authorization": f"Bearer {reading}"}) as reader:
+            may_read = await reader.get("/api/v1/budget/status")
+            may_write = await reader.post("/api/v1/training/start", json={})
+        async with client_of(app, headers={"Authorization": f"Bearer {eves}"}) as other:
+            no_admin = await other.put("/api/v1/budget/openai", json={"monthlyUsd": 1})
+        async with client_of(app, headers={"Authorization": "Bearer tooloo_wrong"}) as guess:
+            unknown = await guess.get("/api/v1/budget/status")
+
+    assert (stranger.status_code, silent.status_code, wrong.status_code) == (401, 400, 401)
+    assert right.status_code == 200
+    assert "HttpOnly" in cookie
+    assert "samesite=lax" in cookie.lower()
+    assert inside.json()["identifier"] == "ada"
+    assert status.status_code == 200
+    assert (after_user.status_code, after_rest.status_code) == (401, 401)
+    assert (may_read.status_code, may_write.status_code) == (200, 403)
+    assert no_admin.status_code == 403
+    assert unknown.status_code == 401
+
+
+async def test_behind_https_cookies_are_secure(tmp_path: Path) -> None:
+    settings = Settings(
+        tooloo_data_dir=tmp_path, tooloo_public_url="https://coach.example.org", ollama_base_url="http://127.0.0.1:9"
+    )
+    async with running(settings) as app, client_of(app) as client:
+        response = await client.post("/auth/header")
+
+    assert "secure" in response.headers["set-cookie"].lower()
+    assert response.headers["strict-transport-security"]
+
+
+async def test_another_address_without_accounts_does_not_start(tmp_path: Path) -> None:
+    from app.errors import SettingsError
+
+    settings = Settings(tooloo_data_dir=tmp_path, host="0.0.0.0", ollama_base_url="http://127.0.0.1:9")
+
+    with pytest.raises(SettingsError, match="tooloo user add NAME --admin"):
+        async with running(settings):
+            pass

@@ -1,0 +1,83 @@
+"""Settings: read from two places, checked, and the same as the README says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.errors import SettingsError
+from app.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    file.write_text("# comment\nPORT=9000\nLOG_LEVEL='DEBUG'\nUNKNOWN=1\n")
+    monkeypatch.setenv("LOG_LEVEL", "ERROR")
+
+    settings = load_settings(file)
+
+    assert (settings.port, settings.log_level) == (9000, "ERROR")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("PORT=9000\nthis is no setting\n", "line 2"),
+        ("PORT=many\n", "PORT"),
+        ("PORT=70000\n", "PORT"),
+        ("LOG_LEVEL=LOUD\n", "LOG_LEVEL"),
+        ("DATABASE_URL=mysql://x\n", "postgresql://"),
+        ("TOTAL_TIMEOUT_SECONDS=-1\n", "TOTAL_TIMEOUT_SECONDS"),
+    ],
+)
+def test_a_broken_file_gets_a_sentence_that_names_the_place(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / ".env"
+    file.write_text(text)
+
+    with pytest.raises(SettingsError, match=words):
+        load_settings(file)
+
+
+def test_a_binary_file_gets_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"\xff\xfe\x00PORT")
+
+    with pytest.raises(SettingsError, match="cannot be read as text"):
+        load_settings(file)
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("DATABASE_URL=mysql://user:hunter2@host/db\nOPENAI_API_KEY=sk-secret\n")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file)
+
+    assert "hunter2" not in str(caught.value)
+    assert "sk-secret" not in repr(Settings(openai_api_key="sk-secret"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("coach", False),
+    ],
+)
+def test_what_is_loopback(host: str, loopback: bool) -> None:
+    assert Settings(host=host).is_loopback is loopback
+
+
+def test_the_readme_lists_every_setting() -> None:
+    table = re.search(r"<!-- settings -->(.*?)<!-- /settings -->", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    assert table is not None
+    listed = dict(re.findall(r"\| `([A-Z_]+)` \|.*?\| ([^|]+) \|", table[1]))
+    assert listed == {name.upper(): field.description for name, field in Settings.model_fields.items()}

@@ -1,0 +1,148 @@
+"""A real server process and a real browser."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "test-results"
+START_SECONDS = 40
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+             "--disable-component-update", "--no-first-run", "--disable-quic"]  # fmt: skip
+expect.set_options(timeout=15_000)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """``tooloo serve`` in a process of its own, which can be stopped, killed and started again."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.log = folder / "server.log"
+        self._environment = {
+            **os.environ, "TOOLOO_DATA_DIR": str(folder / "data"), "PORT": str(self.port), "LOG_FORMAT": "json",
+            "TOOLOO_REPO_ROOTS": str(folder), "OLLAMA_BASE_URL": "http://127.0.0.1:9", **environment,
+        }  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> float:
+        """Start and wait until it answers; returns the seconds that took."""
+        began = time.monotonic()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli.main", "serve"], cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+        while time.monotonic() - began < START_SECONDS:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                urllib.request.urlopen(f"{self.url}/health", timeout=1).close()
+                return time.monotonic() - began
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+        raise AssertionError(f"not ready after {START_SECONDS} s:\n{self.log.read_text()}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> float:
+        """Send a signal and wait for the end; returns the seconds that took."""
+        assert self.process is not None
+        began = time.monotonic()
+        self.process.send_signal(how)
+        self.process.wait(timeout=15)
+        return time.monotonic() - began
+
+
+@pytest.fixture(scope="session")
+def playwright_instance() -> Iterator[Playwright]:
+    with sync_playwright() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def browser(playwright_instance: Playwright) -> Iterator[Browser]:
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    opened = playwright_instance.chromium.launch(executable_path=found, args=ARGUMENTS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers in the test's folder; all are ended with the test."""
+    started: list[Server] = []
+
+    def start(**environment: str) -> Server:
+        started.append(Server(tmp_path, **environment))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for server in started:
+        if server.process is not None and server.process.poll() is None:
+            server.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server]) -> Server:
+    return serve()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light", locale="en-US")
+    yield opened
+    opened.close()
+
+
+class Chat:
+    """The page as a learner uses it."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, path: str = "/") -> "Chat":
+        self.page.goto(self.url + path)
+        expect(self.page.locator("#chat-input")).to_be_visible()
+        return self
+
+    def say(self, text: str) -> None:
+        before = self.page.locator("[data-step-type=user_message]").count()
+        box = self.page.locator("#chat-input")
+        box.click()
+        self.page.keyboard.insert_text(text)
+        expect(self.page.locator("#chat-submit")).to_be_enabled()  # once the websocket is open
+        self.page.keyboard.press("Enter")
+        expect(self.page.locator("[data-step-type=user_message]")).to_have_count(before + 1)
+
+    def card(self, name: str) -> Locator:
+        return self.page.get_by_test_id(name).last
+
+    def shot(self, name: str) -> None:
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png")
+
+
+@pytest.fixture
+def chat(context: BrowserContext, server: Server) -> Chat:
+    return Chat(context.new_page(), server.url).open()

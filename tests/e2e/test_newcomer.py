@@ -1,0 +1,349 @@
+"""What a newcomer does, step by step, in a real browser against a real server."""
+
+import json
+import re
+import signal
+import sqlite3
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.e2e.conftest import Chat, Server
+from tests.fakes.providers import FakeProviders, Script
+
+RIGHT = "return ' '.join(reversed(text.split()))"
+
+
+def start_challenge(chat: Chat) -> None:
+    chat.say("give me an easy python challenge about strings")
+    expect(chat.card("challenge-card")).to_contain_text("Reverse the words")
+
+
+def write(chat: Chat, line: str) -> None:
+    editor = chat.card("challenge-card").get_by_label("Your solution")
+    editor.click()
+    editor.press("Control+End")
+    chat.page.keyboard.insert_text(line)
+
+
+def test_the_empty_chat_says_what_it_can_do_and_that_no_model_is_connected(chat: Chat) -> None:
+    welcome = chat.page.locator(".tl-welcome")
+
+    expect(welcome.locator("p")).to_have_count(3)
+    expect(welcome).to_contain_text("No model is connected yet")
+    expect(welcome).to_contain_text("ANTHROPIC_API_KEY")
+    expect(chat.page.locator("#starters button")).to_have_count(4)
+    chat.shot("welcome-light")
+    assert chat.errors == []
+
+
+def test_a_challenge_is_run_hinted_failed_and_passed_in_its_card(chat: Chat) -> None:
+    start_challenge(chat)
+    card = chat.card("challenge-card")
+    write(chat, "return text[::-1]")
+
+    card.get_by_role("button", name="Run", exact=True).click()
+    expect(card).to_contain_text("These were the examples only")
+    card.get_by_role("button", name="Hint").click()
+    expect(card).to_contain_text("Hint 1 of 3")
+    card.get_by_label("Your solution").press("Control+Enter")
+    expect(card).to_contain_text("2 of 8 cases pass")
+    for words in ("Input", "Expected", "Got", "Time", "Score", "Mastery of Strings", "Due again"):
+        expect(card.get_by_test_id("result")).to_contain_text(words)
+    chat.shot("challenge-failed-light")
+    card.get_by_label("Your solution").fill(f"def reverse_words(text):\n    {RIGHT}")
+    card.get_by_role("button", name="Submit").click()
+
+    expect(card).to_contain_text("All 8 cases pass")
+    expect(card.get_by_test_id("result")).to_contain_text("85 of 100")
+    chat.shot("challenge-passed-light")
+    assert chat.errors == []
+
+
+def test_tab_indents_and_escape_lets_the_keyboard_leave(chat: Chat) -> None:
+    start_challenge(chat)
+    editor = chat.card("challenge-card").get_by_label("Your solution")
+    editor.fill("x")
+
+    editor.press("Tab")
+    indented = editor.input_value()
+    editor.press("Escape")
+    editor.press("Tab")
+
+    assert indented == "x    "
+    expect(chat.card("challenge-card").get_by_role("button", name="Submit")).to_be_focused()
+
+
+def test_a_challenge_in_javascript(chat: Chat) -> None:
+    start_challenge(chat)
+    card = chat.card("challenge-card")
+
+    card.get_by_label("Language").select_option("javascript")
+    expect(card).to_contain_text("function reverseWords(text)")
+    card.get_by_label("Your solution").fill(
+        "function reverseWords(text) { return text.trim().split(/\\s+/).reverse().join(' '); }"
+    )
+    card.get_by_role("button", name="Submit").click()
+
+    expect(card).to_contain_text("All 8 cases pass")
+
+
+def test_pasted_code_is_graded_and_a_skipped_challenge_is_put_aside(chat: Chat) -> None:
+    start_challenge(chat)
+
+    chat.say(f"```python\ndef reverse_words(text):\n    {RIGHT}\n```")
+    expect(chat.card("verdict")).to_contain_text("All 8 cases pass")
+    chat.say("give me an easy python challenge about lists")
+    card = chat.card("challenge-card")
+    expect(card).to_contain_text("Running total")
+    card.get_by_role("button", name="Skip").click()
+
+    expect(card.get_by_role("button", name="Skipped")).to_be_disabled()
+
+
+def test_training_stats_and_spending(chat: Chat) -> None:
+    chat.say("train me on SQL for 5 questions")
+    for number in range(1, 6):
+        question = chat.page.get_by_label(f"Question {number} of 5")
+        expect(question).to_be_visible()
+        question.get_by_role("group").get_by_role("button").first.click()
+    expect(chat.card("session-summary")).to_contain_text("of 5 right")
+    chat.shot("training-light")
+    chat.say("how am I doing")
+    expect(chat.card("stats-chart")).to_contain_text("of 5")
+    expect(chat.card("stats-chart").get_by_role("img").first).to_be_visible()
+    chat.shot("stats-light")
+    chat.say("what have I spent")
+
+    expect(chat.card("budget-gauge")).to_contain_text("$0 of $30.00")
+    chat.shot("budget-light")
+    assert chat.errors == []
+
+
+def test_a_repository_is_loaded_searched_and_asked_about(chat: Chat, server: Server) -> None:
+    project = server.folder / "project"
+    project.mkdir()
+    for name in ("alpha", "beta", "gamma", "delta", "epsilon"):
+        (project / f"{name}.py").write_text(f"def {name}_retry(attempt):\n    return attempt + 1\n")
+
+    chat.say(f"load {project}")
+    expect(chat.page.get_by_text("5 files, 5 definitions")).to_be_visible()
+    chat.say("where is the gamma retry")
+    expect(chat.page.get_by_text("gamma.py:1").first).to_be_visible()
+    chat.shot("search-light")
+    chat.say(f"analyse {project} and quiz me on it")
+    expect(chat.card("workflow-run")).to_contain_text("completed")
+    quiz = chat.card("repository-quiz")
+    for number in range(1, 6):
+        quiz.get_by_label(f"Choices of question {number}").get_by_role("button").first.click()
+    expect(quiz).to_contain_text("of 5 right")
+    chat.shot("quiz-light")
+    chat.say("load /etc")
+
+    expect(chat.page.get_by_text("outside the folders that may be loaded")).to_be_visible()
+
+
+def test_history_is_searched_resumed_after_a_restart_and_deleted(
+    chat: Chat, server: Server, context: BrowserContext
+) -> None:
+    start_challenge(chat)
+    write(chat, RIGHT)
+    chat.card("challenge-card").get_by_role("button", name="Submit").click()
+    expect(chat.card("challenge-card")).to_contain_text("All 8 cases pass")
+    expect(chat.page).to_have_url(re.compile("/thread/"))
+    time.sleep(0.5)  # the card stores itself behind the answer
+    address = chat.page.url.removeprefix(server.url)
+
+    server.stop()
+    server.start()
+    resumed = Chat(context.new_page(), server.url).open(address)
+
+    expect(resumed.card("challenge-card")).to_contain_text("All 8 cases pass")
+    expect(resumed.card("challenge-card").get_by_label("Your solution")).to_have_value(re.compile("reversed"))
+    resumed.say("what have I spent")
+    expect(resumed.card("budget-gauge")).to_be_visible()
+    resumed.page.locator("#search-chats-button").click()
+    resumed.page.get_by_placeholder(re.compile("Search", re.IGNORECASE)).last.fill("easy python")
+    expect(resumed.page.get_by_role("dialog").get_by_text(re.compile("give me an easy")).first).to_be_visible()
+
+
+def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(chat: Chat, browser: Browser) -> None:
+    chat.say("what have I spent")
+    expect(chat.card("budget-gauge")).to_be_visible()
+    chat.say("/share")
+    card = chat.card("share-card")
+    address = card.get_by_test_id("share-url").inner_text().strip()
+    private = browser.new_context(java_script_enabled=False).new_page()
+
+    assert private.goto(address).status == 404  # type: ignore[union-attr]
+    card.get_by_role("button", name="Publish").click()
+    expect(card).to_contain_text("This chat is shared")
+    chat.shot("share-light")
+    opened = private.goto(address)
+    expect(private.get_by_role("heading", level=1)).to_have_text("what have I spent")
+    expect(private.locator("meta[name=robots]")).to_have_attribute("content", re.compile("noindex"))
+    private.screenshot(path=Path(__file__).parents[2] / "test-results" / "shared-page.png")
+    card.get_by_role("button", name="Revoke").click()
+    expect(card).to_contain_text("The link is closed")
+
+    assert opened is not None
+    assert opened.headers["x-robots-tag"].startswith("noindex")
+    assert private.goto(address).status == 404  # type: ignore[union-attr]
+    private.context.close()
+
+
+def test_a_model_streams_with_cost_and_reason_and_can_be_stopped(
+    browser: Browser, tmp_path: Path, providers: FakeProviders, serve: Callable[..., Server]
+) -> None:
+    server = serve(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"{providers.url}/v1")
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light")
+    chat = Chat(context.new_page(), server.url).open()
+    chat.say("tell me about the history of unix")
+    expect(chat.page.get_by_text("Hello from the fake.")).to_be_visible()
+    expect(chat.card("answer-cost")).to_contain_text(re.compile(r"\$0\.000\d+ · .*candidates"))
+    chat.shot("answer-light")
+    providers.scripts["*"] = Script(endless=True, pause_seconds=0.05)
+    chat.say("tell me more about unix pipes")
+    chat.page.locator("#stop-button").click()
+    expect(chat.page.get_by_text("Stopped.", exact=False).first).to_be_visible()
+    providers.scripts.clear()
+    chat.say("tell me about the history of make")
+    expect(chat.page.get_by_text("Hello from the fake.")).to_have_count(2)
+    chat.say("/why")
+    expect(chat.page.get_by_text("It cost", exact=False).last).to_be_visible()
+    context.close()
+    server.stop()
+
+    with sqlite3.connect(tmp_path / "data" / "tooloo.sqlite") as database:
+        held = database.execute("SELECT sum(held_microusd) FROM budgets").fetchone()[0]
+        statuses = {row[0] for row in database.execute("SELECT status FROM provider_logs")}
+    database.close()
+    assert held == 0
+    assert statuses == {"ok", "stopped"}
+
+
+def test_bad_messages_get_a_sentence_each(chat: Chat) -> None:
+    chat.say("/nonsense")
+    expect(chat.page.get_by_text("There is no command /nonsense")).to_be_visible()
+    chat.say("/budget lots")
+    expect(chat.page.get_by_text("For example: /budget anthropic 5")).to_be_visible()
+    chat.say("x" * 120_000)
+    expect(chat.page.get_by_text("The message is too long")).to_be_visible()
+    chat.say("what have I spent")
+
+    expect(chat.card("budget-gauge")).to_be_visible()
+
+
+def test_the_server_stops_within_five_seconds_with_chats_open(chat: Chat, server: Server) -> None:
+    chat.say("what have I spent")
+    expect(chat.card("budget-gauge")).to_be_visible()
+
+    assert server.stop() < 5
+
+
+def test_nothing_that_was_acknowledged_is_lost_to_kill_9(chat: Chat, server: Server, context: BrowserContext) -> None:
+    start_challenge(chat)
+    write(chat, RIGHT)
+    chat.card("challenge-card").get_by_role("button", name="Submit").click()
+    expect(chat.card("challenge-card")).to_contain_text("All 8 cases pass")
+
+    server.stop(signal.SIGKILL)
+    server.start()
+    again = Chat(context.new_page(), server.url).open()
+    again.say("how am I doing")
+
+    expect(again.card("stats-chart")).to_contain_text("Strings")
+    expect(again.card("stats-chart")).to_contain_text("1 of 1 right")
+
+
+def test_a_workflow_goes_on_after_kill_9(server: Server) -> None:
+    project = server.folder / "big"
+    project.mkdir()
+    for number in range(3000):
+        (project / f"module_{number}.py").write_text(f"def function_{number}(x):\n    return x + {number}\n" * 20)
+
+    def post(path: str, body: object) -> dict[str, object]:
+        request = urllib.request.Request(
+            f"{server.url}/api/v1{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    steps = [
+        {"id": "index", "service": "context", "action": "index", "input": {"path": "from:input.path"}},
+        {"id": "quiz", "service": "context", "action": "quiz", "input": {"repository_id": "from:index.repositoryId"}},
+    ]
+    workflow = post("/workflow", {"name": "big quiz", "steps": steps})["id"]
+    post(f"/workflow/{workflow}/execute", {"inputs": {"path": str(project)}})
+    time.sleep(0.4)
+    server.stop(signal.SIGKILL)
+    server.start()
+
+    deadline, status = time.monotonic() + 60, "running"
+    while status not in ("completed", "failed") and time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{server.url}/api/v1/workflow/{workflow}/executions") as answer:
+            execution = json.load(answer)["items"][0]
+        status = execution["status"]
+        time.sleep(0.2)
+    assert (status, [s["status"] for s in execution["steps"]]) == ("completed", ["completed", "completed"])
+
+
+def _no_serious_findings(page: Page) -> list[str]:
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    return [
+        f"{violation['id']}: {[node['target'] for node in violation['nodes']][:3]}"
+        for violation in found.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280], ids=["narrow", "wide"])
+def test_the_page_is_readable_for_everybody(browser: Browser, server: Server, scheme: str, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)  # type: ignore[arg-type]
+    chat = Chat(context.new_page(), server.url).open()
+    expect(chat.page.locator(".tl-welcome p")).to_have_count(3)
+    findings = _no_serious_findings(chat.page)
+    chat.shot(f"start-{scheme}-{width}")
+    start_challenge(chat)
+    write(chat, "return text")
+    chat.card("challenge-card").get_by_role("button", name="Submit").click()
+    expect(chat.card("challenge-card")).to_contain_text("cases pass")
+    chat.shot(f"challenge-{scheme}-{width}")
+    chat.say("how am I doing")
+    expect(chat.card("stats-chart")).to_be_visible()
+    chat.shot(f"stats-{scheme}-{width}")
+    chat.say("what have I spent")
+    expect(chat.card("budget-gauge")).to_be_visible()
+    findings += _no_serious_findings(chat.page)
+    overflow = chat.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    is_dark = chat.page.evaluate("document.documentElement.classList.contains('dark')")
+    announced = chat.page.locator("#tl-announcer")
+
+    assert findings == []
+    assert overflow <= 0
+    assert is_dark is (scheme == "dark")
+    expect(announced).to_contain_text("spending")
+    context.close()
+
+
+def test_the_keyboard_alone_is_enough(chat: Chat) -> None:
+    chat.page.locator("#chat-input").focus()
+    chat.page.keyboard.insert_text("train me on lists for 1 question")
+    expect(chat.page.locator("#chat-submit")).to_be_enabled()
+    chat.page.keyboard.press("Enter")
+    expect(chat.card("question-card")).to_be_visible()
+    first = chat.card("question-card").get_by_role("group").get_by_role("button").first
+    for _ in range(60):
+        chat.page.keyboard.press("Shift+Tab")
+        if first.evaluate("node => node === document.activeElement"):
+            break
+
+    chat.page.keyboard.press("Enter")
+
+    expect(chat.card("session-summary")).to_be_visible()
