@@ -63,6 +63,13 @@
         if (name !== label) button.setAttribute("aria-label", name);
       }
     }
+    // The sidebar's lists hold groups between list and items, which makes them no lists to a screen reader.
+    for (const list of root.querySelectorAll("ul[data-sidebar=menu]:not([role])")) {
+      if ([...list.children].some((child) => child.tagName !== "LI")) {
+        list.setAttribute("role", "none");
+        for (const item of list.querySelectorAll("li")) if (item.closest("ul") === list) item.setAttribute("role", "none");
+      }
+    }
     const input = document.getElementById("chat-input");
     if (input && !input.getAttribute("aria-label")) input.setAttribute("aria-label", "Your message");
   }

@@ -90,7 +90,8 @@ class Chat:
         answer = Answer()
         await answer.begin()
         try:
-            check_message(text)
+            if not picked:
+                check_message(text)
             text = await with_files(text, attached)
             command = commands.parse(text, self._services.deps.curriculum, picked=picked)
             if command is not None and command.intent == "chat.share":

@@ -135,6 +135,17 @@ class Chat:
         self.page.keyboard.press("Enter")
         expect(self.page.locator("[data-step-type=user_message]")).to_have_count(before + 1)
 
+    def command(self, name: str) -> None:
+        """Type a command, pick it from the menu with Enter, and send it."""
+        before = self.page.locator("[data-step-type=user_message]").count()
+        self.page.locator("#chat-input").click()
+        self.page.keyboard.type(f"/{name}")
+        expect(self.page.get_by_text(f"/{name}").first).to_be_visible()
+        self.page.keyboard.press("Enter")
+        expect(self.page.locator("#chat-submit")).to_be_enabled()
+        self.page.keyboard.press("Enter")
+        expect(self.page.locator("[data-step-type=user_message]")).to_have_count(before + 1)
+
     def card(self, name: str) -> Locator:
         return self.page.get_by_test_id(name).last
 

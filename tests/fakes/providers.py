@@ -145,9 +145,10 @@ class FakeProviders:
     def _stream(self, script: Script, lines: list[str], *, words_from: int) -> Response:
         async def send() -> AsyncIterator[str]:
             done = False
+            shown = lines[: words_from + len(script.words)] if script.endless else lines
             try:
                 await asyncio.sleep(script.first_pause_seconds)
-                for number, line in enumerate(lines):
+                for number, line in enumerate(shown):
                     if script.cut_after is not None and number - words_from >= script.cut_after:
                         raise ConnectionResetError("cut as scripted")
                     yield line
