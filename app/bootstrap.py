@@ -19,6 +19,7 @@ from app.identity.access import AccessService
 from app.identity.accounts import AccountService
 from app.learning.challenges import ChallengeService
 from app.learning.curriculum import load_curriculum
+from app.learning.languages import find_toolchains
 from app.learning.sandbox.probe import Isolation, probe
 from app.learning.training import TrainingService
 from app.models.budget import Purse
@@ -34,6 +35,7 @@ from app.orchestration.store import WorkStore
 from app.settings import Settings
 from app.storage.database import Database, postgres_url, sqlite_url
 from app.storage.migrate import migrate
+from graph import prompts
 from graph.checkpoints import Checkpoints, postgres_checkpoints, sqlite_checkpoints
 from graph.conversation import Conversation
 from graph.deps import Deps
@@ -83,7 +85,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         SettingsError: the data folder cannot be made or written to.
         StorageFailed: the database cannot be used.
     """
-    _make_data_dir(settings.tooloo_data_dir)
+    await asyncio.to_thread(_make_data_dir, settings.tooloo_data_dir)
     database = Database(_database_url(settings))
     try:
         await migrate(database)
@@ -104,6 +106,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         bus = Bus(database, consumers(database))
         accounts = await asyncio.to_thread(AccountService, database=database, clock=utc_now)
         access = AccessService(database=database, accounts=accounts, clock=utc_now)
+        await asyncio.to_thread(prompts.load)
+        await asyncio.to_thread(find_toolchains)
         isolation = await probe()
         logger.info("sandbox.probed", isolated=isolation.sandbox is not None, reason=isolation.reason)
         deps = await _open_deps(settings, database, bus, isolation, stack)
@@ -118,7 +122,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 async def _open_deps(
     settings: Settings, database: Database, bus: Bus, isolation: Isolation, stack: AsyncExitStack
 ) -> Deps:
-    curriculum = load_curriculum()
+    curriculum = await asyncio.to_thread(load_curriculum)
     reports = ReportService(database=database, clock=utc_now)
     repositories = RepositoryService(
         database=database, index_folder=settings.tooloo_data_dir / "indexes", roots=settings.tooloo_repo_roots,
@@ -154,8 +158,9 @@ async def open_gateway(settings: Settings, database: Database, purse: Purse) -> 
     for model_id, reason in catalog.refused.items():
         logger.warning("model.refused", model=model_id, reason=reason)
     await purse.open(_providers(catalog))
+    wires = await asyncio.to_thread(_wires, settings, catalog)
     gateway = Gateway(
-        database=database, purse=purse, catalog=catalog, wires=_wires(settings, catalog),
+        database=database, purse=purse, catalog=catalog, wires=wires,
         limits=TimeLimits(
             first_token_seconds=settings.first_token_timeout_seconds,
             between_tokens_seconds=settings.between_tokens_timeout_seconds,

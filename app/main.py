@@ -52,7 +52,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if not settings.is_loopback and not await services.accounts.has_accounts():
             raise SettingsError(no_accounts(settings))
         app.state.services = services
-        app.state.open_chat(services)
+        await asyncio.to_thread(app.state.open_chat, services)
         logger.info("server.ready", url=settings.base_url)
         yield
         await app.state.close_chat()
@@ -75,7 +75,8 @@ def _pages() -> APIRouter:
         try:
             link = await request.app.state.sharing.read(token, caller.user if caller.sign_in_id else None)
         except NotFound:
-            return HTMLResponse(request.app.state.share_pages.missing(), status_code=404, headers=headers)
+            page = await asyncio.to_thread(request.app.state.share_pages.missing)
+            return HTMLResponse(page, status_code=404, headers=headers)
         return HTMLResponse(await asyncio.to_thread(request.app.state.share_pages.page, link), headers=headers)
 
     @router.get("/elements/{element_id}")

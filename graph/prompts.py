@@ -21,6 +21,12 @@ def render(name: str, **values: str) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
 
 
+def load() -> None:
+    """Read all prompts, so that no turn waits for the disk."""
+    for file in FOLDER.glob("*.md"):
+        _template(file.stem)
+
+
 @lru_cache
 def _template(name: str) -> str:
     return (FOLDER / f"{name}.md").read_text(encoding="utf-8").strip()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from blockbuster import BlockBuster
 
 SETTINGS = ("HOST", "PORT", "DATABASE_URL", "OLLAMA_BASE_URL", "LOG_LEVEL", "LOG_FORMAT")
 for name in list(os.environ):
@@ -16,14 +17,34 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="tooloo-run-"))
 
-from app.events.bus import Bus  # noqa: E402  # the environment is cleaned before anything of ours reads it
+import app  # noqa: E402  # the environment is cleaned before anything of ours reads it
+import graph  # noqa: E402
+from app.events.bus import Bus  # noqa: E402
 from app.identity.accounts import AccountService, User  # noqa: E402
+from app.learning.languages import find_toolchains  # noqa: E402
 from app.learning.sandbox.probe import Isolation, probe  # noqa: E402
 from app.storage.database import Database, postgres_url, sqlite_url  # noqa: E402
 from app.storage.migrate import migrate  # noqa: E402
 from tests.fakes.clock import Clock  # noqa: E402
 from tests.fakes.hashing import quick_hasher  # noqa: E402
 from tests.fakes.providers import FakeProviders, Running  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """A blocking call of ours in the event loop fails the test."""
+    detector = BlockBuster(scanned_modules=[app, graph])
+    # A path that is only looked at: SQLAlchemy and the interpreter's own imports do so all the time.
+    for name in ("os.stat", "os.path.abspath"):
+        detector.functions.pop(name, None)
+    for function in detector.functions.values():
+        function.can_block_in("app/storage/migrate.py", "_upgrade")  # Alembic, once, before anybody is served
+        function.can_block_in("app/learning/sandbox/bubblewrap.py", {"_memory_file", "__call__"})  # files in memory
+        function.can_block_in("chainlit/server.py", "get_html_template")  # the library's own page
+    find_toolchains()
+    detector.activate()
+    yield
+    detector.deactivate()
 
 
 @pytest.fixture

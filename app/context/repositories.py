@@ -55,7 +55,7 @@ class RepositoryService:
         """
         folder = await asyncio.to_thread(self._checked, path)
         repository_id = await self._id_of(user_id, folder)
-        self._index_folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(self._index_folder.mkdir, parents=True, exist_ok=True)
         final: Progress | None = None
         async for final in _in_thread(folder, self._index_file(repository_id)):
             yield final

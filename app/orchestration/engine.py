@@ -97,7 +97,8 @@ class WorkflowEngine:
         return len(due)
 
     async def _fire(self, schedule: Schedule) -> None:
-        slot = times.slot_of(schedule.next_at, times.zone_named(schedule.timezone))
+        zone = await asyncio.to_thread(times.zone_named, schedule.timezone)
+        slot = times.slot_of(schedule.next_at, zone)
         workflow = await self.store.workflow(schedule.user_id, schedule.workflow_id)
         try:
             await self.start(schedule.user_id, workflow, {}, execution_id=f"schedule-{schedule.id}-{slot}")

@@ -68,13 +68,14 @@ class Server:
         return time.monotonic() - began
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def playwright_instance() -> Iterator[Playwright]:
+    """For each test its own: while one is open, its event loop keeps asynchronous tests of the same process out."""
     with sync_playwright() as opened:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser(playwright_instance: Playwright) -> Iterator[Browser]:
     found = next(
         (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -124,16 +125,17 @@ class Chat:
     def open(self, path: str = "/") -> "Chat":
         self.page.goto(self.url + path)
         expect(self.page.locator("#chat-input")).to_be_visible()
+        self.page.wait_for_load_state("networkidle")  # the library draws its composer anew once it is connected
         return self
 
     def say(self, text: str) -> None:
-        before = self.page.locator("[data-step-type=user_message]").count()
-        box = self.page.locator("#chat-input")
-        box.click()
+        said = self.page.locator("[data-step-type=user_message]")
+        before = said.count()
+        self.page.locator("#chat-input").click()
         self.page.keyboard.insert_text(text)
         expect(self.page.locator("#chat-submit")).to_be_enabled()  # once the websocket is open
         self.page.keyboard.press("Enter")
-        expect(self.page.locator("[data-step-type=user_message]")).to_have_count(before + 1)
+        expect(said).to_have_count(before + 1)
 
     def command(self, name: str) -> None:
         """Type a command, pick it from the menu with Enter, and send it."""

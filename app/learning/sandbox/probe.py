@@ -1,5 +1,6 @@
 """Finds out at start what isolates code here, by running a program in it; where nothing does, code does not run."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -53,13 +54,13 @@ class Isolation:
 
 async def probe() -> Isolation:
     """Try bubblewrap with the interpreters of this machine."""
-    bwrap = shutil.which("bwrap")
+    bwrap = await asyncio.to_thread(shutil.which, "bwrap")
     if not sys.platform.startswith("linux"):
         return Isolation(sandbox=None, reason="bubblewrap needs Linux. Run TooLoo in a Linux machine or container.")
     if bwrap is None:
         return Isolation(sandbox=None, reason=f"bubblewrap is not installed. {REMEDY}")
     failure = ""
-    for python, folders in _interpreters():
+    for python, folders in await asyncio.to_thread(_interpreters):
         sandbox = Bubblewrap(bwrap=bwrap, python=python, read_only=folders, at_once=max(2, os.cpu_count() or 2))
         control = (_CONTROL % str(Path.home())).encode()
         run = await sandbox.run(

@@ -1,5 +1,6 @@
 """The whole application in this process, asked over ASGI."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ BASE = "http://localhost:8000"
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_app(settings)
+    app = await asyncio.to_thread(create_app, settings)
     async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30):
         yield app
 

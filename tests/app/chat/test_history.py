@@ -303,7 +303,7 @@ async def test_a_link_is_frozen_and_redacted(sharing: SharingService, layer: Dir
     with acting_as(ada):
         await layer.create_step(step(thread_id, "said later", createdAt="2026-03-02T10:00:00Z"))
 
-    page = SharePages(TEMPLATES).page(await sharing.read(token, ada))
+    page = await asyncio.to_thread(SharePages(TEMPLATES).page, await sharing.read(token, ada))
 
     assert [m["text"] for m in link.snapshot["messages"]] == [
         "explain stacks in [path]",
