@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from app import logs
 from app.api import conversation, identity, learning, models, problems, work
@@ -77,7 +77,15 @@ def _pages() -> APIRouter:
         except NotFound:
             page = await asyncio.to_thread(request.app.state.share_pages.missing)
             return HTMLResponse(page, status_code=404, headers=headers)
-        return HTMLResponse(await asyncio.to_thread(request.app.state.share_pages.page, link), headers=headers)
+        copy_to = f"/s/{token}/copy" if caller.sign_in_id else None
+        page = await asyncio.to_thread(request.app.state.share_pages.page, link, copy_to=copy_to)
+        return HTMLResponse(page, headers=headers)
+
+    @router.post("/s/{token}/copy")
+    async def copy(token: str, request: Request) -> Response:
+        caller: Caller = request.state.caller
+        thread_id = await request.app.state.sharing.copy(token, caller.require("write"))
+        return RedirectResponse(f"/thread/{thread_id}", status_code=303)
 
     @router.get("/elements/{element_id}")
     async def element(element_id: str, request: Request) -> Response:

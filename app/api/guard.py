@@ -32,7 +32,7 @@ POLICY = (
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
 
@@ -162,8 +162,8 @@ def _with_headers(send: Send, request_id: str, scope: Scope, settings: Settings)
             headers["X-Request-Id"] = request_id
             headers["X-Content-Type-Options"] = "nosniff"
             headers["X-Frame-Options"] = "DENY"
-            headers["Referrer-Policy"] = "no-referrer"
             is_page = scope["path"].startswith("/s/")
+            headers["Referrer-Policy"] = "same-origin" if is_page else "no-referrer"  # a form needs its Origin
             headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else POLICY)
             if secure:
                 headers["Strict-Transport-Security"] = "max-age=31536000"

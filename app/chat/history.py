@@ -5,8 +5,8 @@ import mimetypes
 import re
 import shutil
 import uuid
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -22,6 +22,18 @@ from chainlit.types import Feedback, PageInfo, PaginatedResponse, Pagination, Th
 from chainlit.user import PersistedUser, User
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.chat.documents import (
+    MESSAGE_TYPES,
+    Json,
+    copied_document,
+    is_frame,
+    kept_metadata,
+    step_document,
+    text_of,
+    thread_head,
+    time_of,
+    title_of,
+)
 from app.errors import InvalidInput, NotAllowed, NotFound
 from app.identity.accounts import AccountService
 from app.identity.caller import current_caller
@@ -30,11 +42,8 @@ from app.storage.tables.history import elements, feedbacks, steps, threads
 
 logger = structlog.get_logger()
 
-LONGEST_NAME = 120
 ELEMENT_NAME = re.compile(r"[\w][\w .()+-]{0,119}")
-MESSAGE_TYPES = ("user_message", "assistant_message")
 CARDS = frozenset(path.stem for path in (Path(__file__).parent.parent.parent / "public" / "elements").glob("*.jsx"))
-Json = dict[str, Any]  # Any: the chat library's documents
 
 
 class History(BaseDataLayer):
@@ -88,7 +97,7 @@ class History(BaseDataLayer):
         if name is not None:
             values["name"] = title_of(name)
         if metadata is not None:
-            values["metadata"] = _kept_metadata(metadata)
+            values["metadata"] = kept_metadata(metadata)
         if tags is not None:
             values["tags"] = tags
         async with self._database.write() as connection:
@@ -112,7 +121,7 @@ class History(BaseDataLayer):
                 threads.c.id.in_(sa.select(feedbacks.c.thread_id).where(feedbacks.c.value == filters.feedback))
             )
         if pagination.cursor:
-            query = query.where(threads.c.updated_at < _time(pagination.cursor))
+            query = query.where(threads.c.updated_at < time_of(pagination.cursor))
         first = min(max(pagination.first, 1), 100)
         query = query.order_by(threads.c.updated_at.desc()).limit(first + 1)
         async with self._database.read() as connection:
@@ -120,10 +129,10 @@ class History(BaseDataLayer):
         shown = rows[:first]
         page = PageInfo(
             hasNextPage=len(rows) > first,
-            startCursor=_text(shown[0].updated_at) if shown else None,
-            endCursor=_text(shown[-1].updated_at) if shown else None,
+            startCursor=text_of(shown[0].updated_at) if shown else None,
+            endCursor=text_of(shown[-1].updated_at) if shown else None,
         )
-        return PaginatedResponse(pageInfo=page, data=[_thread_head(row, filters.userId) for row in shown])
+        return PaginatedResponse(pageInfo=page, data=[thread_head(row, filters.userId) for row in shown])
 
     async def get_thread(self, thread_id: str) -> ThreadDict | None:
         async with self._database.read() as connection:
@@ -144,7 +153,7 @@ class History(BaseDataLayer):
             }
         for document in documents:
             document["feedback"] = thumbs.get(document["id"])
-        thread = _thread_head(row, await self._owner_name(thread_id))
+        thread = thread_head(row, await self._owner_name(thread_id))
         thread["steps"], thread["elements"] = documents, found  # type: ignore[typeddict-item]  # as it was stored
         return thread
 
@@ -152,16 +161,16 @@ class History(BaseDataLayer):
 
     @queue_until_user_message()
     async def create_step(self, step_dict: StepDict) -> None:
-        await self._store_step(step_dict)
+        await self._store_step(step_dict, creating=True)
 
     @queue_until_user_message()
     async def update_step(self, step_dict: StepDict) -> None:
-        await self._store_step(step_dict)
+        await self._store_step(step_dict, creating=False)
 
-    async def _store_step(self, step: StepDict) -> None:
+    async def _store_step(self, step: StepDict, *, creating: bool) -> None:
         """Creates and updates arrive as unordered tasks: one at a time for each step, and an update never loses to
         the create that it overtook."""
-        if _is_frame(step):
+        if is_frame(step):
             return
         step_id, thread_id = step["id"], step["threadId"]
         lock = self._step_locks.setdefault(step_id, asyncio.Lock())
@@ -171,14 +180,16 @@ class History(BaseDataLayer):
             old = (await connection.execute(sa.select(steps).where(steps.c.id == step_id))).first()
             if old is not None and old.thread_id != thread_id:
                 raise NotAllowed("This message belongs to another conversation.")
-            document = _step_document(step, old.document if old is not None else None, now=_text(self._clock()))
+            document = step_document(
+                step, old.document if old is not None else None, creating=creating, now=text_of(self._clock())
+            )
             values = {
                 "thread_id": thread_id,
                 "parent_id": document.get("parentId"),
                 "type": document["type"],
                 "output": document.get("output") or "",
                 "document": document,
-                "created_at": _time(document["createdAt"]),
+                "created_at": time_of(document["createdAt"]),
             }
             statement = self._database.insert(steps).values(id=step_id, **values)
             await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
@@ -197,6 +208,25 @@ class History(BaseDataLayer):
 
     async def get_favorite_steps(self, user_id: str) -> list[StepDict]:  # noqa: ARG002  # the feature is off
         return []
+
+    async def add_copy(self, user_id: str, name: str, messages: Sequence[Mapping[str, str]]) -> str:
+        """A new thread of this user that begins with these messages (``by`` and ``text``); returns its id."""
+        thread_id, now = str(uuid.uuid4()), self._clock()
+        async with self._database.write() as connection:
+            await connection.execute(
+                threads.insert().values(
+                    id=thread_id, user_id=user_id, name=title_of(name), metadata={}, created_at=now, updated_at=now
+                )
+            )
+            for place, message in enumerate(messages):
+                document = copied_document(thread_id, message, text_of(now + timedelta(milliseconds=place)))
+                await connection.execute(
+                    steps.insert().values(
+                        id=document["id"], thread_id=thread_id, type=document["type"], output=document["output"],
+                        document=document, created_at=time_of(document["createdAt"]),
+                    )
+                )  # fmt: skip
+        return thread_id
 
     # -- elements ----------------------------------------------------------------------------------------------
 
@@ -338,13 +368,6 @@ class History(BaseDataLayer):
             raise NotAllowed("This conversation belongs to somebody else.")
 
 
-def title_of(text: str) -> str:
-    """A thread's name from its first message: one line, without markup, not too long."""
-    line = next((line for line in text.strip().splitlines() if line.strip(" `#>*-")), "New chat")
-    line = " ".join(line.strip(" `#>*").split())
-    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
-
-
 def _caller_id() -> str:
     """Whose request this is: the websocket session's user, else who came through the door.
 
@@ -363,50 +386,12 @@ def _caller_id() -> str:
     return caller.id
 
 
-def _is_frame(step: StepDict) -> bool:
-    """The runs that the library wraps around callbacks: they say nothing that people see."""
-    return step.get("type") == "run" and step.get("name") in ("on_message", "on_chat_start")
-
-
-def _step_document(step: StepDict, old: Json | None, *, now: str) -> Json:
-    document: Json = {**(old or {}), **{key: value for key, value in step.items() if key != "feedback"}}
-    if old is not None and old.get("end") and not step.get("end") and not step.get("output"):
-        return {**step, **old}  # a create that came after its update
-    document["createdAt"] = step.get("createdAt") or (old or {}).get("createdAt") or now
-    document["streaming"] = False
-    if document["type"] in MESSAGE_TYPES:
-        document["parentId"] = None  # its parent is a frame, which is not kept: a resumed page would hide the message
-    return document
-
-
-def _kept_metadata(metadata: Json) -> Json:
-    """Session values are not ours to keep, and sharing is not decided here."""
-    return {key: value for key, value in metadata.items() if key in ("chat_profile", "client_type")}
-
-
-def _thread_head(row: sa.Row[tuple[object, ...]], user_name: str | None) -> ThreadDict:
-    fields = row._mapping
-    return ThreadDict(
-        id=fields["id"], createdAt=_text(fields["updated_at"]), name=fields["name"], userId=fields["user_id"],
-        userIdentifier=user_name, tags=fields["tags"], metadata=fields["metadata"], steps=[], elements=[],
-    )  # fmt: skip
-
-
 def _mentions(words: str) -> sa.ColumnElement[bool]:
     pattern = "%" + re.sub(r"([%_\\])", r"\\\1", words.strip()[:200]) + "%"
     said = sa.select(steps.c.thread_id).where(
         steps.c.output.ilike(pattern, escape="\\"), steps.c.type.in_(MESSAGE_TYPES)
     )
     return sa.or_(threads.c.name.ilike(pattern, escape="\\"), threads.c.id.in_(said))
-
-
-def _time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _write_file(target: Path, path: str | None, content: bytes | str | None) -> None:

@@ -127,6 +127,15 @@ class SharingService:
                 return _link_of(row)
         raise NotFound("This link does not exist, or not any more.")
 
+    async def copy(self, token: str, reader: User) -> str:
+        """Let a reader go on with a shared conversation as a thread of their own; returns its id.
+
+        Raises:
+            NotFound: as ``read``.
+        """
+        link = await self.read(token, reader)
+        return await self._history.add_copy(reader.id, link.title, link.snapshot["messages"])
+
     async def _change(self, user: User, link_id: str, event_type: str, **values: datetime) -> None:
         async with self._database.write() as connection:
             row = (
@@ -160,13 +169,18 @@ class SharePages:
         )
         self._markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
-    def page(self, link: ShareLink) -> str:
+    def page(self, link: ShareLink, *, copy_to: str | None = None) -> str:
+        """``copy_to`` is where a reader who is signed in may go on with it."""
         messages = [
             {"by": message["by"], "html": Markup(self._markdown.render(message["text"]))}  # noqa: S704  # html is off
             for message in link.snapshot["messages"]
         ]
         return self._environment.get_template("share.html").render(
-            title=link.title, messages=messages, is_draft=not link.published, expires=link.expires_at.date()
+            title=link.title,
+            messages=messages,
+            is_draft=not link.published,
+            expires=link.expires_at.date(),
+            copy_to=copy_to,
         )
 
     def missing(self) -> str:

@@ -51,7 +51,7 @@ def list_users() -> None:
 def add_token(
     name: str,
     user: UserOption = OWNER,
-    scope: Annotated[list[str], typer.Option(help="read, write or admin; may be repeated")] = ["read"],  # noqa: B006
+    scope: Annotated[list[str], typer.Option(help="read, write or admin; may be repeated")] = ["read"],  # noqa: B006  # Typer copies it
 ) -> None:
     """Make a token and show it, this once."""
 

@@ -13,7 +13,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.events import log as event_log
 from app.events.schema import NewEvent
 from app.learning import coach, grading, mastery, progress, scheduler
-from app.learning.curriculum import DIFFICULTIES, Challenge, Curriculum, Difficulty
+from app.learning.curriculum import DIFFICULTIES, Challenge, Curriculum
 from app.learning.languages import LANGUAGES, language_named
 from app.learning.languages.base import Language
 from app.learning.mastery import Skill
@@ -75,19 +75,10 @@ class ChallengeService:
             NotFound: no challenge has that id.
         """
         spoken = _usable_language(language or "python")
-        async with self._database.read() as connection:
-            skills = await progress.skills_of(connection, user_id)
-            recent = await _recent(connection, user_id)
-            due = await _due_concepts(connection, user_id, self._clock())
-        if challenge_id is not None:
-            challenge = self._curriculum.challenge(challenge_id)
-            if challenge is None:
-                raise NotFound(f"There is no challenge {challenge_id!r}. See /challenge or GET /api/v1/challenges.")
+        if challenge_id is None:
+            challenge = await self._next(user_id, concept, difficulty)
         else:
-            challenge = choose(
-                self._candidates(concept, difficulty), skills=skills, recent=recent, due=due,
-                aim_by_rating=difficulty is None,
-            )  # fmt: skip
+            challenge = self._named(challenge_id)
         started = Started(
             id=uuid.uuid4().hex, challenge=challenge, language=spoken, hints_shown=0, attempts=0, status="open"
         )
@@ -107,6 +98,20 @@ class ChallengeService:
             await self._note(connection, "challenge.started", started, user_id, {"language": spoken.name})
         self._wake()
         return started
+
+    def _named(self, challenge_id: str) -> Challenge:
+        challenge = self._curriculum.challenge(challenge_id)
+        if challenge is None:
+            raise NotFound(f"There is no challenge {challenge_id!r}. See /challenge or GET /api/v1/challenges.")
+        return challenge
+
+    async def _next(self, user_id: str, concept: str | None, difficulty: str | None) -> Challenge:
+        candidates = self._candidates(concept, difficulty)
+        async with self._database.read() as connection:
+            skills = await progress.skills_of(connection, user_id)
+            recent = await _recent(connection, user_id)
+            due = await _due_concepts(connection, user_id, self._clock())
+        return choose(candidates, skills=skills, recent=recent, due=due, aim_by_rating=difficulty is None)
 
     def _candidates(self, concept: str | None, difficulty: str | None) -> list[Challenge]:
         if difficulty is not None and difficulty not in DIFFICULTIES:
@@ -376,7 +381,3 @@ async def _due_concepts(connection: AsyncConnection, user_id: str, now: datetime
         sa.select(cards.c.concept).where(cards.c.user_id == user_id, cards.c.due_at <= now).order_by(cards.c.due_at)
     )
     return list(rows)
-
-
-def difficulty_or_none(word: str | None) -> Difficulty | None:
-    return next((difficulty for difficulty in DIFFICULTIES if difficulty == word), None)

@@ -6,7 +6,7 @@ order of their ids, so that the sum of calls can never pass a budget and two res
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import sqlalchemy as sa
@@ -339,7 +339,3 @@ def _spent_message(refused: str) -> str:
     kind, owner = refused.split(":", 1)
     whose = "Your budget" if kind == "user" else f"The budget for {owner}"
     return f"{whose} has no room for this call. See /budget; it frees up as the last 30 days roll on."
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)

@@ -172,7 +172,9 @@ def test_history_is_searched_resumed_after_a_restart_and_deleted(
     expect(resumed.page.get_by_role("dialog").get_by_text(re.compile("give me an easy")).first).to_be_visible()
 
 
-def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(chat: Chat, browser: Browser) -> None:
+def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(
+    chat: Chat, browser: Browser, context: BrowserContext
+) -> None:
     chat.say("what have I spent")
     expect(chat.card("budget-gauge")).to_be_visible()
     chat.command("share")
@@ -188,6 +190,12 @@ def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(chat: Chat, 
     expect(private.get_by_role("heading", level=1)).to_have_text("what have I spent")
     expect(private.locator("meta[name=robots]")).to_have_attribute("content", re.compile("noindex"))
     private.screenshot(path=Path(__file__).parents[2] / "test-results" / "shared-page.png")
+    expect(private.get_by_role("button")).to_have_count(0)
+    reader = context.new_page()
+    reader.goto(address)
+    reader.get_by_role("button", name="Go on with this").click()
+    expect(reader).to_have_url(re.compile("/thread/"))
+    expect(reader.get_by_text("what have I spent").last).to_be_visible()
     card.get_by_role("button", name="Revoke").click()
     expect(card).to_contain_text("The link is closed")
 

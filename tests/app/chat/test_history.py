@@ -10,7 +10,8 @@ import pytest
 from chainlit.element import CustomElement, File
 from chainlit.types import Feedback, Pagination, ThreadFilter
 
-from app.chat.history import History, title_of
+from app.chat.documents import title_of
+from app.chat.history import History
 from app.chat.sharing import SharePages, SharingService
 from app.chat.snapshots import redact, snapshot
 from app.errors import InvalidInput, NotAllowed, NotFound
@@ -88,8 +89,8 @@ async def test_what_was_said_comes_back_in_order_with_its_command(layer: Direct,
 
 
 async def test_an_update_is_never_lost_to_the_create_that_it_overtook(layer: Direct, ada: User, thread_id: str) -> None:
-    created = step(thread_id, "", type="assistant_message")
-    final = {**created, "output": "the whole answer", "end": "2026-03-02T09:00:05Z"}
+    created = step(thread_id, "", type="assistant_message", end="2026-03-02T09:00:00Z")
+    final = {**created, "output": "the whole answer"}
     with acting_as(ada):
         await layer.update_step(final)
         await layer.create_step(created)
@@ -327,6 +328,22 @@ async def test_a_link_expires_and_may_be_for_people_who_are_signed_in(
     clock.move(days=1)
     with pytest.raises(NotFound):
         await sharing.read(token, ada)
+
+
+async def test_a_reader_goes_on_with_a_copy_of_their_own(
+    sharing: SharingService, layer: Direct, ada: User, eve: User, thread_id: str
+) -> None:
+    await _talk(layer, ada, thread_id)
+    link, token = await sharing.draft(ada, thread_id, audience="public", days=7)
+    with pytest.raises(NotFound):
+        await sharing.copy(token, eve)
+    await sharing.publish(ada, link.id)
+
+    copied = await layer.get_thread(await sharing.copy(token, eve))
+
+    assert copied["userIdentifier"] == "eve"
+    assert [s["output"] for s in copied["steps"]] == [m["text"] for m in link.snapshot["messages"]]
+    assert [s["type"] for s in copied["steps"]] == ["user_message", "assistant_message"]
 
 
 async def test_nobody_shares_anothers_thread(

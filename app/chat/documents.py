@@ -1,0 +1,71 @@
+"""Threads and steps as the chat library's documents: what is kept of them, and how they are read. Pure."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from chainlit.step import StepDict
+from chainlit.types import ThreadDict
+
+LONGEST_NAME = 120
+MESSAGE_TYPES = ("user_message", "assistant_message")
+Json = dict[str, Any]  # Any: the chat library's documents
+
+
+def title_of(text: str) -> str:
+    """A thread's name from its first message: one line, without markup, not too long."""
+    line = next((line for line in text.strip().splitlines() if line.strip(" `#>*-")), "New chat")
+    line = " ".join(line.strip(" `#>*").split())
+    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
+
+
+def is_frame(step: StepDict) -> bool:
+    """The runs that the library wraps around callbacks: they say nothing that people see."""
+    return step.get("type") == "run" and step.get("name") in ("on_message", "on_chat_start")
+
+
+def step_document(step: StepDict, old: Json | None, *, creating: bool, now: str) -> Json:
+    """What is kept of a step. A create that comes after its update (they are unordered tasks) changes nothing."""
+    if creating and old is not None:
+        return {**step, **old}
+    document: Json = {**(old or {}), **{key: value for key, value in step.items() if key != "feedback"}}
+    document["createdAt"] = step.get("createdAt") or (old or {}).get("createdAt") or now
+    document["streaming"] = False
+    if document["type"] in MESSAGE_TYPES:
+        document["parentId"] = None  # its parent is a frame, which is not kept: a resumed page would hide the message
+    return document
+
+
+def copied_document(thread_id: str, message: Mapping[str, str], created_at: str) -> Json:
+    """A message of a snapshot (``by`` and ``text``) as a step of a new thread."""
+    learner = message["by"] == "learner"
+    return {
+        "id": str(uuid.uuid4()), "threadId": thread_id, "parentId": None, "name": "You" if learner else "TooLoo",
+        "type": "user_message" if learner else "assistant_message", "output": message["text"], "input": "",
+        "createdAt": created_at, "start": created_at, "end": created_at, "streaming": False, "isError": False,
+        "metadata": {}, "tags": None, "showInput": False,
+    }  # fmt: skip
+
+
+def kept_metadata(metadata: Json) -> Json:
+    """Session values are not ours to keep, and sharing is not decided here."""
+    return {key: value for key, value in metadata.items() if key in ("chat_profile", "client_type")}
+
+
+def thread_head(row: sa.Row[tuple[object, ...]], user_name: str | None) -> ThreadDict:
+    fields = row._mapping
+    return ThreadDict(
+        id=fields["id"], createdAt=text_of(fields["updated_at"]), name=fields["name"], userId=fields["user_id"],
+        userIdentifier=user_name, tags=fields["tags"], metadata=fields["metadata"], steps=[], elements=[],
+    )  # fmt: skip
+
+
+def time_of(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def text_of(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
