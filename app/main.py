@@ -21,6 +21,8 @@ from app.identity.caller import Caller
 from app.settings import Settings, load_settings
 
 ROOT = Path(__file__).parent.parent
+# Room for a message that is far too long, so that it gets a sentence: a larger packet closes the connection.
+LARGEST_PACKET_BYTES = 4 * 1024 * 1024
 logger = structlog.get_logger()
 
 
@@ -103,10 +105,12 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
     settings.tooloo_data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     from chainlit import config as chat_config
     from chainlit.server import app as chat_app
+    from chainlit.server import sio
 
     from app.chat import login, surface
 
     os.environ["CHAINLIT_AUTH_SECRET"] = login.session_secret(settings.tooloo_data_dir)
+    sio.eio.max_http_buffer_size = LARGEST_PACKET_BYTES
     chat_config.FILES_DIRECTORY = settings.tooloo_data_dir / "uploads"
     app.state.open_chat = lambda services: surface.open_chat(app, services)
     app.state.close_chat = surface.close_chat

@@ -23,7 +23,7 @@ def serve() -> None:
     config = uvicorn.Config(
         "app.main:create_app", factory=True,
         host=settings.host, port=settings.port, log_config=None, timeout_graceful_shutdown=STOP_SECONDS,
-        ws_max_size=2 * 1024 * 1024, server_header=False, proxy_headers=False, lifespan="on",
+        ws_max_size=5 * 1024 * 1024, server_header=False, proxy_headers=False, lifespan="on",
     )  # fmt: skip
     server = _Server(config, settings.base_url)
     server.run(sockets=[listening])

@@ -92,8 +92,6 @@ async def test_a_read_only_file_gets_a_sentence(tmp_path: Path) -> None:
     await database.close()
 
 
-# The driver's thread may report the failed connection to a loop that the test has closed by then.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_a_damaged_file_gets_a_sentence(tmp_path: Path) -> None:
     file = tmp_path / "x.sqlite"
     file.write_bytes(b"this is no database at all, but long enough to look like one" * 50)
