@@ -19,10 +19,16 @@ from tests.fakes.providers import FakeProviders, Script
 RIGHT = "return ' '.join(reversed(text.split()))"
 
 
+def settle(chat: Chat) -> None:
+    """Wait for the end of a turn: the library draws its message anew then, which would swallow a click."""
+    expect(chat.page.locator("#stop-button")).to_have_count(0)
+    chat.page.wait_for_timeout(1000)
+
+
 def start_challenge(chat: Chat) -> None:
     chat.say("give me an easy python challenge about strings")
     expect(chat.card("challenge-card")).to_contain_text("Reverse the words")
-    expect(chat.page.locator("#stop-button")).to_have_count(0)  # the library draws the message anew when the turn ends
+    settle(chat)
 
 
 def write(chat: Chat, line: str) -> None:
@@ -101,7 +107,7 @@ def test_a_challenge_in_javascript(chat: Chat) -> None:
     card.get_by_label("Your solution").fill(
         "function reverseWords(text) { return text.trim().split(/\\s+/).reverse().join(' '); }"
     )
-    card.get_by_role("button", name="Submit").click()
+    submit(chat)
 
     expect(card).to_contain_text("All 8 cases pass")
 
@@ -114,6 +120,7 @@ def test_pasted_code_is_graded_and_a_skipped_challenge_is_put_aside(chat: Chat) 
     chat.say("give me an easy python challenge about lists")
     card = chat.card("challenge-card")
     expect(card).to_contain_text("Running total")
+    settle(chat)
     card.get_by_role("button", name="Skip").click()
 
     expect(card.get_by_role("button", name="Skipped")).to_be_disabled()
@@ -124,6 +131,7 @@ def test_training_stats_and_spending(chat: Chat) -> None:
     for number in range(1, 6):
         question = chat.page.get_by_label(f"Question {number} of 5")
         expect(question).to_be_visible()
+        settle(chat)
         question.get_by_role("group").get_by_role("button").first.click()
     expect(chat.card("session-summary")).to_contain_text("of 5 right")
     chat.shot("training-light")
@@ -151,6 +159,7 @@ def test_a_repository_is_loaded_searched_and_asked_about(chat: Chat, server: Ser
     chat.shot("search-light")
     chat.say(f"analyse {project} and quiz me on it")
     expect(chat.card("workflow-run")).to_contain_text("completed")
+    settle(chat)
     quiz = chat.card("repository-quiz")
     for number in range(1, 6):
         quiz.get_by_label(f"Choices of question {number}").get_by_role("button").first.click()
@@ -192,6 +201,7 @@ def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(
     expect(chat.card("budget-gauge")).to_be_visible()
     chat.command("share")
     card = chat.card("share-card")
+    settle(chat)
     address = card.get_by_test_id("share-url").inner_text().strip()
     private = browser.new_context(java_script_enabled=False).new_page()
 
@@ -367,6 +377,7 @@ def test_the_keyboard_alone_is_enough(chat: Chat) -> None:
     expect(chat.page.locator("#chat-submit")).to_be_enabled()
     chat.page.keyboard.press("Enter")
     expect(chat.card("question-card")).to_be_visible()
+    settle(chat)
     first = chat.card("question-card").get_by_role("group").get_by_role("button").first
     for _ in range(60):
         chat.page.keyboard.press("Shift+Tab")
