@@ -12,7 +12,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
-import structlog
 from chainlit.context import ChainlitContextException, context
 from chainlit.data.base import BaseDataLayer
 from chainlit.data.utils import queue_until_user_message
@@ -39,8 +38,7 @@ from app.identity.accounts import AccountService
 from app.identity.caller import current_caller
 from app.storage.database import Database
 from app.storage.tables.history import elements, feedbacks, steps, threads
-
-logger = structlog.get_logger()
+from app.storage.tables.identity import users
 
 ELEMENT_NAME = re.compile(r"[\w][\w .()+-]{0,119}")
 CARDS = frozenset(path.stem for path in (Path(__file__).parent.parent.parent / "public" / "elements").glob("*.jsx"))
@@ -263,7 +261,11 @@ class History(BaseDataLayer):
             )
 
     @queue_until_user_message()
-    async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:  # noqa: ARG002
+    async def delete_element(
+        self,
+        element_id: str,
+        thread_id: str | None = None,  # noqa: ARG002  # the stored thread is the one that counts
+    ) -> None:
         async with self._database.write() as connection:
             row = (await connection.execute(sa.select(elements).where(elements.c.id == element_id))).first()
             if row is None:
@@ -294,10 +296,9 @@ class History(BaseDataLayer):
             row.document["name"],
         )
 
-    async def _store_file(self, thread_id: str, element_id: str, element: Element) -> str | None:
+    async def _store_file(self, thread_id: str, element_id: str, element: Element) -> str:
         uuid.UUID(thread_id)
-        folder = self._thread_folder(thread_id)
-        target = folder / element_id
+        target = self._thread_folder(thread_id) / element_id
         await asyncio.to_thread(_write_file, target, element.path, element.content)
         return str(target.relative_to(self._folder))
 
@@ -344,8 +345,6 @@ class History(BaseDataLayer):
         return None
 
     async def _owner_name(self, thread_id: str) -> str | None:
-        from app.storage.tables.identity import users
-
         query = sa.select(users.c.name).join(threads, threads.c.user_id == users.c.id).where(threads.c.id == thread_id)
         async with self._database.read() as connection:
             name: str | None = await connection.scalar(query)
