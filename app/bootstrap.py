@@ -67,8 +67,9 @@ def consumers(database: Database) -> list[Consumer]:
 
 def no_accounts(settings: Settings) -> str:
     """Why the server does not start on an address that others can reach."""
+    address = f"TOOLOO_PUBLIC_URL={settings.tooloo_public_url}" if settings.is_loopback else f"HOST={settings.host}"
     return (
-        f"HOST={settings.host} can be reached by others, and there are no accounts yet. "
+        f"{address} can be reached by others, and there are no accounts yet. "
         "Make one first: tooloo user add NAME --admin"
     )
 

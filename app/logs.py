@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import uuid
 
 import structlog
 
@@ -18,6 +19,7 @@ def configure(settings: Settings) -> None:
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _with_process_id(f"process-{uuid.uuid4().hex[:6]}"),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -48,3 +50,13 @@ def configure(settings: Settings) -> None:
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+
+
+def _with_process_id(process_id: str) -> structlog.types.Processor:
+    """What no request caused (start, background work) carries the id of the process in place of a request's."""
+
+    def with_process_id(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+        event.setdefault("request_id", process_id)
+        return event
+
+    return with_process_id

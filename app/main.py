@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     async with open_services(settings) as services:
-        if not settings.is_loopback and not await services.accounts.has_accounts():
+        if not settings.is_single_user and not await services.accounts.has_accounts():
             raise SettingsError(no_accounts(settings))
         app.state.services = services
         await asyncio.to_thread(app.state.open_chat, services)
@@ -126,7 +126,7 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
         return services.accounts, services.access
 
     app.add_middleware(
-        Guard, settings=settings, identity=who, sign_in_id_of=login.sign_in_id_of, single_user=settings.is_loopback
+        Guard, settings=settings, identity=who, sign_in_id_of=login.sign_in_id_of, single_user=settings.is_single_user
     )
 
 

@@ -5,6 +5,7 @@ import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from dotenv import dotenv_values
@@ -22,6 +23,15 @@ Seconds = Annotated[float, Field(gt=0)]
 
 def _default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("tooloo", appauthor=False))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _absolute(path: Path) -> Path:
@@ -100,13 +110,16 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        """Whether the server listens for this machine alone."""
+        return _is_loopback(self.host)
+
+    @property
+    def is_single_user(self) -> bool:
+        """Whether nobody else can come in: not over the network, nor through a proxy at ``tooloo_public_url``."""
+        proxied = self.tooloo_public_url is not None and not _is_loopback(
+            urlsplit(self.tooloo_public_url).hostname or ""
+        )
+        return self.is_loopback and not proxied
 
     @property
     def base_url(self) -> str:

@@ -112,16 +112,21 @@
     (composer && composer.parentElement === starters.parentElement ? composer : starters).before(box);
   }
 
-  function rememberPlace() {
+  // The thread somebody was at before the login page opens after it: the library itself lands on "/".
+  function returnToThread() {
     const here = location.pathname;
-    if (here.startsWith("/thread/")) sessionStorage.setItem("tooloo.place", here);
-    const wanted = sessionStorage.getItem("tooloo.place");
-    if (here === "/" && wanted && sessionStorage.getItem("tooloo.login")) {
-      sessionStorage.removeItem("tooloo.login");
-      sessionStorage.removeItem("tooloo.place");
-      location.replace(wanted);
+    const thread = sessionStorage.getItem("tooloo.thread");
+    const cameFromLogin = sessionStorage.getItem("tooloo.login");
+    if (here === "/login") {
+      sessionStorage.setItem("tooloo.login", "1");
+      return;
     }
-    if (here === "/login") sessionStorage.setItem("tooloo.login", "1");
+    sessionStorage.removeItem("tooloo.login");
+    if (here.startsWith("/thread/")) sessionStorage.setItem("tooloo.thread", here);
+    else if (here === "/") {
+      sessionStorage.removeItem("tooloo.thread");
+      if (thread && cameFromLogin) location.replace(thread);
+    }
   }
 
   let frame = 0;
@@ -131,14 +136,14 @@
       nameButtons(document);
       showWelcome();
       announce();
-      rememberPlace();
+      returnToThread();
     });
   });
   function start() {
     document.body.append(announcer);
     document.documentElement.lang = "en";
     watcher.observe(document.getElementById("root"), { childList: true, subtree: true, characterData: true });
-    rememberPlace();
+    returnToThread();
     loadWelcome();
   }
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

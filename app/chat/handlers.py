@@ -68,6 +68,9 @@ class Chat:
 
     async def resume(self, _thread: ThreadDict) -> None:
         await self._send_commands()
+        running = cl.context.session.current_task
+        if running is not None and not running.done():
+            await cl.context.emitter.task_start()  # its connection dropped in the middle of an answer
 
     async def message(self, message: cl.Message) -> None:
         files = [element for element in message.elements if element.path]
@@ -87,6 +90,8 @@ class Chat:
 
     async def _answer(self, text: str, *, picked: str | None = None, attached: Any = ()) -> None:  # Any: elements
         """One turn. Whatever goes wrong, the learner reads a sentence, and the log has the rest."""
+        session = cl.context.session
+        session.thread_id_to_resume = session.thread_id  # a page that was cut off is given the whole thread again
         answer = Answer()
         await answer.begin()
         try:

@@ -30,7 +30,7 @@ def open_chat(app: FastAPI, services: Services) -> None:
     )  # fmt: skip
     sharing = SharingService(database=services.database, history=history, clock=utc_now)
     app.state.history, app.state.sharing, app.state.share_pages = history, sharing, SharePages(TEMPLATES)
-    if settings.is_loopback:
+    if settings.is_single_user:
         login.install_single_user(services.accounts, services.access)
     else:
         login.install_accounts()

@@ -35,7 +35,7 @@ async def _check(settings: Settings) -> None:
     """What would keep the server from starting, said before it starts."""
     async with open_database(settings) as database:
         accounts = AccountService(database=database, clock=utc_now)
-        if not settings.is_loopback and not await accounts.has_accounts():
+        if not settings.is_single_user and not await accounts.has_accounts():
             raise SettingsError(no_accounts(settings))
 
 

@@ -75,6 +75,20 @@ def test_what_is_loopback(host: str, loopback: bool) -> None:
     assert Settings(host=host).is_loopback is loopback
 
 
+@pytest.mark.parametrize(
+    ("public_url", "single"),
+    [
+        (None, True),
+        ("http://localhost:8000", True),
+        ("http://[::1]:8000", True),
+        ("https://coach.example.org", False),
+        ("http://coach.localhost", False),
+    ],
+)
+def test_behind_a_proxy_there_is_no_single_user(public_url: str | None, single: bool) -> None:
+    assert Settings(tooloo_public_url=public_url).is_single_user is single
+
+
 def test_the_readme_lists_every_setting() -> None:
     table = re.search(r"<!-- settings -->(.*?)<!-- /settings -->", (ROOT / "README.md").read_text(), re.DOTALL)
 

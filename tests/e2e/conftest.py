@@ -34,10 +34,10 @@ class Server:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = int(environment.get("PORT") or free_port())
         self.url = f"http://localhost:{self.port}"
         self.log = folder / "server.log"
-        self._environment = {
+        self.environment = {
             **os.environ, "TOOLOO_DATA_DIR": str(folder / "data"), "PORT": str(self.port), "LOG_FORMAT": "json",
             "TOOLOO_REPO_ROOTS": str(folder), "OLLAMA_BASE_URL": "http://127.0.0.1:9", **environment,
         }  # fmt: skip
@@ -48,7 +48,7 @@ class Server:
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app.cli.main", "serve"], cwd=ROOT, env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-m", "app.cli.main", "serve"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
             )
         while time.monotonic() - began < START_SECONDS:
             assert self.process.poll() is None, self.log.read_text()
@@ -107,8 +107,17 @@ def server(serve: Callable[..., Server]) -> Server:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    opened = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light", locale="en-US")
+def scheme(request: pytest.FixtureRequest) -> str:
+    """Light, unless a test says otherwise (see ``in_light_and_dark``)."""
+    return getattr(request, "param", "light")
+
+
+in_light_and_dark = pytest.mark.parametrize("scheme", ["light", "dark"], indirect=True)
+
+
+@pytest.fixture
+def context(browser: Browser, scheme: str) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme=scheme, locale="en-US")  # type: ignore[arg-type]
     yield opened
     opened.close()
 
@@ -153,7 +162,8 @@ class Chat:
 
     def shot(self, name: str) -> None:
         SHOTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=SHOTS / f"{name}.png")
+        scheme = "dark" if self.page.evaluate("document.documentElement.classList.contains('dark')") else "light"
+        self.page.screenshot(path=SHOTS / f"{name}-{scheme}.png")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, expect
 
-from tests.e2e.conftest import Chat, Server
+from tests.e2e.conftest import Chat, Server, in_light_and_dark
 from tests.fakes.providers import FakeProviders, Script
 
 RIGHT = "return ' '.join(reversed(text.split()))"
@@ -50,6 +50,7 @@ def submit(chat: Chat) -> None:
         return
 
 
+@in_light_and_dark
 def test_the_empty_chat_says_what_it_can_do_and_that_no_model_is_connected(chat: Chat) -> None:
     welcome = chat.page.locator(".tl-welcome")
 
@@ -57,10 +58,11 @@ def test_the_empty_chat_says_what_it_can_do_and_that_no_model_is_connected(chat:
     expect(welcome).to_contain_text("No model is connected yet")
     expect(welcome).to_contain_text("ANTHROPIC_API_KEY")
     expect(chat.page.locator("#starters button")).to_have_count(4)
-    chat.shot("welcome-light")
+    chat.shot("welcome")
     assert chat.errors == []
 
 
+@in_light_and_dark
 def test_a_challenge_is_run_hinted_failed_and_passed_in_its_card(chat: Chat) -> None:
     start_challenge(chat)
     card = chat.card("challenge-card")
@@ -74,13 +76,13 @@ def test_a_challenge_is_run_hinted_failed_and_passed_in_its_card(chat: Chat) -> 
     expect(card).to_contain_text("2 of 8 cases pass")
     for words in ("Input", "Expected", "Got", "Time", "Score", "Mastery of Strings", "Due again"):
         expect(card.get_by_test_id("result")).to_contain_text(words)
-    chat.shot("challenge-failed-light")
+    chat.shot("challenge-failed")
     card.get_by_label("Your solution").fill(f"def reverse_words(text):\n    {RIGHT}")
     card.get_by_role("button", name="Submit").click()
 
     expect(card).to_contain_text("All 8 cases pass")
     expect(card.get_by_test_id("result")).to_contain_text("85 of 100")
-    chat.shot("challenge-passed-light")
+    chat.shot("challenge-passed")
     assert chat.errors == []
 
 
@@ -126,6 +128,7 @@ def test_pasted_code_is_graded_and_a_skipped_challenge_is_put_aside(chat: Chat) 
     expect(card.get_by_role("button", name="Skipped")).to_be_disabled()
 
 
+@in_light_and_dark
 def test_training_stats_and_spending(chat: Chat) -> None:
     chat.say("train me on SQL for 5 questions")
     for number in range(1, 6):
@@ -134,18 +137,19 @@ def test_training_stats_and_spending(chat: Chat) -> None:
         settle(chat)
         question.get_by_role("group").get_by_role("button").first.click()
     expect(chat.card("session-summary")).to_contain_text("of 5 right")
-    chat.shot("training-light")
+    chat.shot("training")
     chat.say("how am I doing")
     expect(chat.card("stats-chart")).to_contain_text("of 5")
     expect(chat.card("stats-chart").get_by_role("img").first).to_be_visible()
-    chat.shot("stats-light")
+    chat.shot("stats")
     chat.say("what have I spent")
 
     expect(chat.card("budget-gauge")).to_contain_text("$0 of $30.00")
-    chat.shot("budget-light")
+    chat.shot("budget")
     assert chat.errors == []
 
 
+@in_light_and_dark
 def test_a_repository_is_loaded_searched_and_asked_about(chat: Chat, server: Server) -> None:
     project = server.folder / "project"
     project.mkdir()
@@ -156,7 +160,7 @@ def test_a_repository_is_loaded_searched_and_asked_about(chat: Chat, server: Ser
     expect(chat.page.get_by_text("5 files, 5 definitions")).to_be_visible()
     chat.say("where is the gamma retry")
     expect(chat.page.get_by_text("gamma.py:1").first).to_be_visible()
-    chat.shot("search-light")
+    chat.shot("search")
     chat.say(f"analyse {project} and quiz me on it")
     expect(chat.card("workflow-run")).to_contain_text("completed")
     settle(chat)
@@ -164,12 +168,13 @@ def test_a_repository_is_loaded_searched_and_asked_about(chat: Chat, server: Ser
     for number in range(1, 6):
         quiz.get_by_label(f"Choices of question {number}").get_by_role("button").first.click()
     expect(quiz).to_contain_text("of 5 right")
-    chat.shot("quiz-light")
+    chat.shot("quiz")
     chat.say("load /etc")
 
     expect(chat.page.get_by_text("outside the folders that may be loaded")).to_be_visible()
 
 
+@in_light_and_dark
 def test_history_is_searched_resumed_after_a_restart_and_deleted(
     chat: Chat, server: Server, context: BrowserContext
 ) -> None:
@@ -194,6 +199,7 @@ def test_history_is_searched_resumed_after_a_restart_and_deleted(
     expect(resumed.page.get_by_role("dialog").get_by_text(re.compile("give me an easy")).first).to_be_visible()
 
 
+@in_light_and_dark
 def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(
     chat: Chat, browser: Browser, context: BrowserContext
 ) -> None:
@@ -208,7 +214,7 @@ def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(
     assert private.goto(address).status == 404  # type: ignore[union-attr]
     card.get_by_role("button", name="Publish").click()
     expect(card).to_contain_text("This chat is shared")
-    chat.shot("share-light")
+    chat.shot("share")
     opened = private.goto(address)
     expect(private.get_by_role("heading", level=1)).to_have_text("what have I spent")
     expect(private.locator("meta[name=robots]")).to_have_attribute("content", re.compile("noindex"))
@@ -228,16 +234,16 @@ def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(
     private.context.close()
 
 
+@in_light_and_dark
 def test_a_model_streams_with_cost_and_reason_and_can_be_stopped(
-    browser: Browser, tmp_path: Path, providers: FakeProviders, serve: Callable[..., Server]
+    context: BrowserContext, tmp_path: Path, providers: FakeProviders, serve: Callable[..., Server]
 ) -> None:
     server = serve(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"{providers.url}/v1")
-    context = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light")
     chat = Chat(context.new_page(), server.url).open()
     chat.say("tell me about the history of unix")
     expect(chat.page.get_by_text("Hello from the fake.")).to_be_visible()
     expect(chat.card("answer-cost")).to_contain_text(re.compile(r"\$0\.000\d+ · .*candidates"))
-    chat.shot("answer-light")
+    chat.shot("answer")
     providers.scripts["*"] = Script(endless=True, pause_seconds=0.05)
     chat.say("tell me more about unix pipes")
     expect(chat.page.get_by_text("fake.HelloHello").first).to_be_visible()
@@ -248,7 +254,6 @@ def test_a_model_streams_with_cost_and_reason_and_can_be_stopped(
     expect(chat.page.get_by_test_id("answer-cost")).to_have_count(2)
     chat.command("why")
     expect(chat.page.get_by_text("It cost", exact=False).last).to_be_visible()
-    context.close()
     server.stop()
 
     with sqlite3.connect(tmp_path / "data" / "tooloo.sqlite") as database:
@@ -266,6 +271,11 @@ def test_bad_messages_get_a_sentence_each(chat: Chat) -> None:
     expect(chat.page.get_by_text("For example: /budget anthropic 5")).to_be_visible()
     chat.say("x" * 120_000)
     expect(chat.page.get_by_text("The message is too long")).to_be_visible()
+    files = chat.page.locator("input[type=file]").first
+    files.set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": b"\x89PNG"})
+    files.set_input_files({"name": "huge.txt", "mimeType": "text/plain", "buffer": b"x" * 1_500_000})
+    chat.page.wait_for_timeout(500)
+    expect(chat.page.get_by_text(re.compile("x.png|huge.txt"))).to_have_count(0)
     chat.say("what have I spent")
 
     expect(chat.card("budget-gauge")).to_be_visible()
@@ -339,7 +349,7 @@ def _no_serious_findings(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_light_and_dark
 @pytest.mark.parametrize("width", [390, 1280], ids=["narrow", "wide"])
 def test_the_page_is_readable_for_everybody(browser: Browser, server: Server, scheme: str, width: int) -> None:
     context = browser.new_context(
@@ -348,15 +358,15 @@ def test_the_page_is_readable_for_everybody(browser: Browser, server: Server, sc
     chat = Chat(context.new_page(), server.url).open()
     expect(chat.page.locator(".tl-welcome p")).to_have_count(3)
     findings = _no_serious_findings(chat.page)
-    chat.shot(f"start-{scheme}-{width}")
+    chat.shot(f"start-{width}")
     start_challenge(chat)
     write(chat, "return text")
     submit(chat)
     expect(chat.card("challenge-card")).to_contain_text("cases pass")
-    chat.shot(f"challenge-{scheme}-{width}")
+    chat.shot(f"challenge-{width}")
     chat.say("how am I doing")
     expect(chat.card("stats-chart")).to_be_visible()
-    chat.shot(f"stats-{scheme}-{width}")
+    chat.shot(f"stats-{width}")
     chat.say("what have I spent")
     expect(chat.card("budget-gauge")).to_be_visible()
     findings += _no_serious_findings(chat.page)

@@ -1,13 +1,18 @@
 """The door: who may come in, from where, and what a stranger's page gets."""
 
+import io
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.bootstrap import open_database, utc_now
+from app.identity.access import AccessService
+from app.identity.accounts import AccountService
 from app.settings import Settings
 from tests.app.api.conftest import client_of, running
+from tests.fakes.hashing import quick_hasher
 
 EVIL = "https://evil.example"
 
@@ -179,13 +184,8 @@ async def test_the_welcome_is_honest_about_models(client: httpx.AsyncClient) -> 
     assert "ANTHROPIC_API_KEY" in welcome["lines"][2]
 
 
-async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tmp_path: Path) -> None:
-    from app.bootstrap import open_database, utc_now
-    from app.identity.access import AccessService
-    from app.identity.accounts import AccountService
-    from tests.fakes.hashing import quick_hasher
-
-    settings = Settings(tooloo_data_dir=tmp_path, host="0.0.0.0", ollama_base_url="http://127.0.0.1:9")
+async def _add_accounts(settings: Settings) -> tuple[str, str]:
+    """Ada, an administrator with a token to read, and Eve with one to write; returns the two tokens."""
     async with open_database(settings) as database:
         accounts = AccountService(database=database, clock=utc_now, hasher=quick_hasher())
         ada = await accounts.add("ada", "correct horse", role="admin")
@@ -193,6 +193,12 @@ async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tm
         access = AccessService(database=database, accounts=accounts, clock=utc_now)
         _, reading = await access.add_token(ada, "reading", ["read"])
         _, eves = await access.add_token(eve, "eves", ["read", "write"])
+    return reading, eves
+
+
+async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tmp_path: Path) -> None:
+    settings = Settings(tooloo_data_dir=tmp_path, host="0.0.0.0", ollama_base_url="http://127.0.0.1:9")
+    reading, eves = await _add_accounts(settings)
 
     async with running(settings) as app, client_of(app) as client:
         stranger = await client.get("/api/v1/budget/status")
@@ -212,6 +218,10 @@ async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tm
             may_write = await reader.post("/api/v1/training/start", json={})
         async with client_of(app, headers={"Authorization": f"Bearer {eves}"}) as other:
             no_admin = await other.put("/api/v1/budget/openai", json={"monthlyUsd": 1})
+            await other.put("/api/v1/budget/own", json={"monthlyUsd": 3})
+            eves_cap = (await other.get("/api/v1/budget/status")).json()["own"]
+        async with client_of(app, headers={"Authorization": f"Bearer {reading}"}) as reader:
+            adas_cap = (await reader.get("/api/v1/budget/status")).json()["own"]
         async with client_of(app, headers={"Authorization": "Bearer tooloo_wrong"}) as guess:
             unknown = await guess.get("/api/v1/budget/status")
 
@@ -224,6 +234,7 @@ async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tm
     assert (after_user.status_code, after_rest.status_code) == (401, 401)
     assert (may_read.status_code, may_write.status_code) == (200, 403)
     assert no_admin.status_code == 403
+    assert (eves_cap["monthlyUsd"], adas_cap) == (3, None)
     assert unknown.status_code == 401
 
 
@@ -231,9 +242,13 @@ async def test_behind_https_cookies_are_secure(tmp_path: Path) -> None:
     settings = Settings(
         tooloo_data_dir=tmp_path, tooloo_public_url="https://coach.example.org", ollama_base_url="http://127.0.0.1:9"
     )
-    async with running(settings) as app, client_of(app) as client:
-        response = await client.post("/auth/header")
+    await _add_accounts(settings)
 
+    async with running(settings) as app, client_of(app) as client:
+        silent = await client.post("/auth/header")
+        response = await client.post("/login", data={"username": "ada", "password": "correct horse"})
+
+    assert silent.status_code == 400
     assert "secure" in response.headers["set-cookie"].lower()
     assert response.headers["strict-transport-security"]
 
@@ -246,3 +261,21 @@ async def test_another_address_without_accounts_does_not_start(tmp_path: Path) -
     with pytest.raises(SettingsError, match="tooloo user add NAME --admin"):
         async with running(settings):
             pass
+
+
+@pytest.mark.parametrize(
+    ("mime", "size", "why"),
+    [
+        pytest.param("image/png", 10, "File type not allowed", id="a picture"),
+        pytest.param("application/octet-stream", 10, "File type not allowed", id="binary"),
+        pytest.param("text/plain", 1024 * 1024 + 1, "File size too large", id="too large"),
+    ],
+)
+async def test_uploads_are_small_text(app: FastAPI, mime: str, size: int, why: str) -> None:
+    from chainlit.server import validate_file_upload
+    from starlette.datastructures import Headers, UploadFile
+
+    upload = UploadFile(io.BytesIO(), size=size, filename="x", headers=Headers({"content-type": mime}))
+
+    with pytest.raises(ValueError, match=why):
+        validate_file_upload(upload)

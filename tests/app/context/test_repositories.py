@@ -12,6 +12,7 @@ from app.errors import InvalidInput, NotAllowed, NotFound
 from app.identity.accounts import User
 from app.storage.database import Database
 from tests.fakes.clock import Clock
+from tests.fakes.privileges import unprivileged
 
 RETRY = '''\
 import time
@@ -131,7 +132,11 @@ def service(database: Database, tmp_path: Path, clock: Clock) -> RepositoryServi
 
 
 async def load(service: RepositoryService, user: User, path: str) -> Repository:
-    steps = [step async for step in service.load(user.id, path)]
+    return await load_path(service, user.id, path)
+
+
+async def load_path(service: RepositoryService, user_id: str, path: str) -> Repository:
+    steps = [step async for step in service.load(user_id, path)]
     assert isinstance(steps[-1], Repository)
     return steps[-1]
 
@@ -155,6 +160,30 @@ async def test_loading_again_is_the_same_repository(service: RepositoryService, 
 
     assert first.id == second.id
     assert len(await service.list(ada.id)) == 1
+
+
+def test_a_part_that_cannot_be_read_is_left_out() -> None:
+    with unprivileged() as folder:
+        for name in ("open", "closed"):
+            (folder / "project" / name).mkdir(parents=True)
+            (folder / "project" / name / "x.py").write_text(RETRY)
+        (folder / "project" / "closed").chmod(0)
+
+        progress = index(folder / "project", folder / "i.sqlite", report=lambda _: None, stopped=lambda: False)
+        (folder / "project" / "closed").chmod(0o700)
+
+    assert (progress.changed, progress.left_out) == (1, {"not readable": 1})
+
+
+async def test_a_folder_that_cannot_be_read_gets_a_sentence(sqlite: Database, clock: Clock) -> None:
+    with unprivileged() as folder:
+        (folder / "project").mkdir(mode=0)
+        service = RepositoryService(
+            database=sqlite, index_folder=folder / "indexes", roots=[folder], clock=clock, wake=lambda: None
+        )
+
+        with pytest.raises(NotAllowed, match="cannot be read by the server"):
+            await load_path(service, "ada", str(folder / "project"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The database: nothing is lost under concurrency, what fails leaves nothing, and both kinds have the same tables."""
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from app.storage.database import Database, sqlite_url
 from app.storage.migrate import migrate
 from app.storage.tables import metadata
 from app.storage.tables.models import budgets
+from tests.fakes.privileges import unprivileged
 
 
 async def _add_budget(database: Database) -> None:
@@ -83,7 +86,52 @@ async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -
         await migrate(database)
 
 
-async def test_a_read_only_file_gets_a_sentence(tmp_path: Path) -> None:
+async def test_a_locked_database_gets_a_sentence_and_nothing_is_changed(
+    sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _add_budget(sqlite)
+    monkeypatch.setattr("app.storage.database.BUSY_TIMEOUT_MS", 100)
+    impatient = Database(sqlite.url)
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "test.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageFailed, match="busy with another program"):
+            async with impatient.write() as connection:
+                await connection.execute(budgets.update().values(spent_microusd=7))
+
+    await impatient.close()
+    assert await _spent(sqlite) == 0
+
+
+async def test_a_full_disk_gets_a_sentence_and_nothing_is_changed(sqlite: Database) -> None:
+    await _add_budget(sqlite)
+
+    with pytest.raises(StorageFailed, match="disk is full"):
+        async with sqlite.write() as connection:
+            await connection.exec_driver_sql("PRAGMA max_page_count=1")
+            await connection.execute(budgets.update().values(spent_microusd=7))
+            await connection.execute(
+                budgets.insert().values(id="b" * 1_000_000, kind="user", owner="b" * 1_000_000, active=True)
+            )
+
+    assert await _spent(sqlite) == 0
+
+
+async def test_a_read_only_database_gets_a_sentence() -> None:
+    with unprivileged() as folder:
+        database = Database(sqlite_url(folder / "x.sqlite"))
+        await migrate(database)
+        await database.close()
+        for file in folder.iterdir():
+            file.chmod(0o400)
+
+        read_only = Database(sqlite_url(folder / "x.sqlite"))
+        with pytest.raises(StorageFailed, match="read-only"):
+            await _add_budget(read_only)
+        await read_only.close()
+
+
+async def test_a_missing_folder_gets_a_sentence(tmp_path: Path) -> None:
     file = tmp_path / "missing" / "x.sqlite"
     database = Database(sqlite_url(file))
 
