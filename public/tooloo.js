@@ -4,6 +4,15 @@
   // Follow the system's light or dark until somebody chooses.
   if (!localStorage.getItem("vite-ui-theme")) localStorage.setItem("vite-ui-theme", "system");
 
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (change) => {
+    if (localStorage.getItem("vite-ui-theme") !== "system") return;
+    const page = document.documentElement;
+    const scheme = change.matches ? "dark" : "light";
+    page.classList.remove("light", "dark");
+    page.classList.add(scheme);
+    for (const [name, value] of Object.entries((window.theme || {})[scheme] || {})) page.style.setProperty(name, value);
+  });
+
   const announcer = document.createElement("div");
   announcer.setAttribute("role", "status");
   announcer.setAttribute("aria-live", "polite");

@@ -1,6 +1,7 @@
 """A real server process and a real browser."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
@@ -107,17 +109,8 @@ def server(serve: Callable[..., Server]) -> Server:
 
 
 @pytest.fixture
-def scheme(request: pytest.FixtureRequest) -> str:
-    """Light, unless a test says otherwise (see ``in_light_and_dark``)."""
-    return getattr(request, "param", "light")
-
-
-in_light_and_dark = pytest.mark.parametrize("scheme", ["light", "dark"], indirect=True)
-
-
-@pytest.fixture
-def context(browser: Browser, scheme: str) -> Iterator[BrowserContext]:
-    opened = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme=scheme, locale="en-US")  # type: ignore[arg-type]
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light", locale="en-US")
     yield opened
     opened.close()
 
@@ -161,9 +154,15 @@ class Chat:
         return self.page.get_by_test_id(name).last
 
     def shot(self, name: str) -> None:
+        """The page as it is, in light and in dark: the page follows the system's scheme while it is open."""
         SHOTS.mkdir(exist_ok=True)
-        scheme = "dark" if self.page.evaluate("document.documentElement.classList.contains('dark')") else "light"
-        self.page.screenshot(path=SHOTS / f"{name}-{scheme}.png")
+        is_dark = self.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+        schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark") if is_dark else ("dark", "light")
+        for scheme in schemes:  # the last one is the one it was in
+            self.page.emulate_media(color_scheme=scheme)
+            expect(self.page.locator("html")).to_have_class(re.compile(rf"\b{scheme}\b"))
+            self.page.wait_for_timeout(200)  # colours fade into each other
+            self.page.screenshot(path=SHOTS / f"{name}-{scheme}.png")
 
 
 @pytest.fixture
