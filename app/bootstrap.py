@@ -22,10 +22,15 @@ from app.learning.curriculum import load_curriculum
 from app.learning.languages import find_toolchains
 from app.learning.sandbox.probe import Isolation, probe
 from app.learning.training import TrainingService
+from app.models.breaker import Breaker
 from app.models.budget import Purse
+from app.models.call import TimeLimits
 from app.models.catalog import Catalog, load_catalog
-from app.models.gateway import Gateway, TimeLimits
+from app.models.gateway import Gateway, Rules
+from app.models.keys import KeyService, cipher_of
+from app.models.log import CallLog
 from app.models.providers.litellm import LiteLLMWire
+from app.models.providers.null import NullWire
 from app.models.providers.openai import OpenAIWire
 from app.models.providers.wire import Wire
 from app.orchestration.actions import Actions
@@ -150,64 +155,90 @@ async def _open_deps(
 
 
 async def open_gateway(settings: Settings, database: Database, purse: Purse) -> Gateway:
-    """The gateway with a wire for each provider that has a key; Ollama needs none.
+    """The gateway with a wire for each provider that has a key in the environment; Ollama needs none.
 
     Raises:
         SettingsError: the catalog does not fit.
     """
-    catalog = await asyncio.to_thread(load_catalog, settings.tooloo_catalog, _preferred(settings))
+    today = utc_now().date()
+    catalog = await asyncio.to_thread(load_catalog, settings.tooloo_catalog, _preferred(settings), today=today)
     for model_id, reason in catalog.refused.items():
         logger.warning("model.refused", model=model_id, reason=reason)
     await purse.open(_providers(catalog))
-    wires = await asyncio.to_thread(_wires, settings, catalog)
     gateway = Gateway(
-        database=database, purse=purse, catalog=catalog, wires=wires,
-        limits=TimeLimits(
-            first_token_seconds=settings.first_token_timeout_seconds,
-            between_tokens_seconds=settings.between_tokens_timeout_seconds,
-            total_seconds=settings.total_timeout_seconds,
+        database=database, purse=purse, catalog=catalog, clock=utc_now,
+        wires=await asyncio.to_thread(_wires, settings, catalog),
+        log=CallLog(database, enabled=settings.provider_logging_enabled),
+        breaker=Breaker(
+            database, threshold=settings.provider_circuit_threshold,
+            cooldown_seconds=settings.provider_circuit_timeout / 1000, clock=utc_now,
         ),
-        clock=utc_now, tie_order=settings.fallback_chain, fallback=settings.provider_fallback_enabled,
-        ollama_base_url=settings.ollama_base_url,
+        rules=Rules(
+            limits=TimeLimits(
+                first_token_seconds=settings.first_token_timeout_seconds,
+                between_tokens_seconds=settings.between_tokens_timeout_seconds,
+                total_seconds=settings.total_timeout_seconds,
+            ),
+            tie_order=settings.tie_order, fallback=settings.provider_fallback_enabled,
+            hedging=settings.tooloo_hedging, exploration_share=settings.tooloo_exploration_share,
+            ollama_base_url=settings.ollama_base_url,
+        ),
     )  # fmt: skip
     await gateway.open()
     return gateway
 
 
-def _wires(settings: Settings, catalog: Catalog) -> dict[str, Wire]:
-    """SDKs are imported for the providers that have a key: each costs a second and tens of megabytes."""
+async def open_keys(settings: Settings, database: Database, gateway: Gateway) -> KeyService:
+    """Stored keys, taken into use."""
+    secret = settings.tooloo_secret_key.get_secret_value() if settings.tooloo_secret_key else None
+    keys = KeyService(
+        database=database, gateway=gateway, clock=utc_now, environment=_environment_keys(settings),
+        cipher=await asyncio.to_thread(cipher_of, settings.tooloo_data_dir, secret),
+        make_wire=lambda provider, key: make_wire(settings, provider, key),
+    )  # fmt: skip
+    await keys.refresh()
+    return keys
+
+
+def make_wire(settings: Settings, provider: str, key: str) -> Wire:
+    """The wire of a provider with a key. Its SDK is imported here: each costs a second and tens of megabytes."""
     connect = settings.connect_timeout_seconds
-    wires: dict[str, Wire] = {
-        "ollama": OpenAIWire(
-            provider="Ollama", api_key="ollama", base_url=f"{settings.ollama_base_url.rstrip('/')}/v1",
-            connect_seconds=connect,
-        )
-    }  # fmt: skip
-    if settings.openai_api_key:
-        wires["openai"] = OpenAIWire(
-            provider="OpenAI", api_key=settings.openai_api_key.get_secret_value(), base_url=settings.openai_base_url,
-            organization=settings.openai_organization, connect_seconds=connect,
-        )  # fmt: skip
-    if settings.deepseek_api_key:
-        wires["deepseek"] = OpenAIWire(
-            provider="DeepSeek", api_key=settings.deepseek_api_key.get_secret_value(), connect_seconds=connect,
-            base_url=settings.deepseek_base_url or "https://api.deepseek.com",
-        )  # fmt: skip
-    if settings.anthropic_api_key:
-        from app.models.providers.anthropic import AnthropicWire
+    match provider:
+        case "anthropic":
+            from app.models.providers.anthropic import AnthropicWire
 
-        wires["anthropic"] = AnthropicWire(
-            api_key=settings.anthropic_api_key.get_secret_value(), base_url=settings.anthropic_base_url,
-            connect_seconds=connect,
-        )  # fmt: skip
-    if settings.google_api_key:
-        from app.models.providers.gemini import GeminiWire
+            return AnthropicWire(api_key=key, base_url=settings.anthropic_base_url, connect_seconds=connect)
+        case "gemini":
+            from app.models.providers.gemini import GeminiWire
 
-        wires["gemini"] = GeminiWire(
-            api_key=settings.google_api_key.get_secret_value(),
-            base_url=settings.gemini_base_url,
-            connect_seconds=connect,
-        )
+            return GeminiWire(api_key=key, base_url=settings.gemini_base_url, connect_seconds=connect)
+        case "deepseek":
+            base_url = settings.deepseek_base_url or "https://api.deepseek.com"
+            return OpenAIWire(provider="DeepSeek", api_key=key, base_url=base_url, connect_seconds=connect)
+        case "ollama":
+            base_url = f"{settings.ollama_base_url.rstrip('/')}/v1"
+            return OpenAIWire(provider="Ollama", api_key=key, base_url=base_url, connect_seconds=connect)
+        case _:
+            return OpenAIWire(
+                provider="OpenAI", api_key=key, base_url=settings.openai_base_url,
+                organization=settings.openai_organization, connect_seconds=connect,
+            )  # fmt: skip
+
+
+def _environment_keys(settings: Settings) -> dict[str, str]:
+    named = {
+        "anthropic": settings.anthropic_api_key,
+        "openai": settings.openai_api_key,
+        "gemini": settings.google_api_key,
+        "deepseek": settings.deepseek_api_key,
+    }
+    return {provider: key.get_secret_value() for provider, key in named.items() if key}
+
+
+def _wires(settings: Settings, catalog: Catalog) -> dict[str, Wire]:
+    keys = {"ollama": "ollama", **_environment_keys(settings)}
+    wires: dict[str, Wire] = {provider: make_wire(settings, provider, key) for provider, key in keys.items()}
+    wires["null"] = NullWire()
     if any(model.wire == "litellm" for model in catalog.models):
         wires["litellm"] = LiteLLMWire()
     return wires

@@ -88,8 +88,14 @@ class RateLimited(TooLooError):
 
 
 class BudgetExceeded(TooLooError):
+    """``alerts`` are those that this refusal raised, for whoever shows them."""
+
     status = 402
     title = "The budget is spent"
+
+    def __init__(self, user_message: str, *, alerts: tuple[object, ...] = ()) -> None:
+        super().__init__(user_message)
+        self.alerts = alerts
 
 
 class NoModelAvailable(TooLooError):
@@ -98,15 +104,22 @@ class NoModelAvailable(TooLooError):
 
 
 class ProviderFailed(TooLooError):
-    """A provider refused or broke. ``before_generation`` says that it cannot have billed anything."""
+    """A provider refused or broke. ``before_generation`` says that it cannot have billed anything.
+
+    ``retry_after_seconds`` is what the provider asked for, where it did.
+    """
 
     status = 502
     title = "The model provider failed"
 
-    def __init__(self, user_message: str, *, kind: ProviderErrorKind, before_generation: bool) -> None:
+    def __init__(
+        self, user_message: str, *, kind: ProviderErrorKind, before_generation: bool,
+        retry_after_seconds: float | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(user_message)
         self.kind = kind
         self.before_generation = before_generation
+        self.retry_after_seconds = retry_after_seconds
         self.retryable = kind in RETRYABLE_KINDS
 
 

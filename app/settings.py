@@ -77,7 +77,14 @@ class Settings(BaseSettings):
     deepseek_api_key: SecretStr | None = Field(None, description="Key for DeepSeek models")
     deepseek_base_url: str | None = Field(None, description="Another address for the DeepSeek API")
     ollama_base_url: str = Field("http://localhost:11434", description="Where Ollama listens")
-    provider_fallback_enabled: bool = Field(True, description="Try the next model when one fails before its first word")
+    tooloo_secret_key: SecretStr | None = Field(
+        None, min_length=32, description="Secret that encrypts stored keys; else a key file in the data folder"
+    )
+    provider_fallback_enabled: bool = Field(True, description="Ask the next model when one fails")
+    provider_logging_enabled: bool = Field(True, description="Keep a log of model calls (never their text)")
+    provider_circuit_threshold: int = Field(5, ge=1, le=1000, description="Failures in a row that open a circuit")
+    provider_circuit_timeout: int = Field(60_000, ge=100, description="Milliseconds until an open one is tried again")
+    primary_provider: str | None = Field(None, description="Provider that comes first when scores tie")
     fallback_chain: Annotated[tuple[str, ...], NoDecode] = Field(
         ("anthropic", "gemini", "openai", "deepseek", "ollama"),
         description="Order of providers when scores tie",
@@ -86,6 +93,19 @@ class Settings(BaseSettings):
     first_token_timeout_seconds: Seconds = Field(60, description="Time to a provider's first word")
     between_tokens_timeout_seconds: Seconds = Field(30, description="Longest pause in an answer")
     total_timeout_seconds: Seconds = Field(300, description="Longest time for one answer")
+    tooloo_hedging: bool = Field(
+        False, description="Ask a second model when the first is unusually slow to begin; both are paid"
+    )
+    tooloo_exploration_share: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of questions that go to another model than the best, to learn about it",
+    )
+    enable_response_caching: bool = Field(True, description="Give equal tasks of a user the same answer for a while")
+    response_cache_ttl_seconds: Seconds = Field(300, description="How long equal tasks share an answer")
+    redis_url: SecretStr | None = Field(None, description="redis://… to count task limits across servers")
+    metrics_api_key: SecretStr | None = Field(None, description="Key for GET /api/v1/tasks/metrics (Prometheus)")
 
     @field_validator("tooloo_allowed_hosts", "fallback_chain", mode="before")
     @classmethod
@@ -120,6 +140,12 @@ class Settings(BaseSettings):
             urlsplit(self.tooloo_public_url).hostname or ""
         )
         return self.is_loopback and not proxied
+
+    @property
+    def tie_order(self) -> tuple[str, ...]:
+        """Providers in the order in which they come when scores tie."""
+        first = (self.primary_provider.lower(),) if self.primary_provider else ()
+        return tuple(dict.fromkeys((*first, *self.fallback_chain)))
 
     @property
     def base_url(self) -> str:

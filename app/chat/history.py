@@ -45,7 +45,8 @@ CARDS = frozenset(path.stem for path in (Path(__file__).parent.parent.parent / "
 
 
 class History(BaseDataLayer):
-    """``folder`` holds the files of elements; ``forget`` is told of deleted threads."""
+    """``folder`` holds the files of elements; ``forget`` is told of deleted threads, ``judged`` of thumbs for the call
+    of a model (1 up, 0 down, None taken back)."""
 
     def __init__(
         self,
@@ -55,12 +56,14 @@ class History(BaseDataLayer):
         folder: Path,
         clock: Callable[[], datetime],
         forget: Callable[[str], Awaitable[None]],
+        judged: Callable[[str, float | None], Awaitable[None]],
     ) -> None:
         self._database = database
         self._accounts = accounts
         self._folder = folder
         self._clock = clock
         self._forget = forget
+        self._judged = judged
         self._step_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # -- people ------------------------------------------------------------------------------------------------
@@ -315,9 +318,10 @@ class History(BaseDataLayer):
     async def upsert_feedback(self, feedback: Feedback) -> str:
         user_id = _caller_id()
         async with self._database.write() as connection:
-            thread_id = await connection.scalar(sa.select(steps.c.thread_id).where(steps.c.id == feedback.forId))
-            if thread_id is None:
+            step = (await connection.execute(sa.select(steps).where(steps.c.id == feedback.forId))).first()
+            if step is None:
                 raise NotFound("This message is not there.")
+            thread_id = step.thread_id
             await self._require_owner(connection, thread_id)
             values = {"value": feedback.value, "comment": (feedback.comment or "")[:2000] or None}
             statement = self._database.insert(feedbacks).values(
@@ -327,14 +331,24 @@ class History(BaseDataLayer):
             stored = await connection.execute(
                 statement.on_conflict_do_update(index_elements=["step_id"], set_=values).returning(feedbacks.c.id)
             )
-            return str(stored.scalar_one())
+            feedback_id = str(stored.scalar_one())
+        await self._tell_judged(step.document, float(feedback.value))
+        return feedback_id
 
     async def delete_feedback(self, feedback_id: str) -> bool:
         async with self._database.write() as connection:
-            deleted = await connection.execute(
-                feedbacks.delete().where(feedbacks.c.id == feedback_id, feedbacks.c.user_id == _caller_id())
+            own = sa.and_(feedbacks.c.id == feedback_id, feedbacks.c.user_id == _caller_id())
+            document = await connection.scalar(
+                sa.select(steps.c.document).join(feedbacks, feedbacks.c.step_id == steps.c.id).where(own)
             )
-            return deleted.rowcount > 0
+            deleted = await connection.execute(feedbacks.delete().where(own))
+        await self._tell_judged(document, None)
+        return deleted.rowcount > 0
+
+    async def _tell_judged(self, document: Mapping[str, Any] | None, value: float | None) -> None:  # Any: JSON
+        call_id = ((document or {}).get("metadata") or {}).get("callId")
+        if isinstance(call_id, str):
+            await self._judged(call_id, value)
 
     # -- the rest ----------------------------------------------------------------------------------------------
 

@@ -19,19 +19,14 @@ from app.identity.access import AccessService
 from app.identity.accounts import AccountService
 from app.identity.accounts import User as Account
 from app.identity.caller import current_caller
+from app.storage.secret_file import secret_in
 
 KEY_FILE = "session.key"
 
 
 def session_secret(data_dir: Path) -> str:
-    """The key that signs cookies: made once, readable by the server alone."""
-    file = data_dir / KEY_FILE
-    if not file.exists():
-        fresh = file.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(48))
-        fresh.rename(file)
-    return file.read_text().strip()
+    """The key that signs cookies."""
+    return secret_in(data_dir / KEY_FILE, lambda: secrets.token_urlsafe(48))
 
 
 def sign_in_id_of(cookies: Mapping[str, str]) -> str | None:

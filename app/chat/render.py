@@ -73,6 +73,8 @@ class Answer:
         assert block.kind in CARDS, f"no card for {block.kind}"
         metadata = self._message.metadata = self._message.metadata or {}
         metadata.setdefault("blocks", []).append({"kind": block.kind, "text": block.text})
+        if "callId" in block.props:
+            metadata["callId"] = block.props["callId"]  # whose answer a thumb judges
         card = self._cards.get(block.key or "")
         if card is not None:
             card.props = dict(block.props)

@@ -13,6 +13,7 @@ from app.chat import login
 from app.chat.handlers import Chat
 from app.chat.history import History
 from app.chat.sharing import SharePages, SharingService
+from app.models import quality
 
 TEMPLATES = Path(__file__).parent / "templates"
 STOP_SECONDS = 2.0
@@ -24,9 +25,14 @@ def open_chat(app: FastAPI, services: Services) -> None:
     uploads = Path(chat_config.FILES_DIRECTORY)
     shutil.rmtree(uploads, ignore_errors=True)  # uploads of sessions that a stop or a crash left behind
     uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def judged(call_id: str, value: float | None) -> None:
+        await services.deps.gateway.log.flush()
+        await quality.observe(services.database, call_id, "thumb", value, now=utc_now())
+
     history = History(
         database=services.database, accounts=services.accounts, folder=settings.tooloo_data_dir / "elements",
-        clock=utc_now, forget=services.conversation.forget,
+        clock=utc_now, forget=services.conversation.forget, judged=judged,
     )  # fmt: skip
     sharing = SharingService(database=services.database, history=history, clock=utc_now)
     app.state.history, app.state.sharing, app.state.share_pages = history, sharing, SharePages(TEMPLATES)

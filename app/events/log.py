@@ -12,22 +12,24 @@ from app.storage.tables.events import events
 
 SEQUENCER_LOCK = 7304162
 SEQUENCER_BATCH = 1000
+_NEW_EVENT = events.insert()  # built once: it is written at every turn
 
 
 async def append(connection: AsyncConnection, *new_events: NewEvent) -> int:
     """Write events in the caller's transaction and return how many were new (see ``dedupe_key``)."""
-    new = 0
-    for event in new_events:
-        if event.dedupe_key is not None and await _already_there(connection, event.dedupe_key):
-            continue
-        await connection.execute(events.insert().values(id=uuid.uuid4().hex, **vars(event)))
-        new += 1
-    return new
+    return await connection.run_sync(append_in, *new_events)
 
 
-async def _already_there(connection: AsyncConnection, dedupe_key: str) -> bool:
-    found = await connection.execute(sa.select(events.c.seq).where(events.c.dedupe_key == dedupe_key))
-    return found.first() is not None
+def append_in(connection: sa.Connection, *new_events: NewEvent) -> int:
+    """The same inside ``Database.run``."""
+    fresh = [event for event in new_events if event.dedupe_key is None or not _is_there(connection, event.dedupe_key)]
+    if fresh:
+        connection.execute(_NEW_EVENT, [{"id": uuid.uuid4().hex, **vars(event)} for event in fresh])
+    return len(fresh)
+
+
+def _is_there(connection: sa.Connection, dedupe_key: str) -> bool:
+    return connection.execute(sa.select(events.c.seq).where(events.c.dedupe_key == dedupe_key)).first() is not None
 
 
 async def sequence(database: Database) -> int:

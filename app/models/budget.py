@@ -1,24 +1,26 @@
 """The purse: a call reserves its worst case on every budget that applies, and is booked once.
 
-One conditional UPDATE for each budget (``spent + held + amount <= limit``), all in one transaction and always in the
-order of their ids, so that the sum of calls can never pass a budget and two reservations never deadlock.
+All budgets of a call are locked in the order of their ids, checked, and held in one conditional UPDATE
+(``spent + held + amount <= limit``) of one transaction, so that the sum of calls can never pass a budget and two
+reservations never deadlock, in however many processes they run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import BudgetExceeded, InvalidInput, NotFound
 from app.events import log as event_log
 from app.events.schema import NewEvent
+from app.models import audit
 from app.storage.database import Database
 from app.storage.tables.models import budgets, charges, holds
 
-BudgetKind = Literal["provider", "burst", "user"]
+BudgetKind = Literal["provider", "burst", "user", "intent"]
+OWN_KINDS: tuple[BudgetKind, ...] = ("user", "intent")  # these apply only where somebody set them
 
 WINDOW = timedelta(days=30)
 HOLD_LIFETIME = timedelta(minutes=15)
@@ -34,6 +36,7 @@ DEFAULT_LIMITS_USD: dict[str, tuple[int, int]] = {
     "gemini": (25, 10),
     "deepseek": (50, 20),
 }
+OTHER_LIMITS_USD = (10, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +56,31 @@ class Budget:
         return max(0, self.limit_microusd - self.spent_microusd - self.held_microusd)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """A budget reached 90 % of its limit, or had no room for a call; told once in 30 days."""
+
+    kind: Literal["warning", "exceeded"]
+    budget_id: str
+    spent_microusd: int
+    limit_microusd: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """``booked`` is False when the call was booked or released before; then nothing was changed."""
+
+    booked: bool
+    cost_microusd: int
+    alerts: tuple[Alert, ...] = ()
+
+
 def budget_id(kind: BudgetKind, owner: str) -> str:
     return f"{kind}:{owner}"
+
+
+def intent_owner(user_id: str, intent: str) -> str:
+    return f"{user_id}:{intent}"
 
 
 def microusd(dollars: float) -> int:
@@ -82,7 +108,7 @@ class Purse:
         """Make sure that every provider has its two budgets."""
         rows = []
         for provider in providers:
-            monthly, burst = DEFAULT_LIMITS_USD.get(provider, (10, 0))
+            monthly, burst = DEFAULT_LIMITS_USD.get(provider, OTHER_LIMITS_USD)
             rows += [_new_row("provider", provider, monthly), _new_row("burst", provider, burst)]
         async with self._database.write(durable=True) as connection:
             for row in rows:
@@ -90,80 +116,51 @@ class Purse:
 
     async def reserve(
         self, call_id: str, *, provider: str, user_id: str, amount_microusd: int, now: datetime,
-        allow_burst: bool = False,
+        intent: str | None = None, allow_burst: bool = False, lifetime: timedelta = HOLD_LIFETIME,
     ) -> None:  # fmt: skip
-        """Hold the worst case of a call on the provider's budget and on the user's, if one is set.
+        """Hold the worst case of a call on the provider's budget, and on the user's and the intent's if they are set.
 
         Raises:
             BudgetExceeded: it does not fit; nothing is held.
         """
-        async with self._database.write(durable=True) as connection:
-            monthly = budget_id("provider", provider)
-            burst = budget_id("burst", provider)
-            user = budget_id("user", user_id)
-            await _roll_off(connection, [monthly, burst, user], now)
-            refused = None
-            for wanted in ([monthly, user], [burst, user]) if allow_burst else ([monthly, user],):
-                refused = await self._hold_all(connection, call_id, sorted(wanted), amount_microusd, now)
-                if refused is None:
-                    return
-            assert refused is not None
-        await self._note_exceeded(refused, now)
-        raise BudgetExceeded(_spent_message(refused))
+        own = [budget_id("user", user_id)]
+        own += [budget_id("intent", intent_owner(user_id, intent))] if intent else []
+        ways = [[budget_id("provider", provider), *own]]
+        ways += [[budget_id("burst", provider), *own]] if allow_burst else []
 
-    async def _hold_all(
-        self, connection: AsyncConnection, call_id: str, ids: Sequence[str], amount: int, now: datetime
-    ) -> str | None:
-        """Hold on all budgets of ``ids`` or on none; the id of the one that refused."""
-        savepoint = await connection.begin_nested()
-        held = []
-        for wanted in ids:
-            outcome = await _hold(connection, wanted, amount)
-            if outcome == "refused":
-                await savepoint.rollback()
-                return wanted
-            if outcome == "held":
-                held.append(wanted)
-        for wanted in held:
-            await connection.execute(
-                holds.insert().values(
-                    call_id=call_id,
-                    budget_id=wanted,
-                    amount_microusd=amount,
-                    created_at=now,
-                    expires_at=now + HOLD_LIFETIME,
-                )
-            )
-        await event_log.append(
-            connection,
-            NewEvent(type="budget.reserved", key=call_id, user_id=None, occurred_at=now,
-                     payload={"amountMicrousd": amount, "budgets": held}),
-        )  # fmt: skip
-        await savepoint.commit()
-        return None
+        def hold(connection: sa.Connection) -> tuple[str, tuple[Alert, ...]] | None:
+            held = _hold_one_way(connection, ways, amount_microusd)
+            if isinstance(held, str) and _roll_off(connection, [wanted for way in ways for wanted in way], now):
+                held = _hold_one_way(connection, ways, amount_microusd)
+            if isinstance(held, str):
+                return held, _note(connection, [held], "exceeded", now)
+            _write_holds(connection, call_id, held, amount_microusd, now, now + lifetime)
+            return None
 
-    async def settle(self, call_id: str, *, cost_microusd: int | None, now: datetime) -> bool:
-        """Book what a call cost, once; None books the whole hold. False when it was booked or released before."""
-        async with self._database.write(durable=True) as connection:
-            return await _settle(connection, call_id, cost_microusd, now)
+        outcome = await self._database.run(hold)
+        if outcome is not None:
+            refused, alerts = outcome
+            raise BudgetExceeded(spent_message(refused), alerts=alerts)
+
+    async def settle(self, call_id: str, *, cost_microusd: int | None, now: datetime) -> Settled:
+        """Book what a call cost, once; None books the whole hold."""
+        return await self._database.run(lambda connection: _settle(connection, call_id, cost_microusd, now))
 
     async def release(self, call_id: str, *, now: datetime) -> bool:
         """Give a hold back unbooked: the provider refused before it generated anything."""
-        async with self._database.write(durable=True) as connection:
-            held = await _take_holds(connection, call_id)
-            for wanted, amount in held:
-                await connection.execute(
-                    budgets.update()
-                    .where(budgets.c.id == wanted)
-                    .values(held_microusd=budgets.c.held_microusd - amount)
-                )
-            if held:
-                await event_log.append(
-                    connection,
-                    NewEvent(type="budget.released", key=call_id, user_id=None, occurred_at=now,
-                             payload={"amountMicrousd": held[0][1]}),
-                )  # fmt: skip
-            return bool(held)
+
+        def give_back(connection: sa.Connection) -> bool:
+            held = _take_holds(connection, call_id)
+            if not held:
+                return False
+            amount = held[0][1]
+            ids = [wanted for wanted, _ in held]
+            _lock(connection, ids)
+            connection.execute(_UNHOLD, {"ids": ids, "held": amount, "cost": 0})
+            _append(connection, "budget.released", call_id, now, {"amountMicrousd": amount})
+            return True
+
+        return await self._database.run(give_back)
 
     async def sweep(self, now: datetime) -> int:
         """Charge in full the holds whose process died; returns how many calls."""
@@ -173,6 +170,27 @@ class Purse:
         for call_id in call_ids:
             await self.settle(call_id, cost_microusd=None, now=now)
         return len(call_ids)
+
+    async def record(self, call_id: str, *, provider: str, user_id: str, cost_microusd: int, now: datetime) -> Settled:
+        """Book what was spent elsewhere on the provider's budget and the user's, once for a ``call_id``.
+
+        It was spent already, so it is booked even where it does not fit.
+
+        Raises:
+            NotFound: the provider has no budget.
+        """
+
+        def book(connection: sa.Connection) -> Settled:
+            known = connection.execute(sa.select(charges.c.call_id).where(charges.c.call_id == call_id)).first()
+            if known is not None:
+                return Settled(booked=False, cost_microusd=0)
+            rows = _lock(connection, [budget_id("provider", provider), budget_id("user", user_id)])
+            if budget_id("provider", provider) not in rows:
+                raise NotFound(f"There is no provider {provider!r}. See /budget for those there are.")
+            alerts = _book(connection, call_id, sorted(rows), cost_microusd, now, held=0)
+            return Settled(booked=True, cost_microusd=cost_microusd, alerts=alerts)
+
+        return await self._database.run(book)
 
     async def set_limit(
         self, kind: BudgetKind, owner: str, *, limit_microusd: int | None, active: bool, actor: str, now: datetime
@@ -186,21 +204,22 @@ class Purse:
         changes: dict[str, object] = {"active": active, "warned_at": None, "exceeded_at": None}
         if limit_microusd is not None:
             changes["limit_microusd"] = limit_microusd
-        async with self._database.write(durable=True) as connection:
-            updated = await connection.execute(budgets.update().where(budgets.c.id == wanted).values(**changes))
-            if updated.rowcount == 0:
-                if kind != "user":
-                    raise NotFound(f"There is no provider {owner!r}. See /budget for those there are.")
-                await connection.execute(
-                    budgets.insert().values(
-                        id=wanted, kind=kind, owner=owner, limit_microusd=limit_microusd or 0, active=active
-                    )
-                )
-            await event_log.append(
-                connection,
-                NewEvent(type="budget.changed", key=wanted, user_id=actor, occurred_at=now,
-                         payload={"limitMicrousd": limit_microusd, "active": active}),
-            )  # fmt: skip
+
+        def change(connection: sa.Connection) -> None:
+            before = _lock(connection, [wanted]).get(wanted)
+            if before is None and kind not in OWN_KINDS:
+                raise NotFound(f"There is no provider {owner!r}. See /budget for those there are.")
+            if before is None:
+                row = {"id": wanted, "kind": kind, "owner": owner, "limit_microusd": limit_microusd or 0}
+                connection.execute(budgets.insert().values(**row, active=active))
+            else:
+                connection.execute(budgets.update().where(budgets.c.id == wanted).values(**changes))
+            detail = {"limitMicrousd": limit_microusd, "active": active}
+            _append(connection, "budget.changed", wanted, now, detail, user_id=actor)
+            old = None if before is None else {"limitMicrousd": before["limit_microusd"], "active": before["active"]}
+            audit.record(connection, actor, "budget.change", wanted, {"before": old, "after": detail}, at=now)
+
+        await self._database.run(change)
         return (await self.budgets(now, ids=[wanted]))[0]
 
     async def budgets(self, now: datetime, *, ids: Sequence[str] | None = None) -> list[Budget]:
@@ -220,63 +239,135 @@ class Purse:
         async with self._database.read() as connection:
             return [_budget_of(row) for row in await connection.execute(query)]
 
-    async def _note_exceeded(self, refused: str, now: datetime) -> None:
-        async with self._database.write(durable=True) as connection:
-            await _note(connection, refused, "budget.exceeded", now)
+    async def of_user(self, user_id: str, now: datetime) -> list[Budget]:
+        """What a user may see: the providers' budgets, and their own."""
+        return [
+            budget
+            for budget in await self.budgets(now)
+            if budget.kind not in OWN_KINDS or budget.owner.split(":", 1)[0] == user_id
+        ]
+
+    async def switched_off(self) -> set[str]:
+        """Providers whose budget is switched off."""
+        query = sa.select(budgets.c.owner).where(budgets.c.kind == "provider", sa.not_(budgets.c.active))
+        async with self._database.read() as connection:
+            return set(await connection.scalars(query))
 
 
-async def _hold(connection: AsyncConnection, wanted: str, amount: int) -> Literal["held", "refused", "absent"]:
-    fits = budgets.c.spent_microusd + budgets.c.held_microusd + amount <= budgets.c.limit_microusd
-    updated = await connection.execute(
-        budgets.update()
-        .where(budgets.c.id == wanted, budgets.c.active, fits)
-        .values(held_microusd=budgets.c.held_microusd + amount)
+Rows = Mapping[str, sa.RowMapping]
+
+# Built once: building them anew for each call costs as much as running them.
+_IDS = budgets.c.id.in_(sa.bindparam("ids", expanding=True))
+_LOCK = sa.select(budgets).where(_IDS).order_by(budgets.c.id).with_for_update()
+_HOLD = (
+    budgets.update()
+    .where(
+        _IDS,
+        budgets.c.active,
+        budgets.c.spent_microusd + budgets.c.held_microusd + sa.bindparam("amount") <= budgets.c.limit_microusd,
     )
-    if updated.rowcount:
-        return "held"
-    row = (await connection.execute(sa.select(budgets.c.active).where(budgets.c.id == wanted))).first()
-    if wanted.startswith("user:") and (row is None or not row.active):
-        return "absent"
-    return "refused"
+    .values(held_microusd=budgets.c.held_microusd + sa.bindparam("amount"))
+)
+_UNHOLD = (
+    budgets.update()
+    .where(_IDS)
+    .values(
+        held_microusd=budgets.c.held_microusd - sa.bindparam("held"),
+        spent_microusd=budgets.c.spent_microusd + sa.bindparam("cost"),
+    )
+)
+_TAKE = (
+    holds.delete()
+    .where(holds.c.call_id == sa.bindparam("call"))
+    .returning(holds.c.budget_id, holds.c.amount_microusd)
+)  # fmt: skip
+_NEW_HOLD = holds.insert()
+_NEW_CHARGE = charges.insert()
 
 
-async def _take_holds(connection: AsyncConnection, call_id: str) -> list[tuple[str, int]]:
+def _lock(connection: sa.Connection, ids: Sequence[str]) -> Rows:
+    """The budgets by id, locked in the order of their ids (on SQLite the transaction is the lock)."""
+    return {row["id"]: row for row in connection.execute(_LOCK, {"ids": sorted(set(ids))}).mappings()}
+
+
+def _hold_one_way(connection: sa.Connection, ways: Sequence[Sequence[str]], amount: int) -> list[str] | str:
+    """Hold on all budgets of the first way that fits and return them; else the id that refused the last way."""
+    rows = _lock(connection, [wanted for way in ways for wanted in way])
+    refused = ""
+    for way in ways:
+        applying = [wanted for wanted in way if _applies(wanted, rows)]
+        refusing = next((wanted for wanted in applying if not _fits(rows.get(wanted), amount)), None)
+        if refusing is not None:
+            refused = refusing
+            continue
+        updated = connection.execute(_HOLD, {"ids": applying, "amount": amount})
+        assert updated.rowcount == len(applying), "a locked budget changed"
+        return applying
+    return refused
+
+
+def _applies(wanted: str, rows: Rows) -> bool:
+    if wanted.split(":", 1)[0] not in OWN_KINDS:
+        return True
+    row = rows.get(wanted)
+    return row is not None and bool(row["active"])
+
+
+def _fits(row: sa.RowMapping | None, amount: int) -> bool:
+    if row is None or not row["active"]:
+        return False
+    return bool(row["spent_microusd"] + row["held_microusd"] + amount <= row["limit_microusd"])
+
+
+def _write_holds(
+    connection: sa.Connection, call_id: str, held: Sequence[str], amount: int, now: datetime, expires_at: datetime
+) -> None:
+    rows = [
+        {"call_id": call_id, "budget_id": wanted, "amount_microusd": amount, "created_at": now,
+         "expires_at": expires_at}
+        for wanted in held
+    ]  # fmt: skip
+    connection.execute(_NEW_HOLD, rows)
+    _append(connection, "budget.reserved", call_id, now, {"amountMicrousd": amount, "budgets": list(held)})
+
+
+def _take_holds(connection: sa.Connection, call_id: str) -> list[tuple[str, int]]:
     """Delete a call's holds and return (budget, amount); empty when somebody else took them."""
-    taken = await connection.execute(
-        holds.delete().where(holds.c.call_id == call_id).returning(holds.c.budget_id, holds.c.amount_microusd)
-    )
+    taken = connection.execute(_TAKE, {"call": call_id})
     return sorted((row.budget_id, row.amount_microusd) for row in taken)
 
 
-async def _settle(connection: AsyncConnection, call_id: str, cost_microusd: int | None, now: datetime) -> bool:
-    held = await _take_holds(connection, call_id)
-    for wanted, amount in held:
-        cost = amount if cost_microusd is None else cost_microusd
-        await connection.execute(
-            budgets.update()
-            .where(budgets.c.id == wanted)
-            .values(
-                held_microusd=budgets.c.held_microusd - amount,
-                spent_microusd=budgets.c.spent_microusd + cost,
-            )
-        )
-        await connection.execute(
-            charges.insert().values(call_id=call_id, budget_id=wanted, amount_microusd=cost, charged_at=now)
-        )
-        await _note(connection, wanted, "budget.warning", now)
-    if held:
-        booked = held[0][1] if cost_microusd is None else cost_microusd
-        await event_log.append(
-            connection,
-            NewEvent(type="budget.settled", key=call_id, user_id=None, occurred_at=now,
-                     payload={"amountMicrousd": booked}),
-        )  # fmt: skip
-    return bool(held)
+def _settle(connection: sa.Connection, call_id: str, cost_microusd: int | None, now: datetime) -> Settled:
+    held = _take_holds(connection, call_id)
+    if not held:
+        return Settled(booked=False, cost_microusd=0)
+    amount = held[0][1]
+    cost = amount if cost_microusd is None else cost_microusd
+    alerts = _book(connection, call_id, [wanted for wanted, _ in held], cost, now, held=amount)
+    return Settled(booked=True, cost_microusd=cost, alerts=alerts)
 
 
-async def _roll_off(connection: AsyncConnection, ids: Sequence[str], now: datetime) -> None:
-    """Take charges that are older than the window off what was spent."""
-    old = await connection.execute(
+def _book(
+    connection: sa.Connection, call_id: str, ids: Sequence[str], cost: int, now: datetime, *, held: int
+) -> tuple[Alert, ...]:
+    before = _lock(connection, ids)
+    connection.execute(_UNHOLD, {"ids": ids, "held": held, "cost": cost})
+    connection.execute(
+        _NEW_CHARGE,
+        [{"call_id": call_id, "budget_id": wanted, "amount_microusd": cost, "charged_at": now} for wanted in ids],
+    )
+    _append(connection, "budget.settled", call_id, now, {"amountMicrousd": cost})
+    near = [
+        wanted
+        for wanted, row in before.items()
+        if row["limit_microusd"] and row["spent_microusd"] + cost >= row["limit_microusd"] * WARNING_SHARE
+    ]
+    return _note(connection, near, "warning", now) if near else ()
+
+
+def _roll_off(connection: sa.Connection, ids: Sequence[str], now: datetime) -> bool:
+    """Take charges that are older than the window off what was spent; whether there were any."""
+    old = connection.execute(
         charges.update()
         .where(
             charges.c.budget_id.in_(ids),
@@ -290,31 +381,42 @@ async def _roll_off(connection: AsyncConnection, ids: Sequence[str], now: dateti
     for row in old:
         sums[row.budget_id] = sums.get(row.budget_id, 0) + row.amount_microusd
     for wanted, amount in sorted(sums.items()):
-        await connection.execute(
+        connection.execute(
             budgets.update()
             .where(budgets.c.id == wanted)
-            .values(spent_microusd=budgets.c.spent_microusd - amount, warned_at=None, exceeded_at=None)
-        )
+            .values(spent_microusd=budgets.c.spent_microusd - amount)
+        )  # fmt: skip
+    return bool(sums)
 
 
-async def _note(
-    connection: AsyncConnection,
-    wanted: str,
-    alert: Literal["budget.warning", "budget.exceeded"],
-    now: datetime,
-) -> None:
-    """Raise an alert once in a period: at 90 % of a limit, or when a call no longer fits."""
-    column = budgets.c.warned_at if alert == "budget.warning" else budgets.c.exceeded_at
-    row = (await connection.execute(sa.select(budgets, column.label("noted_at")).where(budgets.c.id == wanted))).one()
-    due = alert == "budget.exceeded" or row.spent_microusd >= row.limit_microusd * WARNING_SHARE
-    if row.noted_at is not None or row.limit_microusd == 0 or not due:
-        return
-    await connection.execute(budgets.update().where(budgets.c.id == wanted).values({column.name: now}))
-    await event_log.append(
-        connection,
-        NewEvent(type=alert, key=wanted, user_id=row.owner if row.kind == "user" else None, occurred_at=now,
-                 payload={"spentMicrousd": row.spent_microusd, "limitMicrousd": row.limit_microusd}),
-    )  # fmt: skip
+def _note(
+    connection: sa.Connection, ids: Sequence[str], kind: Literal["warning", "exceeded"], now: datetime
+) -> tuple[Alert, ...]:
+    """Raise an alert for each budget that was not told of in the last 30 days."""
+    column = budgets.c.warned_at if kind == "warning" else budgets.c.exceeded_at
+    query = (
+        sa.select(budgets)
+        .where(budgets.c.id.in_(ids), sa.or_(column.is_(None), column <= now - WINDOW))
+        .order_by(budgets.c.id)
+    )
+    alerts = []
+    for row in connection.execute(query).mappings().all():
+        connection.execute(budgets.update().where(budgets.c.id == row["id"]).values({column.name: now}))
+        alert = Alert(kind=kind, budget_id=row["id"], spent_microusd=row["spent_microusd"],
+                      limit_microusd=row["limit_microusd"])  # fmt: skip
+        payload = {"spentMicrousd": alert.spent_microusd, "limitMicrousd": alert.limit_microusd}
+        whose = row["owner"].split(":", 1)[0] if row["kind"] in OWN_KINDS else None
+        _append(connection, f"budget.{kind}", row["id"], now, payload, user_id=whose)
+        alerts.append(alert)
+    return tuple(alerts)
+
+
+def _append(
+    connection: sa.Connection, event_type: str, key: str, now: datetime, payload: dict[str, Any],
+    *, user_id: str | None = None,
+) -> None:  # Any: JSON  # fmt: skip
+    event = NewEvent(type=event_type, key=key, user_id=user_id, occurred_at=now, payload=payload)
+    event_log.append_in(connection, event)
 
 
 def _new_row(kind: BudgetKind, owner: str, dollars: int) -> dict[str, object]:
@@ -335,7 +437,19 @@ def _budget_of(row: sa.Row[tuple[object, ...]]) -> Budget:
     )
 
 
-def _spent_message(refused: str) -> str:
-    kind, owner = refused.split(":", 1)
-    whose = "Your budget" if kind == "user" else f"The budget for {owner}"
-    return f"{whose} has no room for this call. See /budget; it frees up as the last 30 days roll on."
+def name_of(wanted: str) -> str:
+    """Whose budget it is, for people."""
+    kind, owner = wanted.split(":", 1)
+    match kind:
+        case "user":
+            return "Your budget"
+        case "intent":
+            return f"Your budget for {owner.split(':', 1)[1]}"
+        case "burst":
+            return f"The burst budget for {owner}"
+        case _:
+            return f"The budget for {owner}"
+
+
+def spent_message(refused: str) -> str:
+    return f"{name_of(refused)} has no room for this call. See /budget; it frees up as the last 30 days roll on."

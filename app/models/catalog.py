@@ -2,33 +2,43 @@
 
 import importlib.util
 import json
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from app.errors import SettingsError
 
-Task = Literal["chat", "code", "explain", "grade", "summarize", "classify"]
-TASKS: tuple[Task, ...] = ("chat", "code", "explain", "grade", "summarize", "classify")
+Task = Literal["chat", "code", "explain", "grade", "summarize", "classify", "extract", "translate"]
+TASKS: tuple[Task, ...] = ("chat", "code", "explain", "grade", "summarize", "classify", "extract", "translate")
 Capability = Literal["streaming", "vision", "tools", "json"]
 
+BUILT_IN = Path(__file__).with_name("catalog.yaml")
 PRICE_MAP = "model_prices_and_context_window_backup.json"
 MILLION = 1_000_000
+DEFAULT_CONTEXT_TOKENS = 8192
+DEFAULT_OUTPUT_TOKENS = 4096
+
+# Nothing is published about a model that somebody pulled by a tag of their own: a middling one, until it was seen.
+OLLAMA_QUALITY = 0.55
+OLLAMA_SPEED = 0.50
+PREFERRED_QUALITY = 0.80  # of a model that the settings name and the catalog does not have
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """One model of one provider.
 
-    Prices are US dollars for a million tokens, which is the same number as micro-dollars for one token.
-    ``quality`` and ``speed`` are between 0 and 1.
+    Prices are US dollars for a million tokens, which is the same number as micro-dollars for one token;
+    ``request_price`` is micro-dollars for a request. ``quality`` (by kind of task) and ``speed`` are between 0 and 1.
     """
 
     provider: str
@@ -40,6 +50,8 @@ class Model:
     max_output_tokens: int
     quality: Mapping[str, float]
     speed: float
+    cached_price: Decimal | None = None
+    request_price: Decimal = Decimal(0)
     capabilities: frozenset[str] = field(default_factory=lambda: frozenset({"streaming"}))
 
     @property
@@ -48,53 +60,55 @@ class Model:
 
     @property
     def is_free(self) -> bool:
-        return self.input_price == 0 and self.output_price == 0
+        return self.input_price == 0 and self.output_price == 0 and self.request_price == 0
 
-    def cost_microusd(self, *, input_tokens: int, output_tokens: int) -> int:
-        """What so many tokens cost, rounded up to a whole micro-dollar."""
-        return ceil(self.input_price * input_tokens + self.output_price * output_tokens)
+    def cost_microusd(self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> int:
+        """What a request costs, rounded up to a whole micro-dollar. ``cached_tokens`` are part of ``input_tokens``."""
+        cached_price = self.input_price if self.cached_price is None else self.cached_price
+        fresh_tokens = max(0, input_tokens - cached_tokens)
+        return ceil(
+            self.request_price
+            + self.input_price * fresh_tokens
+            + cached_price * min(cached_tokens, input_tokens)
+            + self.output_price * output_tokens
+        )
 
 
-# Priors, by the tier in which the provider itself sells the model; observed outcomes move them (selector.py).
-_TIERS: dict[str, tuple[float, float]] = {  # tier: (quality, speed)
-    "small": (0.68, 0.90),
-    "medium": (0.82, 0.70),
-    "large": (0.93, 0.45),
-}
-
-# provider, name (as in the price map), tier
-_BUILT_IN = (
-    ("anthropic", "claude-haiku-4-5", "small"),
-    ("anthropic", "claude-sonnet-5", "medium"),
-    ("anthropic", "claude-opus-5", "large"),
-    ("openai", "gpt-5-mini", "small"),
-    ("openai", "gpt-5.4-mini", "medium"),
-    ("openai", "gpt-5.4", "large"),
-    ("gemini", "gemini-2.5-flash", "small"),
-    ("gemini", "gemini-3.6-flash", "medium"),
-    ("gemini", "gemini-2.5-pro", "large"),
-    ("deepseek", "deepseek-v4-flash", "small"),
-    ("deepseek", "deepseek-v4-pro", "medium"),
-)
-
-OLLAMA_PRIOR = (0.55, 0.50)
-PREFERRED_QUALITY = 0.80  # of a model that the settings name and we do not know
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class CatalogEntry(BaseModel):
-    """One model of an administrator's catalog file."""
+    """One model of a catalog file. What is left out is filled from LiteLLM's price map."""
 
     model_config = ConfigDict(extra="forbid")
 
     provider: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     name: str = Field(min_length=1, max_length=120)
-    wire: Literal["anthropic", "openai", "gemini", "litellm"] = "litellm"
+    wire: Literal["anthropic", "openai", "gemini", "litellm"] | None = None
     input_usd_per_million: Decimal | None = Field(None, ge=0)
+    cached_input_usd_per_million: Decimal | None = Field(None, ge=0)
     output_usd_per_million: Decimal | None = Field(None, ge=0)
+    usd_per_request: Decimal = Field(Decimal(0), ge=0)
     context_tokens: int | None = Field(None, gt=0)
     max_output_tokens: int | None = Field(None, gt=0)
-    quality: float = Field(0.6, ge=0, le=1)
-    speed: float = Field(0.5, ge=0, le=1)
+    quality: dict[str, Share] = Field(default_factory=lambda: {"default": 0.6})
+    speed: Share = 0.5
+    capabilities: frozenset[Capability] | None = None
+
+    @field_validator("quality", mode="before")
+    @classmethod
+    def _one_number_for_all(cls, value: object) -> object:
+        return {"default": value} if isinstance(value, int | float) else value
+
+    @field_validator("quality")
+    @classmethod
+    def _known_tasks(cls, value: dict[str, float]) -> dict[str, float]:
+        unknown = value.keys() - {*TASKS, "default"}
+        if unknown:
+            raise ValueError(f"{sorted(unknown)!r} are no kinds of task; there are {', '.join(TASKS)} and default")
+        if "default" not in value and value.keys() != set(TASKS):
+            raise ValueError("give a default for the kinds of task that are not named")
+        return value
 
 
 class CatalogFile(BaseModel):
@@ -121,54 +135,45 @@ class Catalog:
         return Catalog(models=others + tuple(ollama_model(tag) for tag in tags), refused=self.refused)
 
 
-def load_catalog(file: Path | None, preferred: Iterable[tuple[str, str]] = ()) -> Catalog:
+def load_catalog(file: Path | None, preferred: Iterable[tuple[str, str]] = (), *, today: date) -> Catalog:
     """The built-in models, those of ``file``, and ``preferred`` (provider, name) pairs of the settings.
 
-    A model without a known price is refused rather than called at an unknown cost.
+    A model without a known price, or past the end that its provider announced, is refused rather than called.
 
     Raises:
         SettingsError: ``file`` cannot be read or does not fit the schema.
     """
-    models: dict[str, Model] = {}
-    refused: dict[str, str] = {}
-    entries = [_built_in_entry(*row) for row in _BUILT_IN]
-    built_in = {(entry.provider, entry.name) for entry in entries}
+    entries = _read_file(BUILT_IN)
+    known = {(entry.provider, entry.name) for entry in entries}
     entries += [
-        CatalogEntry(provider=provider, name=name, wire=_wire(provider), quality=PREFERRED_QUALITY)
+        CatalogEntry(provider=provider, name=name, quality={"default": PREFERRED_QUALITY})
         for provider, name in preferred
-        if (provider, name) not in built_in
+        if (provider, name) not in known
     ]
     entries += _read_file(file) if file else []
+    models: dict[str, Model] = {}
+    refused: dict[str, str] = {}
     for entry in entries:
-        model = _model_of(entry)
+        model = _model_of(entry, today)
+        model_id = f"{entry.provider}/{entry.name}"
+        models.pop(model_id, None)
+        refused.pop(model_id, None)
         if isinstance(model, Model):
-            models[model.id] = model
+            models[model_id] = model
         else:
-            refused[f"{entry.provider}/{entry.name}"] = model
+            refused[model_id] = model
     return Catalog(models=tuple(models.values()), refused=refused)
 
 
 def ollama_model(tag: str) -> Model:
-    quality, speed = OLLAMA_PRIOR
     return Model(
-        provider="ollama",
-        name=tag,
-        wire="openai",
-        input_price=Decimal(0),
-        output_price=Decimal(0),
-        context_tokens=8192,
-        max_output_tokens=4096,
-        quality=dict.fromkeys(TASKS, quality),
-        speed=speed,
-    )
+        provider="ollama", name=tag, wire="openai", input_price=Decimal(0), output_price=Decimal(0),
+        context_tokens=DEFAULT_CONTEXT_TOKENS, max_output_tokens=DEFAULT_OUTPUT_TOKENS,
+        quality=dict.fromkeys(TASKS, OLLAMA_QUALITY), speed=OLLAMA_SPEED,
+    )  # fmt: skip
 
 
-def _built_in_entry(provider: str, name: str, tier: str) -> CatalogEntry:
-    quality, speed = _TIERS[tier]
-    return CatalogEntry(provider=provider, name=name, wire=_wire(provider), quality=quality, speed=speed)
-
-
-def _wire(provider: str) -> Literal["anthropic", "openai", "gemini", "litellm"]:
+def wire_of(provider: str) -> Literal["anthropic", "openai", "gemini", "litellm"]:
     match provider:
         case "anthropic" | "gemini":
             return provider
@@ -178,25 +183,31 @@ def _wire(provider: str) -> Literal["anthropic", "openai", "gemini", "litellm"]:
             return "litellm"
 
 
-def _model_of(entry: CatalogEntry) -> Model | str:
+def _model_of(entry: CatalogEntry, today: date) -> Model | str:
     """The model, or the reason why it is refused."""
     known = price_of(entry.provider, entry.name)
+    ends_on = known.get("deprecation_date")
+    if ends_on and date.fromisoformat(ends_on) <= today:
+        return f"its provider ends it on {ends_on}"
     input_price = _first(entry.input_usd_per_million, _per_million(known.get("input_cost_per_token")))
     output_price = _first(entry.output_usd_per_million, _per_million(known.get("output_cost_per_token")))
     if input_price is None or output_price is None:
         return "its price is not known; give input_usd_per_million and output_usd_per_million in TOOLOO_CATALOG"
+    default = entry.quality.get("default", 0.0)
     return Model(
-        provider=entry.provider,
-        name=entry.name,
-        wire=entry.wire,
-        input_price=input_price,
-        output_price=output_price,
-        context_tokens=entry.context_tokens or known.get("max_input_tokens") or 8192,
-        max_output_tokens=entry.max_output_tokens or known.get("max_output_tokens") or 4096,
-        quality=dict.fromkeys(TASKS, entry.quality),
-        speed=entry.speed,
-        capabilities=_capabilities(known),
-    )
+        provider=entry.provider, name=entry.name, wire=entry.wire or wire_of(entry.provider),
+        input_price=input_price, output_price=output_price,
+        cached_price=_first(
+            entry.cached_input_usd_per_million,
+            # a price given by hand is not mixed with the map's
+            None if entry.input_usd_per_million is not None else _per_million(known.get("cache_read_input_token_cost")),
+        ),
+        request_price=(entry.usd_per_request or Decimal(str(known.get("input_cost_per_request") or 0))) * MILLION,
+        context_tokens=entry.context_tokens or known.get("max_input_tokens") or DEFAULT_CONTEXT_TOKENS,
+        max_output_tokens=entry.max_output_tokens or known.get("max_output_tokens") or DEFAULT_OUTPUT_TOKENS,
+        quality={task: entry.quality.get(task, default) for task in TASKS}, speed=entry.speed,
+        capabilities=frozenset(entry.capabilities) if entry.capabilities is not None else _capabilities(known),
+    )  # fmt: skip
 
 
 def _capabilities(known: Mapping[str, Any]) -> frozenset[str]:  # Any: the price map is foreign JSON
@@ -239,6 +250,8 @@ def _price_map() -> dict[str, dict[str, Any]]:  # Any: the price map is foreign 
 
 def _read_file(file: Path) -> list[CatalogEntry]:
     try:
-        return CatalogFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))).models
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise SettingsError(f"TOOLOO_CATALOG {str(file)!r} cannot be used: {error}") from error
+        text = file.read_text(encoding="utf-8")
+        document = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
+        return CatalogFile.model_validate(document).models
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise SettingsError(f"The catalog {str(file)!r} (TOOLOO_CATALOG) cannot be used: {error}") from error

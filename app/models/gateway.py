@@ -1,376 +1,577 @@
-"""One call from request to booked cost: choose, reserve, stream, fall back, settle."""
+"""The only way to a model: choose, reserve, call, retry, fall back, settle, and remember how it went."""
 
 import asyncio
+import random
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+import sqlalchemy as sa
 import structlog
 
 from app.errors import BudgetExceeded, NoModelAvailable, ProviderFailed
-from app.events import log as event_log
 from app.events.schema import NewEvent
-from app.models import log as call_log
-from app.models import selector
-from app.models.budget import Purse
+from app.models import quality, selector
+from app.models.breaker import Breaker
+from app.models.budget import Alert, Purse
+from app.models.call import Call, CallRequest, TimeLimits, check_request, likely_tokens
 from app.models.catalog import Catalog, Model, Task
+from app.models.lifecycle import Life
+from app.models.log import CallLog, CallRecord, recent_outcomes
+from app.models.providers.null import NULL_MODEL
 from app.models.providers.openai import ollama_tags
-from app.models.providers.wire import Finished, Message, Prompt, TextDelta, Usage, Wire, failed
+from app.models.providers.wire import Message, StreamEvent, TextDelta, Usage, Wire, failed
 from app.storage.database import Database
+from app.storage.tables.models import provider_rate_limits
 
 logger = structlog.get_logger()
 
 EXPECTED_OUTPUT_TOKENS = 500
-CHARACTERS_PER_TOKEN = 4
-FRAMING_TOKENS = 64  # roles and separators around a prompt
 OUTCOMES_KEPT = 1000
 OLLAMA_LOOK_SECONDS = 60
 OLLAMA_TIMEOUT_SECONDS = 1.0
+REFRESH_SECONDS = 1.0  # how old may be what other processes have written
+MOST_MODELS = 4
+MOST_RETRIES = 2  # of one model, beside the first try
+RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 0.25, 4.0
+PATIENCE_SECONDS = 8.0  # the longest Retry-After that we wait for; beyond it another model is asked
+HOLD_MARGIN = timedelta(minutes=5)
+FIRST_TOKENS_KEPT = 200
+FEWEST_FIRST_TOKENS = 20  # before a 95th percentile means anything
+HEDGE_PERCENTILE = 0.95
+MOST_RETIRED = 8  # wires of keys that were replaced; calls may still run on them
 
 
 @dataclass(frozen=True, kw_only=True)
-class CallRequest:
-    """What a caller wants answered. ``model`` pins one (``provider/name``); None lets the selector choose."""
+class Switched:
+    """A model broke off in its answer; what follows comes from another one, which goes on from there."""
 
-    task: Task
-    user_id: str
-    thread_id: str | None
-    system: str
-    messages: tuple[Message, ...]
-    max_output_tokens: int = 2048
-    model: str | None = None
-    prefer: selector.Preference | None = None
+    from_model_id: str
+    to_model_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """The end of an answer: what it cost and why this model gave it."""
+    """The end of an answer: what it cost in all its calls, and why this model gave it.
+
+    ``spent`` are the budgets that had no room, so that another model than the best was asked; ``alerts`` are new.
+    """
 
     call_id: str
     model_id: str
     text: str
     finish: str
     cost_microusd: int
+    tokens_counted: bool
+    usage: Usage
     reason: str
     ranking: tuple[selector.Scored, ...]
+    alerts: tuple[Alert, ...] = ()
+    spent: tuple[str, ...] = ()
+
+
+Answer = TextDelta | Switched | Answered
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimeLimits:
-    first_token_seconds: float
-    between_tokens_seconds: float
-    total_seconds: float
+class Rules:
+    """How the gateway behaves; all of it comes from the settings."""
+
+    limits: TimeLimits
+    tie_order: tuple[str, ...] = ()
+    fallback: bool = True
+    hedging: bool = False
+    exploration_share: float = 0.0
+    ollama_base_url: str | None = None
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """One request on its way through the models."""
+
+    request: CallRequest
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    life: Life = field(default_factory=Life)
+    ranking: list[selector.Scored] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    cost_microusd: int = 0
+    alerts: list[Alert] = field(default_factory=list)
+    spent: list[str] = field(default_factory=list)
+    failure: ProviderFailed | None = None
+    failed_model_id: str | None = None
+    broke_off: str | None = None
+    models_tried: int = 0
+
+    def exclude(self, model: Model, why: str) -> None:
+        self.ranking = [replace(s, excluded=why) if s.model_id == model.id else s for s in self.ranking]
 
 
 class Gateway:
-    """The only way to a model. Needs a wire for each provider that has a key."""
+    """Needs a wire for each provider that has a key. Budgets, circuits and what was learned are shared by processes."""
 
     def __init__(
-        self,
-        *,
-        database: Database,
-        purse: Purse,
-        catalog: Catalog,
-        wires: Mapping[str, Wire],
-        limits: TimeLimits,
-        clock: Callable[[], datetime],
-        tie_order: Sequence[str],
-        fallback: bool,
-        ollama_base_url: str | None,
-    ) -> None:
+        self, *, database: Database, purse: Purse, catalog: Catalog, wires: Mapping[str, Wire], breaker: Breaker,
+        log: CallLog, rules: Rules, clock: Callable[[], datetime], randomness: random.Random | None = None,
+    ) -> None:  # fmt: skip
         self._database = database
         self._purse = purse
         self.catalog = catalog
-        self._wires = wires
-        self._limits = limits
+        self.breaker = breaker
+        self.log = log
+        self._wires = dict(wires)
+        self._retired: deque[Wire] = deque()
+        self._rules = rules
         self._clock = clock
-        self._tie_order = tie_order
-        self._fallback = fallback
-        self._ollama_base_url = ollama_base_url
-        self._ollama_looked_at = float("-inf")
+        self._random = randomness or random.Random()  # for pauses and exploration, not for secrets
+        self._tracks: dict[str, selector.Track] = {}
+        self._first_tokens: dict[str, deque[int]] = {}
+        self._learned: Mapping[tuple[str, str], selector.Learned] = {}
+        self._switched_off: set[str] = set()
+        self._limited_until: dict[str, datetime] = {}
+        self._refreshed_at = self._ollama_looked_at = float("-inf")
+        self._refreshing = asyncio.Lock()
         self._ollama_look = asyncio.Lock()
-        self._outcomes: deque[selector.Outcome] = deque(maxlen=OUTCOMES_KEPT)
+
+    # -- what there is -----------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Remember how the calls of the last day went."""
         since = self._clock() - timedelta(days=1)
-        self._outcomes.extend(reversed(await call_log.recent_outcomes(self._database, since)))
+        for outcome in await recent_outcomes(self._database, since, limit=OUTCOMES_KEPT):
+            self._remember(outcome)
 
     async def models(self) -> list[Model]:
         """The models that can be called: those of providers with a key, and what a local Ollama holds now."""
         await self._look_for_ollama()
-        return [model for model in self.catalog.models if self._wire_of(model) is not None]
+        return [model for model in self.catalog.models if self.wire_of(model) is not None]
+
+    def providers(self) -> list[str]:
+        """Providers that can be called, whether or not they work now."""
+        return sorted({model.provider for model in self.catalog.models if self.wire_of(model) is not None})
+
+    async def use_wire(self, provider: str, wire: Wire | None) -> None:
+        """Take another key into use, or none. Calls that run go on with the old one, which is closed after them."""
+        old = self._wires.pop(provider, None)
+        if wire is not None:
+            self._wires[provider] = wire
+        if old is not None:
+            self._retired.append(old)
+        while len(self._retired) > MOST_RETIRED:
+            await self._retired.popleft().close()
+
+    def wire_of(self, model: Model) -> Wire | None:
+        return self._wires.get(model.provider) or (self._wires.get("litellm") if model.wire == "litellm" else None)
 
     async def preview(self, task: Task, *, prefer: selector.Preference | None = None) -> list[selector.Scored]:
         """The ranking that a question of usual length would get now."""
+        question = Message(role="user", content="?" * 400)
+        await self.refresh()
         return await self._rank(
-            CallRequest(task=task, user_id="", thread_id=None, system="",
-                        messages=(Message(role="user", content="?" * 400),), prefer=prefer)
-        )  # fmt: skip
+            CallRequest(task=task, user_id="", thread_id=None, system="", messages=(question,), prefer=prefer)
+        )
 
-    async def stream(self, request: CallRequest) -> AsyncIterator[TextDelta | Answered]:
-        """Stream an answer, at last an Answered.
+    def why_unusable(self, provider: str) -> str | None:
+        """Why no call goes to a provider now; None when one does."""
+        now = self._clock()
+        if provider in self._switched_off:
+            return "its budget is switched off"
+        until = self._limited_until.get(provider)
+        if until is not None and until > now:
+            return f"it asked us to wait until {until:%H:%M:%S} UTC"
+        return self.breaker.why_closed_to(provider, now)
 
-        Closing the iterator or cancelling the task stops the call and books what it can have cost.
-
-        Raises:
-            NoModelAvailable: no candidate is left; the message says why.
-            ProviderFailed: the model failed, and so did its fallback or part of the answer was shown already.
-        """
-        ranking = await self._rank(request)
-        chain = [self._model(scored) for scored in ranking if scored.excluded is None]
-        if not chain:
-            raise NoModelAvailable(_why_none(ranking))
-        failures: list[ProviderFailed] = []
-        refusals: dict[str, str] = {}
-        for place, model in enumerate(chain):
-            if len(failures) > int(self._fallback):
-                break
-            call = _Call(request, model, uuid.uuid4().hex, [*ranking], self._clock(), time.monotonic())
-            try:
-                await self._reserve(call)
-            except BudgetExceeded as error:
-                refusals[model.id] = error.user_message
-                ranking = [_excluded(s, "over budget") if s.model_id == model.id else s for s in ranking]
-                continue
-            async for chunk in self._carry(call, failures):
-                yield chunk
-            if call.finished:
+    async def refresh(self, *, force: bool = False) -> None:
+        """Read what other processes have written, at most once a second."""
+        if not force and time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
+            return
+        async with self._refreshing:
+            if not force and time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
                 return
-            if failures and place + 1 < len(chain):
-                await self._note(call, "provider.fallback", {"from": model.id, "to": chain[place + 1].id})
-        if failures:
-            raise failures[-1]
-        raise NoModelAvailable(next(iter(refusals.values())))
+            self._switched_off = await self._purse.switched_off()
+            self._learned = await quality.learned(self._database)
+            await self.breaker.refresh()
+            async with self._database.read() as connection:
+                for row in await connection.execute(sa.select(provider_rate_limits)):
+                    self._limited_until[row.provider] = row.limited_until
+            self._refreshed_at = time.monotonic()
+
+    async def close(self) -> None:
+        await self.log.close()
+        for wire in dict.fromkeys([*self._wires.values(), *self._retired]):
+            await wire.close()
+
+    # -- answering ---------------------------------------------------------------------------------------------
 
     async def complete(self, request: CallRequest) -> Answered:
         """The whole answer at once.
 
         Raises:
-            NoModelAvailable, ProviderFailed: as ``stream``.
+            InvalidInput, NoModelAvailable, ProviderFailed: as ``stream``.
         """
         async for chunk in self.stream(request):
             if isinstance(chunk, Answered):
                 return chunk
         raise NoModelAvailable("The model ended without an answer. Try again.")
 
-    async def close(self) -> None:
-        for wire in dict.fromkeys(self._wires.values()):
-            await wire.close()
+    async def stream(self, request: CallRequest) -> AsyncGenerator[Answer]:
+        """Stream an answer, at last an Answered.
+
+        Closing the iterator or cancelling the task stops the call and books what it can have cost.
+
+        Raises:
+            InvalidInput: there is nothing to answer.
+            NoModelAvailable: no candidate is left; the message says why.
+            ProviderFailed: the model failed, and so did those that were asked in its place.
+        """
+        run = _Run(request=request)
+        run.life.to("Validating")
+        try:
+            check_request(request)
+            await self.refresh()
+            chain = await self._chain(run)
+            async with aclosing(self._through(run, chain)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            if not run.life.is_over:
+                run.life.to("Failed")
+
+    async def _through(self, run: _Run, chain: deque[Model]) -> AsyncGenerator[Answer]:
+        """Ask one model after the other until one has answered to its end."""
+        while chain and run.models_tried < MOST_MODELS:
+            model = chain.popleft()
+            retries = 0
+            while (call := await self._reserved(run, model, chain)) is not None:
+                run.life.to("Requesting")
+                run.models_tried += retries == 0
+                try:
+                    async with aclosing(self._carried(run, call, chain)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+                    return
+                except ProviderFailed as error:
+                    run.failure, run.failed_model_id = error, model.id
+                    wait = self._pause(run, error, retries)
+                if wait is None:
+                    break
+                retries += 1
+                await asyncio.sleep(wait)
+            if run.failure is not None and not self._goes_on(run, run.failure, chain):
+                raise run.failure
+        if run.failure is not None:
+            raise run.failure
+        raise NoModelAvailable(_why_none(run))
+
+    async def _chain(self, run: _Run) -> deque[Model]:
+        run.ranking = selector.explore(
+            await self._rank(run.request), share=self._rules.exploration_share,
+            roll=self._random.random(), pick=self._random.random(),
+        )  # fmt: skip
+        models = [self._model(scored) for scored in run.ranking if scored.excluded is None]
+        if order := run.request.providers:
+            models = sorted((m for m in models if m.provider in order), key=lambda m: order.index(m.provider))
+        if not models:
+            raise NoModelAvailable(_why_none(run))
+        return deque(models)
 
     async def _rank(self, request: CallRequest) -> list[selector.Scored]:
-        models = await self.models()
-        if request.model:
+        if request.model == NULL_MODEL.id:
+            models = [NULL_MODEL] if self.wire_of(NULL_MODEL) else []
+        else:
+            models = await self.models()
+        if request.model and request.model != NULL_MODEL.id:
             pinned = self.catalog.find(request.model)
             models = [model for model in models if pinned is not None and model.id == pinned.id]
-        now = self._clock()
-        off = {
-            budget.owner for budget in await self._purse.budgets(now) if budget.kind == "provider" and not budget.active
-        }
-        return selector.rank(
-            models,
-            task=request.task,
-            input_tokens=_likely_tokens(request),
-            output_tokens=EXPECTED_OUTPUT_TOKENS,
-            outcomes=list(self._outcomes),
-            now=now,
-            prefer=request.prefer,
-            tie_order=self._tie_order,
-            excluded={m.id: "its provider is switched off" for m in models if m.provider in off},
-        )
-
-    async def _reserve(self, call: "_Call") -> None:
-        await self._purse.reserve(
-            call.id, provider=call.model.provider, user_id=call.request.user_id,
-            amount_microusd=call.hold_microusd, now=self._clock(),
+        need = selector.Need(
+            task=request.task, input_tokens=likely_tokens(request),
+            output_tokens=min(EXPECTED_OUTPUT_TOKENS, request.max_output_tokens),
+            capabilities=request.capabilities, prefer=request.prefer,
         )  # fmt: skip
-        await self._note(
-            call, "provider.selected",
-            {"provider": call.model.provider, "model": call.model.name, "reason": selector.reason(call.ranking)},
+        reasons = {provider: self.why_unusable(provider) for provider in {model.provider for model in models}}
+        knowledge = selector.Knowledge(
+            now=self._clock(), tracks=self._tracks, learned=self._learned,
+            excluded={model.id: why for model in models if (why := reasons[model.provider])},
         )  # fmt: skip
+        return selector.rank(models, need, knowledge, tie_order=self._rules.tie_order)
 
-    async def _carry(self, call: "_Call", failures: list[ProviderFailed]) -> AsyncIterator[TextDelta | Answered]:
-        """Run one reserved call. A failure before its first word is put on ``failures``, a later one is raised."""
+    async def _reserved(self, run: _Run, model: Model, chain: deque[Model]) -> Call | None:
+        """A call that may leave; None when the circuit or a budget keeps it back."""
+        if not await self.breaker.admit(model.provider):
+            run.exclude(model, "its circuit is open")
+            return None
+        call = Call(run.request, model, now=self._clock(), shown="".join(run.shown))
         try:
-            async for event in self._timed(call):
-                call.take(event)
-                if isinstance(event, TextDelta):
-                    yield event
-            if call.finish is None:
-                raise failed(call.model.provider, "network", before_generation=False)
-        except ProviderFailed as error:
-            await self._end(call, error=error)
-            if call.text_parts or error.kind == "content_filter":
-                raise
-            failures.append(error)
-            return
-        except (asyncio.CancelledError, GeneratorExit):
-            await asyncio.shield(self._end(call, stopped=True))
+            await self._purse.reserve(
+                call.id, provider=model.provider, user_id=run.request.user_id, intent=run.request.intent,
+                amount_microusd=call.hold_microusd, now=call.created_at, allow_burst=run.request.allow_burst,
+                lifetime=timedelta(seconds=self._rules.limits.total_seconds) + HOLD_MARGIN,
+            )  # fmt: skip
+        except BudgetExceeded as error:
+            await self.breaker.abandon(model.provider)
+            run.exclude(model, "over budget")
+            run.alerts += cast(tuple[Alert, ...], error.alerts)
+            run.spent.append(error.user_message)
+            free_first = sorted(chain, key=lambda other: not other.is_free)
+            chain.clear()
+            chain.extend(free_first)
+            return None
+        except BaseException:
+            await self.breaker.abandon(model.provider)
             raise
-        cost = await self._end(call)
+        payload = {"provider": model.provider, "model": model.name, "reason": selector.reason(run.ranking, model.id)}
+        await self.log.put(None, self._event(run, call, "provider.selected", payload))
+        if run.failed_model_id not in (None, model.id):
+            fallback = {"from": run.failed_model_id, "to": model.id}
+            await self.log.put(None, self._event(run, call, "provider.fallback", fallback))
+        return call
+
+    async def _carried(self, run: _Run, call: Call, chain: deque[Model]) -> AsyncGenerator[Answer]:
+        """Run one reserved call to its end, or book it and raise what broke it."""
+        stream = self._events(call)
+        switched = run.broke_off
+        try:
+            first: StreamEvent | None = None
+            if self._rules.hedging and call.request.stream and not run.shown:
+                call, stream, first = await self._hedged(run, call, stream, chain)
+            while True:
+                event = first if first is not None else await anext(stream, None)
+                first = None
+                if event is None:
+                    break
+                if not isinstance(event, TextDelta):
+                    continue
+                if run.life.state == "Requesting" and run.request.stream:
+                    run.life.to("Streaming")
+                if switched is not None:
+                    yield Switched(from_model_id=switched, to_model_id=call.model.id)
+                    switched = run.broke_off = None
+                run.shown.append(event.text)
+                yield event
+            if call.finish == "content_filter" and not run.shown:
+                raise failed(call.model.provider, "content_filter", before_generation=False)
+        except ProviderFailed as error:
+            if run.shown:
+                run.broke_off = call.model.id
+            await asyncio.shield(self._end(run, call, error=error))
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            run.life.to("Failed")
+            await stream.aclose()
+            await asyncio.shield(self._end(run, call, stopped=True))
+            raise
+        run.life.to("Completed")
+        await self._end(run, call)
         yield Answered(
-            call_id=call.id, model_id=call.model.id, text="".join(call.text_parts), finish=call.finish or "stop",
-            cost_microusd=cost, reason=selector.reason(call.ranking), ranking=tuple(call.ranking),
+            call_id=call.id, model_id=call.model.id, text="".join(run.shown), finish=call.finish or "stop",
+            cost_microusd=run.cost_microusd, tokens_counted=call.tokens_counted,
+            usage=call.usage or Usage(input_tokens=0, output_tokens=0),
+            reason=selector.reason(run.ranking, call.model.id), ranking=tuple(run.ranking),
+            alerts=tuple(run.alerts), spent=tuple(dict.fromkeys(run.spent)),
         )  # fmt: skip
 
-    async def _timed(self, call: "_Call") -> AsyncIterator[TextDelta | Usage | Finished]:
-        """The provider's stream under our time limits."""
-        wire = self._wire_of(call.model)
+    def _events(self, call: Call) -> AsyncGenerator[StreamEvent]:
+        wire = self.wire_of(call.model)
         assert wire is not None
-        stream = wire.stream(call.model, call.prompt)
-        deadline = call.started + self._limits.total_seconds
-        try:
-            while True:
-                pause = self._limits.between_tokens_seconds if call.text_parts else self._limits.first_token_seconds
-                try:
-                    async with asyncio.timeout(min(pause, deadline - time.monotonic())):
-                        event = await anext(stream)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError as error:
-                    raise failed(call.model.provider, "timeout", before_generation=False) from error
-                yield event
-        finally:
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
+        return call.events(wire, self._rules.limits)
 
-    async def _end(self, call: "_Call", *, error: ProviderFailed | None = None, stopped: bool = False) -> int:
-        """Book the call, once, and log it; returns what was booked in micro-dollars."""
+    async def _hedged(
+        self, run: _Run, call: Call, stream: AsyncGenerator[StreamEvent], chain: deque[Model]
+    ) -> tuple[Call, AsyncGenerator[StreamEvent], StreamEvent | None]:
+        """Ask a second model when the first is slower to begin than 95 of 100 times; the slower of the two is stopped.
+
+        Both are booked: the one that is stopped in full, since it may have begun.
+        """
+        patience = self._usual_first_token_seconds(call.model.id)
+        runner = asyncio.ensure_future(anext(stream, None))
+        runners = {runner: (call, stream)}
+        try:
+            if patience is None or not chain:
+                return call, stream, await runner
+            await asyncio.wait({runner}, timeout=patience)
+            if not runner.done() and (second := await self._reserved(run, chain.popleft(), chain)) is not None:
+                other = self._events(second)
+                runners[asyncio.ensure_future(anext(other, None))] = (second, other)
+            done, _ = await asyncio.wait(runners, return_when=asyncio.FIRST_COMPLETED)
+            winner = next((task for task in runners if task in done and task.exception() is None), None)
+            if winner is None and len(done) < len(runners):
+                winner = next(task for task in runners if task not in done)
+                await asyncio.wait({winner})
+            winner = winner or runner
+        except asyncio.CancelledError:
+            for task, (loser, losing) in runners.items():
+                await self._stop(run, task, loser, losing, book=loser is not call)
+            raise
+        for task, (loser, losing) in runners.items():
+            if task is not winner:
+                await self._stop(run, task, loser, losing, book=True)
+        won, winning = runners[winner]
+        try:
+            return won, winning, winner.result()
+        except ProviderFailed as error:
+            if won is not call:
+                await self._end(run, won, error=error)
+            raise
+
+    async def _stop(
+        self, run: _Run, task: "asyncio.Future[StreamEvent | None]", loser: Call,
+        stream: AsyncGenerator[StreamEvent], *, book: bool,
+    ) -> None:  # fmt: skip
+        error = task.exception() if task.done() and not task.cancelled() else None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await stream.aclose()
+        if book:
+            failure = error if isinstance(error, ProviderFailed) else None
+            await asyncio.shield(self._end(run, loser, error=failure, stopped=failure is None))
+
+    # -- after a call ------------------------------------------------------------------------------------------
+
+    async def _end(self, run: _Run, call: Call, *, error: ProviderFailed | None = None, stopped: bool = False) -> None:
+        """Book the call, once, remember how it went, and log it."""
+        if call.has_ended:
+            return
+        call.has_ended = True
         now = self._clock()
-        free_of_charge = error is not None and error.before_generation and not call.text_parts
-        if free_of_charge:
-            cost = 0
+        provider = call.model.provider
+        if call.owes_nothing(error):
             await self._purse.release(call.id, now=now)
         else:
-            cost = call.cost_microusd
-            await self._purse.settle(call.id, cost_microusd=cost, now=now)
-        call.finished = error is None and not stopped
-        kind = error.kind if error else None
+            settled = await self._purse.settle(call.id, cost_microusd=await call.cost(), now=now)
+            call.cost_microusd = settled.cost_microusd
+            run.cost_microusd += settled.cost_microusd
+            run.alerts += settled.alerts
+        if call.cost_microusd > call.hold_microusd:
+            logger.warning("model.cost_above_hold", model=call.model.id, cost_microusd=call.cost_microusd,
+                           held_microusd=call.hold_microusd)  # fmt: skip
+        if stopped:
+            await self.breaker.abandon(provider)
+        elif error is None:
+            await self.breaker.succeeded(provider)
+        else:
+            await self.breaker.failed(provider, error.kind)
+            if error.kind == "rate_limit":
+                await self._note_rate_limit(run, call, error.retry_after_seconds, now)
+        record = self._record(run, call, "stopped" if stopped else "failed" if error else "ok", error)
         if not stopped:
-            self._outcomes.append(selector.Outcome(model_id=call.model.id, error_kind=kind, at=now))
-        await self._log(call, status="stopped" if stopped else "failed" if error else "ok", kind=kind, cost=cost)
-        return cost
-
-    async def _log(self, call: "_Call", *, status: str, kind: str | None, cost: int) -> None:
-        usage = call.usage or Usage(input_tokens=0, output_tokens=0)
-        record = call_log.CallRecord(
-            id=call.id, user_id=call.request.user_id, thread_id=call.request.thread_id, task=call.request.task,
-            provider=call.model.provider, model=call.model.name, status=status, error_kind=kind,
-            input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
-            held_microusd=call.hold_microusd, cost_microusd=cost, first_token_ms=call.first_token_ms,
-            total_ms=call.elapsed_ms(), created_at=call.created_at,
-            selection={"reason": selector.reason(call.ranking), "ranking": [s.to_json() for s in call.ranking]},
-        )  # fmt: skip
-        event = _ending_event(call, status, kind, cost, self._clock())
-        async with self._database.write() as connection:
-            await call_log.write(connection, record)
-            await event_log.append(connection, event)
-        logger.info("model.call", model=call.model.id, status=status, kind=kind, cost_microusd=cost,
-                    total_ms=record.total_ms)  # fmt: skip
-
-    async def _note(self, call: "_Call", event_type: str, payload: dict[str, Any]) -> None:  # Any: JSON
-        async with self._database.write() as connection:
-            await event_log.append(
-                connection,
-                NewEvent(type=event_type, key=call.id, user_id=call.request.user_id,
-                         occurred_at=self._clock(), payload=payload),
+            self._remember(
+                selector.Outcome(
+                    model_id=call.model.id, error_kind=record.error_kind, at=now,
+                    tokens_per_second=record.tokens_per_second,
+                ),
+                first_token_ms=call.first_token_ms,
             )  # fmt: skip
+        await self.log.put(record, self._ending(run, call, record))
+        logger.info("model.call", model=call.model.id, status=record.status, kind=record.error_kind,
+                    cost_microusd=record.cost_microusd, total_ms=record.total_ms)  # fmt: skip
 
-    def _wire_of(self, model: Model) -> Wire | None:
-        return self._wires.get(model.provider) or (self._wires.get("litellm") if model.wire == "litellm" else None)
+    def _record(self, run: _Run, call: Call, status: str, error: ProviderFailed | None) -> CallRecord:
+        usage = call.usage or Usage(input_tokens=0, output_tokens=0)
+        request = run.request
+        selection = {
+            "reason": selector.reason(run.ranking, call.model.id),
+            "ranking": [scored.to_json() for scored in run.ranking],
+        }
+        return CallRecord(
+            id=call.id, request_id=run.id, user_id=request.user_id, thread_id=request.thread_id, task=request.task,
+            intent=request.intent, provider=call.model.provider, model=call.model.name, status=status,
+            states=str(run.life), error_kind=error.kind if error else None, input_tokens=usage.input_tokens,
+            cached_tokens=usage.cached_tokens, output_tokens=usage.output_tokens, tokens_counted=call.tokens_counted,
+            held_microusd=call.hold_microusd, cost_microusd=call.cost_microusd, first_token_ms=call.first_token_ms,
+            total_ms=call.elapsed_ms(), selection=selection, created_at=call.created_at,
+        )  # fmt: skip
+
+    def _ending(self, run: _Run, call: Call, record: CallRecord) -> NewEvent:
+        payload: dict[str, Any] = {"provider": record.provider, "model": record.model}  # Any: JSON
+        if record.status == "ok":
+            return self._event(run, call, "provider.succeeded", payload | {"costMicrousd": record.cost_microusd})
+        return self._event(run, call, "provider.failed", payload | {"kind": record.error_kind or record.status})
+
+    def _event(self, run: _Run, call: Call, event_type: str, payload: dict[str, Any]) -> NewEvent:  # Any: JSON
+        return NewEvent(type=event_type, key=call.id, user_id=run.request.user_id, occurred_at=self._clock(),
+                        payload=payload)  # fmt: skip
+
+    def _remember(self, outcome: selector.Outcome, *, first_token_ms: int | None = None) -> None:
+        track = self._tracks.get(outcome.model_id, selector.Track(at=outcome.at))
+        self._tracks[outcome.model_id] = track.after(outcome)
+        if first_token_ms is not None:
+            kept = self._first_tokens.setdefault(outcome.model_id, deque(maxlen=FIRST_TOKENS_KEPT))
+            kept.append(first_token_ms)
+
+    def _usual_first_token_seconds(self, model_id: str) -> float | None:
+        kept = self._first_tokens.get(model_id, ())
+        if len(kept) < FEWEST_FIRST_TOKENS:
+            return None
+        return sorted(kept)[int(len(kept) * HEDGE_PERCENTILE)] / 1000
+
+    # -- what comes after a failure ----------------------------------------------------------------------------
+
+    def _pause(self, run: _Run, error: ProviderFailed, retries: int) -> float | None:
+        """Seconds until the same model is tried again; None when it is not.
+
+        Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015), never less than
+        what the provider asked for. What may have been billed is not asked of the same model again.
+        """
+        if error.kind == "rate_limit" and run.life.state == "Requesting":
+            run.life.to("RateLimited")
+        if not (error.retryable and error.before_generation) or run.shown or retries >= MOST_RETRIES:
+            return None
+        asked_for = error.retry_after_seconds or 0.0
+        if asked_for > PATIENCE_SECONDS:
+            return None
+        run.life.to("Retrying")
+        jitter = self._random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**retries))
+        return asked_for + jitter
+
+    def _goes_on(self, run: _Run, error: ProviderFailed, chain: Sequence[Model]) -> bool:
+        """Whether another model is asked in place of the one that failed."""
+        if not self._rules.fallback or error.kind == "content_filter" or not chain:
+            return False
+        if run.life.state != "Retrying":
+            run.life.to("Retrying")
+        return True
+
+    async def _note_rate_limit(self, run: _Run, call: Call, wait_seconds: float | None, now: datetime) -> None:
+        provider = call.model.provider
+        until = now + timedelta(seconds=min(wait_seconds or 0.0, 3600))
+        self._limited_until[provider] = until
+        values = {"limited_until": until, "retry_after_seconds": wait_seconds, "updated_at": now}
+
+        def write(connection: sa.Connection) -> None:
+            statement = self._database.insert(provider_rate_limits).values(provider=provider, **values)
+            hits = {"hits": provider_rate_limits.c.hits + 1}
+            connection.execute(statement.on_conflict_do_update(index_elements=["provider"], set_=values | hits))
+
+        await self._database.run(write)
+        payload = {"provider": provider, "retryAfterSeconds": wait_seconds}
+        await self.log.put(None, self._event(run, call, "provider.rate-limited", payload))
 
     def _model(self, scored: selector.Scored) -> Model:
-        model = self.catalog.find(scored.model_id)
+        model = NULL_MODEL if scored.model_id == NULL_MODEL.id else self.catalog.find(scored.model_id)
         assert model is not None
         return model
 
     async def _look_for_ollama(self) -> None:
         """Ask a local Ollama for its models, at most once a minute."""
-        if not self._ollama_base_url or time.monotonic() - self._ollama_looked_at < OLLAMA_LOOK_SECONDS:
+        base_url = self._rules.ollama_base_url
+        if not base_url or time.monotonic() - self._ollama_looked_at < OLLAMA_LOOK_SECONDS:
             return
         async with self._ollama_look:
             if time.monotonic() - self._ollama_looked_at < OLLAMA_LOOK_SECONDS:
                 return
-            tags = await ollama_tags(self._ollama_base_url, timeout_seconds=OLLAMA_TIMEOUT_SECONDS)
+            tags = await ollama_tags(base_url, timeout_seconds=OLLAMA_TIMEOUT_SECONDS)
             self.catalog = self.catalog.with_ollama(tags)
             self._ollama_looked_at = time.monotonic()
 
 
-class _Call:
-    """One attempt at one model, while it runs."""
-
-    def __init__(
-        self, request: CallRequest, model: Model, call_id: str, ranking: list[selector.Scored],
-        created_at: datetime, started: float,
-    ) -> None:  # fmt: skip
-        self.request = request
-        self.model = model
-        self.id = call_id
-        self.ranking = ranking
-        self.created_at = created_at
-        self.started = started
-        self.text_parts: list[str] = []
-        self.usage: Usage | None = None
-        self.finish: str | None = None
-        self.finished = False
-        self.first_token_ms: int | None = None
-        output = min(request.max_output_tokens, model.max_output_tokens)
-        self.prompt = Prompt(system=request.system, messages=request.messages, max_output_tokens=output)
-        self.hold_microusd = model.cost_microusd(input_tokens=_most_tokens(request), output_tokens=output)
-
-    def take(self, event: TextDelta | Usage | Finished) -> None:
-        match event:
-            case TextDelta(text=text):
-                self.text_parts.append(text)
-                if self.first_token_ms is None:
-                    self.first_token_ms = self.elapsed_ms()
-            case Usage():
-                self.usage = event
-            case Finished(reason=finish):
-                self.finish = finish
-
-    @property
-    def cost_microusd(self) -> int:
-        """What the provider can have billed: by its usage block, or the whole hold without one."""
-        if self.usage is None or self.finish is None:
-            return self.hold_microusd
-        return self.model.cost_microusd(input_tokens=self.usage.input_tokens, output_tokens=self.usage.output_tokens)
-
-    def elapsed_ms(self) -> int:
-        return round((time.monotonic() - self.started) * 1000)
-
-
-def _most_tokens(request: CallRequest) -> int:
-    """No tokenizer makes more tokens than there are bytes."""
-    texts = [request.system, *(message.content for message in request.messages)]
-    return sum(len(text.encode()) for text in texts) + FRAMING_TOKENS * (len(texts) + 1)
-
-
-def _likely_tokens(request: CallRequest) -> int:
-    return (_most_tokens(request)) // CHARACTERS_PER_TOKEN
-
-
-def _excluded(scored: selector.Scored, why: str) -> selector.Scored:
-    return replace(scored, excluded=why)
-
-
-def _why_none(ranking: Sequence[selector.Scored]) -> str:
-    if not ranking:
-        return "No model is connected. Put a key into the environment or start Ollama; see /models."
-    reasons = ", ".join(f"{scored.model_id}: {scored.excluded}" for scored in ranking[:5])
-    return f"No model can answer this now ({reasons})."
-
-
-def _ending_event(call: _Call, status: str, kind: str | None, cost: int, now: datetime) -> NewEvent:
-    payload: dict[str, Any] = {"provider": call.model.provider, "model": call.model.name}  # Any: JSON
-    if status == "ok":
-        payload["costMicrousd"] = cost
-    else:
-        payload["kind"] = kind or status
-    event_type = "provider.succeeded" if status == "ok" else "provider.failed"
-    return NewEvent(type=event_type, key=call.id, user_id=call.request.user_id, occurred_at=now, payload=payload)
+def _why_none(run: _Run) -> str:
+    if run.spent:
+        return run.spent[0]
+    if not run.ranking:
+        return "No model is connected. Give a key with /keys or in the environment, or start Ollama; see /models."
+    reasons = ", ".join(f"{scored.model_id}: {scored.excluded}" for scored in run.ranking[:5] if scored.excluded)
+    return f"No model can answer this now ({reasons or 'none of those asked for'})."

@@ -1,15 +1,26 @@
-"""The log of model calls: what was asked of whom, how it ended, what it cost."""
+"""The log of model calls: what was asked of whom, how it ended, what it cost. Rows are written in batches."""
 
+import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+import structlog
 
+from app.events import log as event_log
+from app.events.schema import NewEvent
 from app.models.selector import Outcome
 from app.storage.database import Database
-from app.storage.tables.models import provider_logs
+from app.storage.tables.models import provider_logs, provider_metrics
+
+logger = structlog.get_logger()
+
+FLUSH_SECONDS = 0.2
+MOST_WAITING = 2000
+SELECTIONS_KEPT = 1000
+LOG_DAYS = 90
+METRICS_DAYS = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,15 +28,20 @@ class CallRecord:
     """One finished call. Times in milliseconds, money in micro-dollars."""
 
     id: str
+    request_id: str
     user_id: str
     thread_id: str | None
     task: str
+    intent: str | None
     provider: str
     model: str
     status: str
+    states: str
     error_kind: str | None
     input_tokens: int
+    cached_tokens: int
     output_tokens: int
+    tokens_counted: bool
     held_microusd: int
     cost_microusd: int
     first_token_ms: int | None
@@ -33,40 +49,116 @@ class CallRecord:
     selection: dict[str, Any]  # Any: JSON
     created_at: datetime
 
+    @property
+    def tokens_per_second(self) -> float | None:
+        """How fast the answer came once it began; None for answers too short to tell."""
+        seconds = (self.total_ms - (self.first_token_ms or 0)) / 1000
+        return self.output_tokens / seconds if self.output_tokens >= 20 and seconds > 0.05 else None
 
-async def write(connection: AsyncConnection, record: CallRecord) -> None:
-    await connection.execute(provider_logs.insert().values(vars(record)))
+    def metrics(self) -> dict[str, Any]:  # Any: a row
+        return {
+            "call_id": self.id, "provider": self.provider, "model": self.model, "task": self.task,
+            "succeeded": self.status == "ok", "error_kind": self.error_kind, "first_token_ms": self.first_token_ms,
+            "total_ms": self.total_ms, "tokens_per_second": self.tokens_per_second,
+            "cost_microusd": self.cost_microusd, "created_at": self.created_at,
+        }  # fmt: skip
+
+
+class CallLog:
+    """Writes calls and what happened in them a fifth of a second later, many at a time; money is booked elsewhere.
+
+    The queue is bounded: when it is full, whoever adds to it writes it out.
+    """
+
+    def __init__(self, database: Database, *, enabled: bool = True) -> None:
+        self._database = database
+        self._enabled = enabled
+        self._records: list[CallRecord] = []
+        self._events: list[NewEvent] = []
+        self._writing = asyncio.Lock()
+        self._due: asyncio.Task[None] | None = None
+
+    async def put(self, record: CallRecord | None, *events: NewEvent) -> None:
+        if record is not None and self._enabled:
+            self._records.append(record)
+        self._events.extend(events)
+        if len(self._records) + len(self._events) >= MOST_WAITING:
+            await self.flush()
+        elif self._due is None or self._due.done():
+            self._due = asyncio.create_task(self._flush_later())
+
+    async def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            StorageFailed: the database cannot be used; what waits goes on waiting.
+        """
+        async with self._writing:
+            records, events = self._records, self._events
+            if not records and not events:
+                return
+            self._records, self._events = [], []
+            try:
+                await self._database.run(lambda connection: _write(connection, records, events))
+            except BaseException:
+                self._records, self._events = records + self._records, events + self._events
+                raise
+
+    async def close(self) -> None:
+        if self._due is not None and not self._due.done():
+            self._due.cancel()
+            await asyncio.gather(self._due, return_exceptions=True)
+        await self.flush()
+
+    async def _flush_later(self) -> None:
+        await asyncio.sleep(FLUSH_SECONDS)
+        try:
+            await self.flush()
+        except Exception:  # the log must outlive a database that is gone for a while; the next call tries again
+            logger.exception("model.log_failed", waiting=len(self._records))
+            del self._records[:-MOST_WAITING], self._events[:-MOST_WAITING]
+
+
+_NEW_LOG = provider_logs.insert()
+_NEW_METRICS = provider_metrics.insert()
+
+
+def _write(connection: sa.Connection, records: list[CallRecord], events: list[NewEvent]) -> None:
+    if records:
+        connection.execute(_NEW_LOG, [vars(record) for record in records])
+        connection.execute(_NEW_METRICS, [record.metrics() for record in records])
+    event_log.append_in(connection, *events)
 
 
 async def recent_outcomes(database: Database, since: datetime, *, limit: int = 1000) -> list[Outcome]:
-    """How the calls since then ended, newest first."""
+    """How the calls since then ended, oldest first."""
     query = (
-        sa.select(
-            provider_logs.c.provider,
-            provider_logs.c.model,
-            provider_logs.c.error_kind,
-            provider_logs.c.created_at,
-        )
-        .where(provider_logs.c.created_at >= since)
-        .order_by(provider_logs.c.created_at.desc())
+        sa.select(provider_metrics)
+        .where(provider_metrics.c.created_at >= since)
+        .order_by(provider_metrics.c.created_at.desc())
         .limit(limit)
     )
     async with database.read() as connection:
-        return [
-            Outcome(model_id=f"{row.provider}/{row.model}", error_kind=row.error_kind, at=row.created_at)
+        found = [
+            Outcome(model_id=f"{row.provider}/{row.model}", error_kind=row.error_kind, at=row.created_at,
+                    tokens_per_second=row.tokens_per_second)
             for row in await connection.execute(query)
-        ]
+            if row.succeeded or row.error_kind
+        ]  # fmt: skip
+    return found[::-1]
 
 
 async def newest(
-    database: Database, *, user_id: str | None = None, thread_id: str | None = None, limit: int = 20
-) -> list[dict[str, Any]]:  # Any: a row for people
-    """The newest calls first, of everybody or of one user or thread."""
+    database: Database, *, user_id: str | None = None, thread_id: str | None = None, provider: str | None = None,
+    failed: bool = False, limit: int = 20,
+) -> list[dict[str, Any]]:  # Any: a row for people  # fmt: skip
+    """The newest calls first, of everybody or of one user, thread or provider; only those that failed, if asked."""
     query = sa.select(provider_logs).order_by(provider_logs.c.created_at.desc()).limit(limit)
-    if user_id is not None:
-        query = query.where(provider_logs.c.user_id == user_id)
-    if thread_id is not None:
-        query = query.where(provider_logs.c.thread_id == thread_id)
+    for column, wanted in (("user_id", user_id), ("thread_id", thread_id), ("provider", provider)):
+        if wanted is not None:
+            query = query.where(provider_logs.c[column] == wanted)
+    if failed:
+        query = query.where(provider_logs.c.status == "failed")
     async with database.read() as connection:
         return [dict(row._mapping) for row in await connection.execute(query)]
 
@@ -80,3 +172,66 @@ async def spent_by(database: Database, *, user_id: str, since: datetime, thread_
         query = query.where(provider_logs.c.thread_id == thread_id)
     async with database.read() as connection:
         return int(await connection.scalar(query) or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStats:
+    """Figures of one model over a time; means in milliseconds, None where nothing was measured."""
+
+    provider: str
+    model: str
+    calls: int
+    failures: int
+    first_token_ms: float | None
+    total_ms: float
+    tokens_per_second: float | None
+    cost_microusd: int
+
+    @property
+    def success_rate(self) -> float:
+        return 1 - self.failures / self.calls
+
+
+async def stats(database: Database, *, since: datetime) -> list[ModelStats]:
+    """Figures of each model that was called since then, the most called first."""
+    table = provider_metrics.c
+    calls = sa.func.count().label("calls")
+    query = (
+        sa.select(
+            table.provider, table.model, calls, sa.func.sum(sa.case((table.succeeded, 0), else_=1)).label("failures"),
+            sa.func.avg(table.first_token_ms).label("first"), sa.func.avg(table.total_ms).label("total"),
+            sa.func.avg(table.tokens_per_second).label("speed"), sa.func.sum(table.cost_microusd).label("cost"),
+        )
+        .where(table.created_at >= since)
+        .group_by(table.provider, table.model)
+        .order_by(calls.desc(), table.provider, table.model)
+    )  # fmt: skip
+    async with database.read() as connection:
+        return [
+            ModelStats(
+                provider=row.provider, model=row.model, calls=row.calls, failures=int(row.failures),
+                first_token_ms=None if row.first is None else float(row.first), total_ms=float(row.total),
+                tokens_per_second=row.speed, cost_microusd=int(row.cost),
+            )
+            for row in await connection.execute(query)
+        ]  # fmt: skip
+
+
+async def prune(database: Database, now: datetime) -> None:
+    """Drop what is past its time: calls after 90 days, metrics after 400, rankings beyond the last thousand."""
+
+    def drop(connection: sa.Connection) -> None:
+        for table, days in ((provider_logs, LOG_DAYS), (provider_metrics, METRICS_DAYS)):
+            connection.execute(table.delete().where(table.c.created_at < now - timedelta(days=days)))
+        oldest_kept = connection.scalar(
+            sa.select(provider_logs.c.created_at)
+            .order_by(provider_logs.c.created_at.desc())
+            .offset(SELECTIONS_KEPT - 1)
+            .limit(1)
+        )
+        if oldest_kept is not None:
+            has_one = sa.cast(provider_logs.c.selection, sa.String) != "{}"
+            too_old = sa.and_(provider_logs.c.created_at < oldest_kept, has_one)
+            connection.execute(provider_logs.update().where(too_old).values(selection={}))
+
+    await database.run(drop)

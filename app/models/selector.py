@@ -1,11 +1,11 @@
 """Which model answers: a pure score over candidates, with every number kept so that it can be shown."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from app.models.catalog import Model, Task
+from app.models.catalog import Capability, Model, Task
 
 Preference = Literal["free", "quality"]
 
@@ -21,21 +21,112 @@ QUALITY_FLOORS: dict[Task, float] = {
     "grade": 0.60,
     "summarize": 0.35,
     "classify": 0.30,
+    "extract": 0.40,
+    "translate": 0.35,
 }
 
 SUCCESS_HALF_LIFE_SECONDS = 15 * 60
 UPTIME_HALF_LIFE_SECONDS = 24 * 3600
 PRIOR_SUCCESSES = 2.0
 DOWNTIME_KINDS = frozenset({"server", "network", "timeout"})
+NOT_ITS_FAULT = frozenset({"content_filter", "context_length"})
+
+# How many observations the catalog's figure counts for; the estimate is the mean of a Beta distribution with the prior
+# as pseudo-counts (Gelman et al., Bayesian Data Analysis, 3rd edition, section 2.4).
+QUALITY_PSEUDO_COUNT = 20.0
+SPEED_PSEUDO_COUNT = 10.0
+MIDDLING_TOKENS_PER_SECOND = 60.0  # a model as fast as this has speed 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one call ended: ``error_kind`` is None for a success."""
+    """How one call ended: ``error_kind`` is None for a success, ``tokens_per_second`` None where it says nothing."""
 
     model_id: str
     error_kind: str | None
     at: datetime
+    tokens_per_second: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """What is remembered of a model's calls: sums whose parts weigh less the older they are.
+
+    Kept as sums so that a decision costs the same after ten calls and after ten thousand.
+    """
+
+    at: datetime
+    recent_good: float = 0.0
+    recent_total: float = 0.0
+    day_up: float = 0.0
+    day_total: float = 0.0
+    speed_sum: float = 0.0
+    speed_count: float = 0.0
+
+    def after(self, outcome: Outcome) -> "Track":
+        """The track with one more call."""
+        if outcome.error_kind in NOT_ITS_FAULT:
+            return self
+        age = max(0.0, (outcome.at - self.at).total_seconds())
+        recent, day = 0.5 ** (age / SUCCESS_HALF_LIFE_SECONDS), 0.5 ** (age / UPTIME_HALF_LIFE_SECONDS)
+        good, up = outcome.error_kind is None, outcome.error_kind not in DOWNTIME_KINDS
+        speed = None if outcome.tokens_per_second is None else speed_of(outcome.tokens_per_second)
+        return Track(
+            at=max(self.at, outcome.at),
+            recent_good=self.recent_good * recent + good, recent_total=self.recent_total * recent + 1,
+            day_up=self.day_up * day + up, day_total=self.day_total * day + 1,
+            speed_sum=self.speed_sum * day + (speed or 0.0), speed_count=self.speed_count * day + (speed is not None),
+        )  # fmt: skip
+
+    def success_rate(self, now: datetime) -> float:
+        """Share of recent calls that succeeded, with two successes as prior.
+
+        An old failure weighs less and less, so that a provider that recovered is found again.
+        """
+        return _share(self.recent_good, self.recent_total, self._faded(now, SUCCESS_HALF_LIFE_SECONDS))
+
+    def uptime(self, now: datetime) -> float:
+        """The same over days, counting as failures only that the provider was not there."""
+        return _share(self.day_up, self.day_total, self._faded(now, UPTIME_HALF_LIFE_SECONDS))
+
+    def speed(self, prior: float) -> float:
+        return (prior * SPEED_PSEUDO_COUNT + self.speed_sum) / (SPEED_PSEUDO_COUNT + self.speed_count)
+
+    def _faded(self, now: datetime, half_life_seconds: float) -> float:
+        return float(0.5 ** (max(0.0, (now - self.at).total_seconds()) / half_life_seconds))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What was observed of a model at one kind of task: the sum of outcomes (each 0 to 1) and of their weights."""
+
+    good: float
+    total: float
+
+    def estimate(self, prior: float) -> float:
+        return (prior * QUALITY_PSEUDO_COUNT + self.good) / (QUALITY_PSEUDO_COUNT + self.total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knowledge:
+    """What is known beside the catalog, for one decision at ``now``."""
+
+    now: datetime
+    tracks: Mapping[str, Track] = field(default_factory=dict)
+    learned: Mapping[tuple[str, str], Learned] = field(default_factory=dict)
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    """Model ids with the reason why they fall out (no key, switched off, circuit open, over budget)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a call needs of a model."""
+
+    task: Task
+    input_tokens: int
+    output_tokens: int
+    capabilities: frozenset[Capability] = frozenset()
+    prefer: Preference | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +138,8 @@ class Scored:
     estimate_microusd: int
     cost: float
     quality: float
+    quality_prior: float
+    observations: float
     speed: float
     uptime: float
     success_rate: float
@@ -58,70 +151,44 @@ class Scored:
         return asdict(self)
 
 
-def success_rate(outcomes: Iterable[Outcome], now: datetime, *, half_life_seconds: float) -> float:
-    """Share of calls that succeeded, each weighted by its age, with two successes as prior.
-
-    An old failure weighs less and less, so that a provider that recovered is found again.
-    """
-    good, total = PRIOR_SUCCESSES, PRIOR_SUCCESSES
-    for outcome in outcomes:
-        weight = 0.5 ** (max(0.0, (now - outcome.at).total_seconds()) / half_life_seconds)
-        total += weight
-        good += weight if outcome.error_kind is None else 0.0
-    return good / total
-
-
-def rank(
-    models: Sequence[Model],
-    *,
-    task: Task,
-    input_tokens: int,
-    output_tokens: int,
-    outcomes: Sequence[Outcome],
-    now: datetime,
-    prefer: Preference | None = None,
-    tie_order: Sequence[str] = (),
-    excluded: dict[str, str] | None = None,
-) -> list[Scored]:
+def rank(models: Sequence[Model], need: Need, knowledge: Knowledge, *, tie_order: Sequence[str] = ()) -> list[Scored]:
     """Candidates by falling score, then those that fell out, each with its reason.
 
     ``(0.30 cost + 0.40 quality + 0.20 speed + 0.10 uptime) x success rate x priority`` with cost = 1 - estimate /
-    dearest candidate. ``excluded`` maps model ids to reasons known to the caller (no key, switched off, over budget).
-    Equal scores are ordered by ``tie_order`` of providers, then by id, so that the order of ``models`` never matters.
+    dearest candidate. Equal scores are ordered by ``tie_order`` of providers, then by id, so that the order of
+    ``models`` never matters.
     """
-    reasons = {
-        model.id: reason
-        for model in models
-        if (reason := _exclusion(model, task, input_tokens, excluded or {})) is not None
-    }
-    staying = [model for model in models if model.id not in reasons]
-    estimates = {
-        model.id: model.cost_microusd(input_tokens=input_tokens, output_tokens=output_tokens) for model in models
-    }
-    dearest = max((estimates[model.id] for model in staying), default=0)
-    scored = [
-        _score(
-            model, task=task, estimate=estimates[model.id], dearest=dearest,
-            outcomes=[o for o in outcomes if o.model_id == model.id], now=now, prefer=prefer,
-            excluded=reasons.get(model.id),
-        )
-        for model in models
-    ]  # fmt: skip
+    scored = [_measure(model, need, knowledge) for model in models]
+    dearest = max((s.estimate_microusd for s in scored if s.excluded is None), default=0)
     order = {provider: place for place, provider in enumerate(tie_order)}
     return sorted(
-        scored,
+        (_score(s, dearest) for s in scored),
         key=lambda s: (s.excluded is not None, -s.score, order.get(s.provider, len(order)), s.model_id),
     )
 
 
-def reason(ranking: Sequence[Scored]) -> str:
-    """One sentence for people: why the first of the ranking was chosen."""
+def explore(ranking: Sequence[Scored], *, share: float, roll: float, pick: float) -> list[Scored]:
+    """Now and then another candidate first, so that what is never chosen is still known.
+
+    ``roll`` and ``pick`` are random numbers of [0, 1); nothing changes when ``roll`` is not below ``share``.
+    """
+    staying = sum(scored.excluded is None for scored in ranking)
+    if roll >= share or staying < 2:
+        return list(ranking)
+    chosen = 1 + int(pick * (staying - 1))
+    return [ranking[chosen], *ranking[:chosen], *ranking[chosen + 1 :]]
+
+
+def reason(ranking: Sequence[Scored], model_id: str | None = None) -> str:
+    """One sentence for people: why the first of the ranking, or ``model_id``, was chosen."""
     staying = [candidate for candidate in ranking if candidate.excluded is None]
     if not staying:
         return "no model could be used"
-    best = staying[0]
+    best = next((candidate for candidate in staying if candidate.model_id == model_id), staying[0])
     if len(staying) == 1:
         return "the only model that can be used now"
+    if best.score < staying[0].score:
+        return f"tried for once, to learn how good it is (score {best.score:.2f}, best {staying[0].score:.2f})"
     terms = {
         "cheapest": (best.cost, max(c.cost for c in staying)),
         "best for this task": (best.quality, max(c.quality for c in staying)),
@@ -129,45 +196,56 @@ def reason(ranking: Sequence[Scored]) -> str:
     }
     leading = [name for name, (own, top) in terms.items() if own >= top]
     words = " and ".join(leading) if leading else "best balance of cost, quality and speed"
-    return f"{words} of {len(staying)} candidates (score {best.score:.2f}, next {staying[1].score:.2f})"
+    next_best = max(c.score for c in staying if c is not best)
+    return f"{words} of {len(staying)} candidates (score {best.score:.2f}, next {next_best:.2f})"
 
 
-def _exclusion(model: Model, task: Task, input_tokens: int, excluded: dict[str, str]) -> str | None:
-    if model.id in excluded:
-        return excluded[model.id]
-    if model.quality[task] < QUALITY_FLOORS[task]:
-        return f"not good enough for {task} ({model.quality[task]:.2f} of {QUALITY_FLOORS[task]:.2f})"
-    if input_tokens > model.context_tokens:
-        return f"the question is too long for it ({input_tokens} of {model.context_tokens} tokens)"
+def speed_of(tokens_per_second: float) -> float:
+    """Tokens a second on a scale from 0 to 1 that flattens out: twice as fast as fast is hardly noticed."""
+    return tokens_per_second / (tokens_per_second + MIDDLING_TOKENS_PER_SECOND)
+
+
+def _measure(model: Model, need: Need, knowledge: Knowledge) -> Scored:
+    """Everything about a candidate but its cost term, which depends on the others."""
+    prior = model.quality[need.task]
+    learned = knowledge.learned.get((model.id, need.task))
+    quality = prior if learned is None else learned.estimate(prior)
+    track = knowledge.tracks.get(model.id)
+    return Scored(
+        model_id=model.id, provider=model.provider,
+        estimate_microusd=model.cost_microusd(input_tokens=need.input_tokens, output_tokens=need.output_tokens),
+        cost=0.0, quality=quality, quality_prior=prior, observations=0.0 if learned is None else learned.total,
+        speed=model.speed if track is None else track.speed(model.speed),
+        uptime=1.0 if track is None else track.uptime(knowledge.now),
+        success_rate=1.0 if track is None else track.success_rate(knowledge.now),
+        priority=PREFERRED_PRIORITY if _is_preferred(model, quality, need.prefer) else 1.0,
+        score=0.0, excluded=knowledge.excluded.get(model.id) or _unfit(model, quality, need),
+    )  # fmt: skip
+
+
+def _score(scored: Scored, dearest: int) -> Scored:
+    cost = 1.0 if dearest == 0 else max(0.0, 1 - scored.estimate_microusd / dearest)
+    weighted = (
+        COST_WEIGHT * cost
+        + QUALITY_WEIGHT * scored.quality
+        + SPEED_WEIGHT * scored.speed
+        + UPTIME_WEIGHT * scored.uptime
+    )
+    return replace(scored, cost=cost, score=weighted * scored.success_rate * scored.priority)
+
+
+def _unfit(model: Model, quality: float, need: Need) -> str | None:
+    if quality < QUALITY_FLOORS[need.task]:
+        return f"not good enough for {need.task} ({quality:.2f} of {QUALITY_FLOORS[need.task]:.2f})"
+    if need.input_tokens > model.context_tokens:
+        return f"the question is too long for it ({need.input_tokens} of {model.context_tokens} tokens)"
+    if missing := need.capabilities - model.capabilities:
+        return f"it cannot do {', '.join(sorted(missing))}"
     return None
 
 
-def _score(
-    model: Model,
-    *,
-    task: Task,
-    estimate: int,
-    dearest: int,
-    outcomes: Sequence[Outcome],
-    now: datetime,
-    prefer: Preference | None,
-    excluded: str | None,
-) -> Scored:
-    cost = 1.0 if dearest == 0 else max(0.0, 1 - estimate / dearest)
-    quality = model.quality[task]
-    downtime = [
-        Outcome(model_id=o.model_id, error_kind=o.error_kind if o.error_kind in DOWNTIME_KINDS else None, at=o.at)
-        for o in outcomes
-    ]
-    uptime = success_rate(downtime, now, half_life_seconds=UPTIME_HALF_LIFE_SECONDS)
-    recent = success_rate(outcomes, now, half_life_seconds=SUCCESS_HALF_LIFE_SECONDS)
-    priority = PREFERRED_PRIORITY if _is_preferred(model, quality, prefer) else 1.0
-    weighted = COST_WEIGHT * cost + QUALITY_WEIGHT * quality + SPEED_WEIGHT * model.speed + UPTIME_WEIGHT * uptime
-    return Scored(
-        model_id=model.id, provider=model.provider, estimate_microusd=estimate,
-        cost=cost, quality=quality, speed=model.speed, uptime=uptime,
-        success_rate=recent, priority=priority, score=weighted * recent * priority, excluded=excluded,
-    )  # fmt: skip
+def _share(good: float, total: float, weight: float) -> float:
+    return (PRIOR_SUCCESSES + good * weight) / (PRIOR_SUCCESSES + total * weight)
 
 
 def _is_preferred(model: Model, quality: float, prefer: Preference | None) -> bool:

@@ -1,10 +1,11 @@
 """One database, two dialects: SQLite files by default, PostgreSQL by ``DATABASE_URL``."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -15,6 +16,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from app.errors import StorageFailed
 
 BUSY_TIMEOUT_MS = 30_000
+T = TypeVar("T")
 
 
 class Database:
@@ -32,6 +34,8 @@ class Database:
             self._writer = _sqlite_engine(url, synchronous="NORMAL")
             self._durable_writer = _sqlite_engine(url, synchronous="FULL")
             self._reader = _sqlite_engine(url, synchronous="NORMAL", read_only=True)
+            self._direct = _direct_engine(url)
+            self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-writer")
         else:
             engine = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
             self._writer = self._durable_writer = self._reader = engine
@@ -54,6 +58,31 @@ class Database:
             async with self._write_lock, engine.begin() as connection:
                 yield connection
 
+    async def run(self, work: Callable[[sa.Connection], T]) -> T:
+        """One durable transaction whose statements wait for nothing else: committed when ``work`` returns.
+
+        On SQLite it runs in one go in the writer's thread, which costs a fifth of awaiting each statement.
+
+        Raises:
+            StorageFailed: locked, full, read-only or unreachable.
+        """
+        with _translated():
+            if not self.is_sqlite:
+                async with self._writer.begin() as connection:
+                    return await connection.run_sync(work)
+
+            def transaction() -> T:
+                with self._direct.begin() as connection:
+                    return work(connection)
+
+            async with self._write_lock:
+                running = asyncio.get_running_loop().run_in_executor(self._writer_thread, transaction)
+                try:
+                    return await asyncio.shield(running)
+                except asyncio.CancelledError:
+                    await asyncio.wait({running})  # the lock must not open before the transaction has ended
+                    raise
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection for queries; on SQLite it cannot write.
@@ -68,6 +97,9 @@ class Database:
     async def close(self) -> None:
         for engine in {self._writer, self._durable_writer, self._reader}:
             await engine.dispose()
+        if self.is_sqlite:
+            await asyncio.get_running_loop().run_in_executor(self._writer_thread, self._direct.dispose)
+            self._writer_thread.shutdown(wait=False)
 
     def insert(self, table: sa.Table) -> Any:  # Any: the two dialects' Insert share no public type
         """INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update`` on both databases."""
@@ -94,8 +126,18 @@ def _sqlite_engine(url: str, *, synchronous: str, read_only: bool = False) -> As
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT_MS / 1000,
     )
+    _prepare_sqlite(engine.sync_engine, synchronous=synchronous, read_only=read_only)
+    return engine
 
-    @event.listens_for(engine.sync_engine, "connect")
+
+def _direct_engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(url.replace("+aiosqlite", ""), pool_size=1, max_overflow=0)
+    _prepare_sqlite(engine, synchronous="FULL", read_only=False)
+    return engine
+
+
+def _prepare_sqlite(engine: sa.Engine, *, synchronous: str, read_only: bool) -> None:
+    @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:  # Any: a DBAPI connection has no type
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -108,11 +150,9 @@ def _sqlite_engine(url: str, *, synchronous: str, read_only: bool = False) -> As
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-    return engine
 
 
 class _translated:

@@ -1,14 +1,17 @@
 """Free conversation: a model answers where there is one; without one, our best matching lesson or challenge."""
 
 from app.errors import NoModelAvailable
-from app.models.gateway import Answered, CallRequest
-from app.models.providers.wire import Message, TextDelta
+from app.models.call import CallRequest
+from app.models.catalog import Task
+from app.models.providers.wire import Message
+from graph.answering import answer, note_if_asked_again
 from graph.deps import Deps
+from graph.intents.slots import asks_to_explain
 from graph.nodes.base import Run, said, speaker
+from graph.nodes.classify import fenced_code
 from graph.prompts import render
 from graph.reply import Speaker
 from graph.state import State, Update
-from graph.wording import dollars
 
 HISTORY = 12
 GREETINGS = frozenset({"hello", "hi", "hey", "hi there", "hello there", "good morning", "good evening", "thanks",
@@ -18,18 +21,15 @@ GREETINGS = frozenset({"hello", "hi", "hey", "hi there", "hello there", "good mo
 async def chat(state: State, runtime: Run) -> Update:
     say = speaker(runtime)
     deps = runtime.context
+    await note_if_asked_again(state, deps)
     history = [_message(m["role"], m["content"]) for m in state.get("messages", [])[-HISTORY:]]
     request = CallRequest(
-        task="chat", user_id=state["user_id"], thread_id=state["thread_id"], model=state.get("model") or None,
-        system=render("chat", in_hand=await _in_hand(state, deps)),
+        task=_task_of(state["text"]), intent="general.chat", user_id=state["user_id"], thread_id=state["thread_id"],
+        model=state.get("model") or None, system=render("chat", in_hand=await _in_hand(state, deps)),
         messages=(*_from_user(history), Message(role="user", content=state["text"])),
     )  # fmt: skip
     try:
-        async for chunk in deps.gateway.stream(request):
-            if isinstance(chunk, TextDelta):
-                say.text(chunk.text)
-            elif isinstance(chunk, Answered):
-                say_cost(say, chunk)
+        await answer(request, deps, say)
     except NoModelAvailable as error:
         if await deps.gateway.models():
             raise  # there are models, but none may answer: say why, not something else
@@ -37,12 +37,11 @@ async def chat(state: State, runtime: Run) -> Update:
     return said(state, say)
 
 
-def say_cost(say: Speaker, answer: Answered) -> None:
-    if answer.finish == "length":
-        say.text('\n\n*(The answer reached its longest length and stops here. Say "go on" for more.)*')
-    provider, _, name = answer.model_id.partition("/")
-    props = {"model": name, "provider": provider, "cost": dollars(answer.cost_microusd), "reason": answer.reason}
-    say.block("AnswerCost", props, f"{name} · {props['cost']} · {answer.reason}")
+def _task_of(text: str) -> Task:
+    """What kind of work a question is, for the selector."""
+    if fenced_code(text):
+        return "code"
+    return "explain" if asks_to_explain(text) else "chat"
 
 
 def _without_model(state: State, deps: Deps, say: Speaker, *, why: str) -> None:

@@ -4,13 +4,13 @@ from app.errors import InvalidInput, NoModelAvailable
 from app.learning import views
 from app.learning.curriculum import Concept
 from app.learning.training import Marked, Session
-from app.models.gateway import Answered, CallRequest
-from app.models.providers.wire import Message, TextDelta
+from app.models.call import CallRequest
+from app.models.providers.wire import Message
 from graph import wording
+from graph.answering import answer
 from graph.deps import Deps
 from graph.intents.slots import asks_to_explain
 from graph.nodes.base import Run, said, speaker
-from graph.nodes.chat import say_cost
 from graph.prompts import render
 from graph.reply import Speaker
 from graph.state import State, Update
@@ -81,16 +81,12 @@ async def _lesson(state: State, deps: Deps, say: Speaker, concept: Concept) -> N
     """A lesson by a model that builds on ours; ours alone where there is no model."""
     language = state.get("parameters", {}).get("language", "python")
     request = CallRequest(
-        task="explain", user_id=state["user_id"], thread_id=state["thread_id"], model=state.get("model") or None,
+        task="explain", intent="learn.review-topic", user_id=state["user_id"], thread_id=state["thread_id"], model=state.get("model") or None,
         system=render("lesson", language=language, lesson=concept.lesson),
         messages=(Message(role="user", content=state["text"]),),
     )  # fmt: skip
     try:
-        async for chunk in deps.gateway.stream(request):
-            if isinstance(chunk, TextDelta):
-                say.text(chunk.text)
-            elif isinstance(chunk, Answered):
-                say_cost(say, chunk)
+        await answer(request, deps, say)
     except NoModelAvailable:
         say_lesson(say, concept)
     say.action(f"Train {concept.title}", f"/train {concept.id}")

@@ -1,12 +1,16 @@
-"""A server on loopback that speaks the four wires: Anthropic, OpenAI (DeepSeek, Ollama and others too), Gemini."""
+"""A server on loopback that speaks the four wires: Anthropic, OpenAI (DeepSeek, Ollama and others too), Gemini.
+
+It streams and answers plainly, lists models, checks keys, and breaks in every way that a script tells it to.
+"""
 
 import asyncio
 import json
 import socket
 import threading
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,34 +18,53 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+Json = dict[str, Any]
+Finish = Literal["stop", "length", "content_filter"]
+REASONS: dict[str, dict[Finish, str]] = {
+    "anthropic": {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"},
+    "openai": {"stop": "stop", "length": "length", "content_filter": "content_filter"},
+    "gemini": {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"},
+}
+
 
 @dataclass
 class Script:
-    """How the next calls are answered."""
+    """How the next calls are answered. ``cut_after`` closes the connection after so many words."""
 
     words: tuple[str, ...] = ("Hello", " from", " the", " fake.")
     status: int = 200
+    message: str = "as scripted"
+    headers: dict[str, str] = field(default_factory=dict)
     pause_seconds: float = 0.0
     first_pause_seconds: float = 0.0
     usage: bool = True
-    finish: bool = True
+    finish: Finish | None = "stop"
     cut_after: int | None = None
     input_tokens: int = 100
     output_tokens: int = 20
+    cached_tokens: int = 0
     endless: bool = False
+    raw: str | None = None
+    content_type: str | None = None
 
 
 @dataclass
 class FakeProviders:
-    """``scripts`` holds one script for each model name; ``calls`` what was asked, in order."""
+    """``scripts`` holds one script for each model name, ``queues`` some that come before it, once each; ``calls`` is
+    what was asked, in order, with the status it was answered with and whether it was answered to its end."""
 
     scripts: dict[str, Script] = field(default_factory=dict)
+    queues: dict[str, deque[Script]] = field(default_factory=dict)
     ollama_models: tuple[str, ...] = ()
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    accepted_keys: frozenset[str] | None = None
+    calls: list[Json] = field(default_factory=list)
     closed_early: int = 0
     url: str = ""
 
     def script(self, model: str) -> Script:
+        waiting = self.queues.get(model) or self.queues.get("*")
+        if waiting:
+            return waiting.popleft()
         return self.scripts.get(model) or self.scripts.get("*") or Script()
 
     def app(self) -> Starlette:
@@ -50,6 +73,9 @@ class FakeProviders:
                 Route("/v1/messages", self._anthropic, methods=["POST"]),
                 Route("/v1/chat/completions", self._openai, methods=["POST"]),
                 Route("/chat/completions", self._openai, methods=["POST"]),
+                Route("/v1/models", self._models),
+                Route("/models", self._models),
+                Route("/v1beta/models", self._models),
                 Route("/v1/models/{call:path}", self._gemini, methods=["POST"]),
                 Route("/v1beta/models/{call:path}", self._gemini, methods=["POST"]),
                 Route("/api/tags", self._tags),
@@ -59,90 +85,137 @@ class FakeProviders:
     async def _tags(self, _request: Request) -> Response:
         return JSONResponse({"models": [{"name": name} for name in self.ollama_models]})
 
+    async def _models(self, request: Request) -> Response:
+        key = (
+            request.headers.get("x-api-key")
+            or request.headers.get("x-goog-api-key")
+            or request.headers.get("authorization", "").removeprefix("Bearer ")
+        )
+        if self.accepted_keys is not None and key not in self.accepted_keys:
+            if "x-goog-api-key" in request.headers:
+                details = {"error": {"code": 400, "message": f"bad {key}", "status": "INVALID_ARGUMENT",
+                                     "details": [{"reason": "API_KEY_INVALID"}]}}  # fmt: skip
+                return JSONResponse(details, status_code=400)
+            return JSONResponse({"error": {"type": "authentication_error", "message": f"bad {key}"}}, status_code=401)
+        names = ["model-one", "model-two"]
+        return JSONResponse(
+            {
+                "data": [{"id": n, "object": "model", "type": "model", "created": 1, "owned_by": "x",
+                          "display_name": n, "created_at": "2026-01-01T00:00:00Z"} for n in names],
+                "has_more": False, "first_id": names[0], "last_id": names[-1], "object": "list",
+                "models": [{"name": f"models/{n}"} for n in names],
+            }
+        )  # fmt: skip
+
     async def _anthropic(self, request: Request) -> Response:
-        body, script = await self._note("anthropic", request)
+        body, script, call = await self._note("anthropic", request)
         if script.status != 200:
-            error = {"type": "error", "error": {"type": "api_error", "message": "as scripted"}}
-            return JSONResponse(error, status_code=script.status)
+            error = {"type": "error", "error": {"type": "api_error", "message": script.message}}
+            return JSONResponse(error, status_code=script.status, headers=script.headers)
+        usage = {"input_tokens": script.input_tokens - script.cached_tokens,
+                 "cache_read_input_tokens": script.cached_tokens, "output_tokens": script.output_tokens}  # fmt: skip
+        message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": body["model"],
+                         "stop_reason": None, "stop_sequence": None, "usage": {**usage, "output_tokens": 1}}  # fmt: skip
+        reason = None if script.finish is None else REASONS["anthropic"][script.finish]
+        if not body.get("stream"):
+            message |= {"content": [{"type": "text", "text": "".join(script.words)}], "stop_reason": reason,
+                        "usage": usage if script.usage else None}  # fmt: skip
+            return await self._plain(script, call, message)
 
-        def events() -> list[tuple[str, dict[str, Any]]]:
-            usage = {"input_tokens": script.input_tokens, "output_tokens": 1}
-            message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": body["model"],
-                       "stop_reason": None, "stop_sequence": None, "usage": usage}  # fmt: skip
-            start = [
-                ("message_start", {"type": "message_start", "message": message}),
-                ("content_block_start", {"type": "content_block_start", "index": 0,
-                                         "content_block": {"type": "text", "text": ""}}),
-            ]  # fmt: skip
-            words = [
-                ("content_block_delta", {"type": "content_block_delta", "index": 0,
-                                         "delta": {"type": "text_delta", "text": word}})
-                for word in script.words
-            ]  # fmt: skip
-            end = [("content_block_stop", {"type": "content_block_stop", "index": 0})]
-            if script.finish:
-                end += [
-                    ("message_delta", {"type": "message_delta",
-                                       "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-                                       "usage": {"output_tokens": script.output_tokens}}),
-                    ("message_stop", {"type": "message_stop"}),
-                ]  # fmt: skip
-            return start + words + end
+        def event(name: str, document: Json) -> str:
+            return f"event: {name}\ndata: {json.dumps({'type': name, **document})}\n\n"
 
-        lines = [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events()]
-        return self._stream(script, lines, words_from=2)
+        start = [
+            event("message_start", {"message": message}),
+            event("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}),
+        ]
+        words = [
+            event("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": word}})
+            for word in script.words
+        ]
+        end = [event("content_block_stop", {"index": 0})]
+        if reason is not None:
+            delta: Json = {"delta": {"stop_reason": reason, "stop_sequence": None}}
+            if script.usage:
+                delta["usage"] = {"output_tokens": script.output_tokens}
+            end += [event("message_delta", delta), event("message_stop", {})]
+        return self._stream(script, call, start + words + end, words_from=2)
 
     async def _openai(self, request: Request) -> Response:
-        body, script = await self._note("openai", request)
+        body, script, call = await self._note("openai", request)
         if script.status != 200:
-            return JSONResponse({"error": {"message": "as scripted", "type": "server_error"}}, script.status)
+            error = {"error": {"message": script.message, "type": "server_error"}}
+            return JSONResponse(error, script.status, headers=script.headers)
+        usage = {"prompt_tokens": script.input_tokens, "completion_tokens": script.output_tokens,
+                 "total_tokens": script.input_tokens + script.output_tokens,
+                 "prompt_tokens_details": {"cached_tokens": script.cached_tokens}}  # fmt: skip
+        reason = None if script.finish is None else REASONS["openai"][script.finish]
+        head = {"id": "c1", "created": 1, "model": body["model"]}
+        if not body.get("stream"):
+            message = {"role": "assistant", "content": "".join(script.words)}
+            document = {**head, "object": "chat.completion", "usage": usage if script.usage else None,
+                        "choices": [{"index": 0, "message": message, "finish_reason": reason}]}  # fmt: skip
+            return await self._plain(script, call, document)
 
-        def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
-            document = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": body["model"],
-                        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}  # fmt: skip
-            return f"data: {json.dumps(document)}\n\n"
+        def chunk(choices: list[Json], **more: object) -> str:
+            return f"data: {json.dumps({**head, 'object': 'chat.completion.chunk', 'choices': choices, **more})}\n\n"
 
-        lines = [chunk({"role": "assistant", "content": word}) for word in script.words]
-        if script.finish:
-            lines.append(chunk({}, "stop"))
-        if script.usage:
-            usage = {"prompt_tokens": script.input_tokens, "completion_tokens": script.output_tokens,
-                     "total_tokens": script.input_tokens + script.output_tokens}  # fmt: skip
-            document = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": body["model"],
-                        "choices": [], "usage": usage}  # fmt: skip
-            lines.append(f"data: {json.dumps(document)}\n\n")
+        lines = [
+            chunk([{"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}])
+            for word in script.words
+        ]
+        if reason is not None:
+            lines.append(chunk([{"index": 0, "delta": {}, "finish_reason": reason}]))
+        if script.usage and reason is not None:
+            lines.append(chunk([], usage=usage))
         lines.append("data: [DONE]\n\n")
-        return self._stream(script, lines, words_from=0)
+        return self._stream(script, call, lines, words_from=0)
 
     async def _gemini(self, request: Request) -> Response:
-        model = request.path_params["call"].split(":")[0]
-        _, script = await self._note("gemini", request, model=model)
+        model, _, method = request.path_params["call"].partition(":")
+        _, script, call = await self._note("gemini", request, model=model)
         if script.status != 200:
-            error = {"error": {"code": script.status, "message": "as scripted", "status": "UNAVAILABLE"}}
-            return JSONResponse(error, status_code=script.status)
+            error = {"error": {"code": script.status, "message": script.message, "status": "UNAVAILABLE"}}
+            return JSONResponse(error, status_code=script.status, headers=script.headers)
+        usage = {"promptTokenCount": script.input_tokens, "candidatesTokenCount": script.output_tokens,
+                 "cachedContentTokenCount": script.cached_tokens,
+                 "totalTokenCount": script.input_tokens + script.output_tokens}  # fmt: skip
 
-        def chunk(word: str, *, last: bool) -> str:
-            candidate: dict[str, Any] = {"content": {"role": "model", "parts": [{"text": word}]}, "index": 0}
-            document: dict[str, Any] = {"candidates": [candidate]}
-            if last and script.finish:
-                candidate["finishReason"] = "STOP"
-            if last and script.usage:
-                document["usageMetadata"] = {
-                    "promptTokenCount": script.input_tokens, "candidatesTokenCount": script.output_tokens,
-                    "totalTokenCount": script.input_tokens + script.output_tokens,
-                }  # fmt: skip
-            return f"data: {json.dumps(document)}\r\n\r\n"
+        def document(word: str, *, last: bool) -> Json:
+            parts = [{"text": word}] if word else []
+            candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
+            answer: Json = {"candidates": [candidate]}
+            if last and script.finish is not None:
+                candidate["finishReason"] = REASONS["gemini"][script.finish]
+            if last and script.finish is not None and script.usage:
+                answer["usageMetadata"] = usage
+            return answer
 
-        last = len(script.words) - 1
-        return self._stream(script, [chunk(w, last=i == last) for i, w in enumerate(script.words)], words_from=0)
+        if "stream" not in method:
+            return await self._plain(script, call, document("".join(script.words), last=True))
+        words = script.words or ("",)
+        last = len(words) - 1
+        lines = [f"data: {json.dumps(document(w, last=i == last))}\r\n\r\n" for i, w in enumerate(words)]
+        return self._stream(script, call, lines, words_from=0)
 
-    async def _note(self, wire: str, request: Request, model: str | None = None) -> tuple[dict[str, Any], Script]:
+    async def _note(self, wire: str, request: Request, model: str | None = None) -> tuple[Json, Script, Json]:
         body = await request.json()
         name = model or body["model"]
-        self.calls.append({"wire": wire, "model": name, "body": body})
-        return body, self.script(name)
+        script = self.script(name)
+        call = {"wire": wire, "model": name, "body": body, "status": script.status, "finished": False,
+                "input_tokens": script.input_tokens, "output_tokens": script.output_tokens}  # fmt: skip
+        self.calls.append(call)
+        return body, script, call
 
-    def _stream(self, script: Script, lines: list[str], *, words_from: int) -> Response:
+    async def _plain(self, script: Script, call: Json, document: Json) -> Response:
+        await asyncio.sleep(script.first_pause_seconds)
+        if script.cut_after is not None:
+            return StreamingResponse(_cut(), media_type="application/json")
+        call["finished"] = script.finish is not None
+        media_type = script.content_type or "application/json"
+        return Response(script.raw if script.raw is not None else json.dumps(document), media_type=media_type)
+
+    def _stream(self, script: Script, call: Json, lines: list[str], *, words_from: int) -> Response:
         async def send() -> AsyncIterator[str]:
             done = False
             shown = lines[: words_from + len(script.words)] if script.endless else lines
@@ -151,16 +224,23 @@ class FakeProviders:
                 for number, line in enumerate(shown):
                     if script.cut_after is not None and number - words_from >= script.cut_after:
                         raise ConnectionResetError("cut as scripted")
-                    yield line
-                    await asyncio.sleep(script.pause_seconds)
+                    yield script.raw if script.raw is not None and number == words_from else line
+                    if script.pause_seconds:
+                        await asyncio.sleep(script.pause_seconds)
                 while script.endless:
                     yield lines[words_from]
                     await asyncio.sleep(script.pause_seconds)
                 done = True
+                call["finished"] = script.finish is not None
             finally:
                 self.closed_early += not done
 
-        return StreamingResponse(send(), media_type="text/event-stream")
+        return StreamingResponse(send(), media_type=script.content_type or "text/event-stream")
+
+
+async def _cut() -> AsyncIterator[str]:
+    yield "{"
+    raise ConnectionResetError("cut as scripted")
 
 
 class Running:

@@ -1,8 +1,8 @@
 """Claude through Anthropic's SDK."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Literal, cast
+from typing import Any, cast
 
 import anthropic
 import httpx2
@@ -10,9 +10,21 @@ from anthropic.types import MessageParam, RawContentBlockDeltaEvent, RawMessageD
 from anthropic.types import TextDelta as TextBlockDelta
 
 from app.models.catalog import Model
-from app.models.providers.wire import Finished, Prompt, StreamEvent, TextDelta, Usage, failed, kind_of_status
+from app.models.providers.wire import (
+    BROKEN_ANSWER,
+    MOST_LISTED,
+    Finished,
+    FinishReason,
+    Prompt,
+    StreamEvent,
+    TextDelta,
+    Usage,
+    broken_off,
+    failed,
+    refused,
+)
 
-_FINISH: dict[str, Literal["stop", "length", "content_filter"]] = {
+_FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -30,41 +42,77 @@ class AnthropicWire:
         )
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
-        input_tokens = output_tokens = 0
         with _translated():
-            stream = await self._client.messages.create(
-                model=model.name,
-                system=prompt.system,
-                messages=[cast(MessageParam, {"role": m.role, "content": m.content}) for m in prompt.messages],
-                max_tokens=prompt.max_output_tokens,
-                stream=True,
-            )
-        with _translated(before_generation=False):
+            stream = await self._client.messages.create(**_request(model, prompt), stream=True)
             async with stream:
+                input_tokens = cached_tokens = 0
                 async for event in stream:
                     match event:
                         case RawMessageStartEvent():
-                            input_tokens = event.message.usage.input_tokens
+                            input_tokens, cached_tokens = _input_tokens(event.message.usage)
                         case RawContentBlockDeltaEvent(delta=TextBlockDelta(text=text)):
                             yield TextDelta(text=text)
                         case RawMessageDeltaEvent():
-                            output_tokens = event.usage.output_tokens or output_tokens
-                            yield Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+                            if usage := getattr(event, "usage", None):
+                                yield Usage(
+                                    input_tokens=input_tokens, output_tokens=usage.output_tokens or 0,
+                                    cached_tokens=cached_tokens,
+                                )  # fmt: skip
                             if event.delta.stop_reason:
                                 yield Finished(reason=_FINISH.get(event.delta.stop_reason, "stop"))
+
+    async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
+        with _translated():
+            message = await self._client.messages.create(**_request(model, prompt), stream=False)
+            text = "".join(block.text for block in message.content if block.type == "text")
+            events: list[StreamEvent] = [TextDelta(text=text)] if text else []
+            if message.usage:
+                input_tokens, cached_tokens = _input_tokens(message.usage)
+                events.append(
+                    Usage(
+                        input_tokens=input_tokens, output_tokens=message.usage.output_tokens,
+                        cached_tokens=cached_tokens,
+                    )
+                )  # fmt: skip
+            if message.stop_reason:
+                events.append(Finished(reason=_FINISH.get(message.stop_reason, "stop")))
+            return events
+
+    async def list_models(self) -> list[str]:
+        with _translated():
+            listed = await self._client.models.list(limit=MOST_LISTED)
+            return [model.id for model in listed.data]
 
     async def close(self) -> None:
         await self._client.close()
 
 
+def _request(model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: the SDK's keyword arguments
+    return {
+        "model": model.name,
+        "system": prompt.system,
+        "messages": [cast(MessageParam, {"role": m.role, "content": m.content}) for m in prompt.messages],
+        "max_tokens": prompt.max_output_tokens,
+    }
+
+
+def _input_tokens(usage: Any) -> tuple[int, int]:  # Any: two classes of the SDK with the same fields
+    """All input tokens, and those read from the cache: Anthropic counts the two apart."""
+    cached = usage.cache_read_input_tokens or 0
+    return (usage.input_tokens or 0) + cached + (usage.cache_creation_input_tokens or 0), cached
+
+
 @contextmanager
-def _translated(*, before_generation: bool = True):  # type: ignore[no-untyped-def]  # contextmanager's type says it
+def _translated() -> Iterator[None]:
     try:
         yield
-    except anthropic.APITimeoutError as error:
-        raise failed("Anthropic", "timeout", before_generation=False) from error
     except anthropic.APIStatusError as error:
-        kind = kind_of_status(error.status_code, str(error.body))
-        raise failed("Anthropic", kind, before_generation=before_generation) from error
-    except (anthropic.APIError, httpx2.HTTPError) as error:
-        raise failed("Anthropic", "network", before_generation=before_generation) from error
+        if error.status_code < 400:  # an error event within a stream that began well
+            raise failed("Anthropic", "server", before_generation=False) from error
+        raise refused("Anthropic", error.status_code, str(error.body), error.response.headers) from error
+    except anthropic.APITimeoutError as error:
+        raise broken_off("Anthropic", error, timed_out=True) from error
+    except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
+        raise broken_off("Anthropic", error) from error
+    except (anthropic.APIError, *BROKEN_ANSWER) as error:
+        raise failed("Anthropic", "server", before_generation=False) from error

@@ -1,15 +1,29 @@
 """Gemini through google-genai."""
 
-from collections.abc import AsyncIterator
-from typing import Literal
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import httpx
 from google import genai
 from google.genai import errors, types
 
-from app.errors import ProviderFailed
 from app.models.catalog import Model
-from app.models.providers.wire import Finished, Prompt, StreamEvent, TextDelta, Usage, failed, kind_of_status
+from app.models.providers.wire import (
+    BROKEN_ANSWER,
+    MOST_LISTED,
+    Finished,
+    FinishReason,
+    Prompt,
+    StreamEvent,
+    TextDelta,
+    Usage,
+    broken_off,
+    failed,
+    kind_of_status,
+    retry_after_seconds,
+)
 
 _BLOCKED = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"})
 
@@ -23,29 +37,38 @@ class GeminiWire:
         )
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
-        contents = [
-            types.Content(role="model" if m.role == "assistant" else "user", parts=[types.Part(text=m.content)])
-            for m in prompt.messages
-        ]
-        config = types.GenerateContentConfig(
-            system_instruction=prompt.system, max_output_tokens=prompt.max_output_tokens
-        )
-        started = False
-        try:
+        with _translated():
             # The SDK sends nothing before the first step of the iteration: only then does a refusal show.
-            stream = await self._client.aio.models.generate_content_stream(
-                model=model.name, contents=contents, config=config
-            )
+            stream = await self._client.aio.models.generate_content_stream(**_request(model, prompt))
             async for chunk in stream:
-                started = True
                 for event in _events_of(chunk):
                     yield event
-        except (errors.APIError, httpx.HTTPError, OSError, errors.UnknownApiResponseError) as error:
-            raise _failed(error, before_generation=not started) from error
+
+    async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
+        with _translated():
+            return _events_of(await self._client.aio.models.generate_content(**_request(model, prompt)))
+
+    async def list_models(self) -> list[str]:
+        with _translated():
+            listed = await self._client.aio.models.list(config={"page_size": MOST_LISTED})
+            return [(model.name or "").removeprefix("models/") for model in listed.page]
 
     async def close(self) -> None:
         await self._client.aio.aclose()
         await self._http.aclose()
+
+
+def _request(model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: the SDK's keyword arguments
+    return {
+        "model": model.name,
+        "contents": [
+            types.Content(role="model" if m.role == "assistant" else "user", parts=[types.Part(text=m.content)])
+            for m in prompt.messages
+        ],
+        "config": types.GenerateContentConfig(
+            system_instruction=prompt.system, max_output_tokens=prompt.max_output_tokens
+        ),
+    }
 
 
 def _events_of(chunk: types.GenerateContentResponse) -> list[StreamEvent]:
@@ -55,7 +78,12 @@ def _events_of(chunk: types.GenerateContentResponse) -> list[StreamEvent]:
     if chunk.usage_metadata:
         usage = chunk.usage_metadata
         answered = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
-        events.append(Usage(input_tokens=usage.prompt_token_count or 0, output_tokens=answered))
+        events.append(
+            Usage(
+                input_tokens=usage.prompt_token_count or 0, output_tokens=answered,
+                cached_tokens=usage.cached_content_token_count or 0,
+            )
+        )  # fmt: skip
     if chunk.prompt_feedback and chunk.prompt_feedback.block_reason:
         events.append(Finished(reason="content_filter"))
     events.extend(
@@ -66,17 +94,33 @@ def _events_of(chunk: types.GenerateContentResponse) -> list[StreamEvent]:
     return events
 
 
-def _finish(name: str) -> Literal["stop", "length", "content_filter"]:
+def _finish(name: str) -> FinishReason:
     if name in _BLOCKED:
         return "content_filter"
     return "length" if name == "MAX_TOKENS" else "stop"
 
 
-def _failed(error: Exception, *, before_generation: bool) -> ProviderFailed:
-    if isinstance(error, errors.APIError):
-        invalid_key = error.code == 400 and "API_KEY_INVALID" in str(error.details)
-        kind = "auth" if invalid_key else kind_of_status(error.code, str(error.details))
-        return failed("Gemini", kind, before_generation=before_generation)
-    if isinstance(error, httpx.TimeoutException):
-        return failed("Gemini", "timeout", before_generation=False)
-    return failed("Gemini", "network", before_generation=before_generation)
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except errors.APIError as error:
+        details = str(error.details)
+        kind = "auth" if error.code == 400 and "API_KEY_INVALID" in details else kind_of_status(error.code, details)
+        raise failed("Gemini", kind, before_generation=True, retry_after_seconds=_retry_after(error)) from error
+    except httpx.TimeoutException as error:
+        raise broken_off("Gemini", error, timed_out=True) from error
+    except (httpx.HTTPError, OSError) as error:
+        raise broken_off("Gemini", error) from error
+    except (errors.UnknownApiResponseError, *BROKEN_ANSWER) as error:
+        raise failed("Gemini", "server", before_generation=False) from error
+
+
+def _retry_after(error: errors.APIError) -> float | None:
+    """From the header, or from the RetryInfo that Google puts into the body (``"retryDelay": "17s"``)."""
+    headers = getattr(error.response, "headers", None)
+    wait = retry_after_seconds(headers) if headers is not None else None
+    if wait is not None:
+        return wait
+    delay = re.search(r"'retryDelay': '([\d.]+)s'", str(error.details))
+    return float(delay[1]) if delay else None

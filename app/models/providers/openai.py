@@ -1,21 +1,30 @@
 """OpenAI through its SDK, and what speaks the same wire: DeepSeek and Ollama."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import httpx
 import openai
+from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionMessageParam
 
 from app.models.catalog import Model
-from app.models.providers.wire import Finished, Prompt, StreamEvent, TextDelta, Usage, failed, kind_of_status
+from app.models.providers.wire import (
+    BROKEN_ANSWER,
+    MOST_LISTED,
+    Finished,
+    FinishReason,
+    Prompt,
+    StreamEvent,
+    TextDelta,
+    Usage,
+    broken_off,
+    failed,
+    refused,
+)
 
-_FINISH: dict[str, Literal["stop", "length", "content_filter"]] = {
-    "stop": "stop",
-    "length": "length",
-    "content_filter": "content_filter",
-}
+_FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 
 
 class OpenAIWire:
@@ -36,20 +45,10 @@ class OpenAIWire:
         )
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
-        messages = [
-            {"role": "system", "content": prompt.system},
-            *({"role": m.role, "content": m.content} for m in prompt.messages),
-        ]
-        limit: dict[str, Any] = {self._limit_field: prompt.max_output_tokens}  # Any: one of two fields
         with self._translated():
             stream = await self._client.chat.completions.create(
-                model=model.name,
-                messages=cast(list[ChatCompletionMessageParam], messages),
-                stream=True,
-                stream_options={"include_usage": True},
-                **limit,
+                **self._request(model, prompt), stream=True, stream_options={"include_usage": True}
             )
-        with self._translated(before_generation=False):
             async with stream:
                 async for chunk in stream:
                     for choice in chunk.choices[:1]:
@@ -58,25 +57,58 @@ class OpenAIWire:
                         if choice.finish_reason:
                             yield Finished(reason=_FINISH.get(choice.finish_reason, "stop"))
                     if chunk.usage:
-                        yield Usage(
-                            input_tokens=chunk.usage.prompt_tokens,
-                            output_tokens=chunk.usage.completion_tokens,
-                        )
+                        yield _usage(chunk.usage)
+
+    async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
+        with self._translated():
+            completion = await self._client.chat.completions.create(**self._request(model, prompt), stream=False)
+            choice = completion.choices[0]
+            events: list[StreamEvent] = [TextDelta(text=choice.message.content)] if choice.message.content else []
+            if completion.usage:
+                events.append(_usage(completion.usage))
+            if choice.finish_reason:
+                events.append(Finished(reason=_FINISH.get(choice.finish_reason, "stop")))
+            return events
+
+    async def list_models(self) -> list[str]:
+        with self._translated():
+            listed = await self._client.models.list()
+            return [model.id for model in listed.data[:MOST_LISTED]]
 
     async def close(self) -> None:
         await self._client.close()
 
+    def _request(self, model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: the SDK's keyword arguments
+        messages = [
+            {"role": "system", "content": prompt.system},
+            *({"role": m.role, "content": m.content} for m in prompt.messages),
+        ]
+        return {
+            "model": model.name,
+            "messages": cast(list[ChatCompletionMessageParam], messages),
+            self._limit_field: prompt.max_output_tokens,
+        }
+
     @contextmanager
-    def _translated(self, *, before_generation: bool = True):  # type: ignore[no-untyped-def]  # as contextmanager says
+    def _translated(self) -> Iterator[None]:
         try:
             yield
-        except openai.APITimeoutError as error:
-            raise failed(self._provider, "timeout", before_generation=False) from error
         except openai.APIStatusError as error:
-            kind = kind_of_status(error.status_code, str(error.body))
-            raise failed(self._provider, kind, before_generation=before_generation) from error
-        except (openai.APIError, httpx.HTTPError) as error:
-            raise failed(self._provider, "network", before_generation=before_generation) from error
+            raise refused(self._provider, error.status_code, str(error.body), error.response.headers) from error
+        except openai.APITimeoutError as error:
+            raise broken_off(self._provider, error, timed_out=True) from error
+        except (openai.APIConnectionError, httpx.HTTPError) as error:
+            raise broken_off(self._provider, error) from error
+        except (openai.APIError, *BROKEN_ANSWER) as error:
+            raise failed(self._provider, "server", before_generation=False) from error
+
+
+def _usage(usage: CompletionUsage) -> Usage:
+    details = usage.prompt_tokens_details
+    cached = details.cached_tokens if details else getattr(usage, "prompt_cache_hit_tokens", 0)  # DeepSeek's name
+    return Usage(
+        input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0, cached_tokens=cached or 0
+    )
 
 
 async def ollama_tags(base_url: str, *, timeout_seconds: float) -> list[str]:

@@ -1,13 +1,16 @@
 """What every provider's wire speaks with the gateway."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Literal, Protocol
 
 from app.errors import ProviderErrorKind, ProviderFailed
 from app.models.catalog import Model
 
 Role = Literal["user", "assistant"]
+FinishReason = Literal["stop", "length", "content_filter"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,47 +35,79 @@ class TextDelta:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What the provider says it will bill, in tokens."""
+    """What the provider says it will bill, in tokens; ``cached_tokens`` are part of ``input_tokens``."""
 
     input_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
     """The provider's own end of an answer; a stream without one was cut off."""
 
-    reason: Literal["stop", "length", "content_filter"]
+    reason: FinishReason
 
 
 StreamEvent = TextDelta | Usage | Finished
 
 
 class Wire(Protocol):
-    """One provider's SDK behind one method. Errors arrive as ProviderFailed."""
+    """One provider's SDK behind two calls. Errors arrive as ProviderFailed."""
 
     def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]: ...
+
+    async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
+        """The same events at once, by a plain call: it costs half of a streamed one's processor time."""
+        ...
+
+    async def list_models(self) -> list[str]:
+        """Names of the models that the key may use, at most a hundred; a wrong key is a ProviderFailed."""
+        ...
 
     async def close(self) -> None: ...
 
 
+MOST_LISTED = 100
+
+# What an SDK raises where an answer is not what its provider documents.
+BROKEN_ANSWER = (ValueError, TypeError, AttributeError, LookupError)
+
 _MESSAGES: dict[ProviderErrorKind, str] = {
-    "auth": "{provider} does not accept the key. Check it, then restart TooLoo.",
+    "auth": "{provider} does not accept the key. Check it under /keys.",
     "rate_limit": "{provider} asks us to slow down. Try again in a moment.",
     "quota": "The account at {provider} has no credit left. Top it up or choose another model with /model.",
     "context_length": "The conversation is too long for this model. Start a new chat or choose another with /model.",
     "content_filter": "{provider} declined to answer this. Put it another way.",
     "timeout": "{provider} took too long to answer. Try again.",
-    "network": "{provider} cannot be reached. Check the connection and try again.",
+    "network": "{provider} cannot be reached, or broke off. Check the connection and try again.",
     "server": "{provider} has a problem of its own. Try again in a moment.",
     "invalid_request": "{provider} does not understand the request for this model. Choose another with /model.",
 }
 
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError",
+                         "ConnectionRefusedError"})  # fmt: skip
 
-def failed(provider: str, kind: ProviderErrorKind, *, before_generation: bool) -> ProviderFailed:
+
+def failed(
+    provider: str, kind: ProviderErrorKind, *, before_generation: bool, retry_after_seconds: float | None = None
+) -> ProviderFailed:
     """The error for people; a provider's own words may hold keys or prompts and are never repeated."""
     message = _MESSAGES[kind].format(provider=provider)
-    return ProviderFailed(message, kind=kind, before_generation=before_generation)
+    return ProviderFailed(
+        message, kind=kind, before_generation=before_generation, retry_after_seconds=retry_after_seconds
+    )
+
+
+def refused(provider: str, status: int, body: str, headers: Mapping[str, str] | None) -> ProviderFailed:
+    """A provider's answer with an error status: it bills nothing."""
+    wait = None if headers is None else retry_after_seconds(headers)
+    return failed(provider, kind_of_status(status, body), before_generation=True, retry_after_seconds=wait)
+
+
+def broken_off(provider: str, error: BaseException, *, timed_out: bool = False) -> ProviderFailed:
+    """A connection that failed: nothing was billed only if it was never made."""
+    return failed(provider, "timeout" if timed_out else "network", before_generation=_never_sent(error))
 
 
 def kind_of_status(status: int, body: str) -> ProviderErrorKind:
@@ -84,10 +119,35 @@ def kind_of_status(status: int, body: str) -> ProviderErrorKind:
         return "quota"
     if status == 429:
         return "rate_limit"
-    if status == 408:
+    if status in (408, 504):
         return "timeout"
     if status >= 500:
         return "server"
-    if status == 413 or "context_length" in words or "prompt is too long" in words or "token count" in words:
+    if status == 413 or any(sign in words for sign in ("context_length", "prompt is too long", "token count")):
         return "context_length"
+    if any(sign in words for sign in ("content_filter", "content_policy", "content management policy")):
+        return "content_filter"
     return "invalid_request"
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """How long a provider asks us to wait: seconds or a date (RFC 9110, 10.2.3), or OpenAI's milliseconds."""
+    milliseconds, text = headers.get("retry-after-ms"), headers.get("retry-after")
+    try:
+        if milliseconds is not None:
+            return max(0.0, float(milliseconds) / 1000)
+        if text is None:
+            return None
+        if text.replace(".", "", 1).isdecimal():
+            return float(text)
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _never_sent(error: BaseException | None) -> bool:
+    while error is not None:
+        if type(error).__name__ in _NEVER_SENT:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -49,13 +49,24 @@ def forgotten() -> list[str]:
 
 
 @pytest.fixture
+def judged() -> list[tuple[str, float | None]]:
+    return []
+
+
+@pytest.fixture
 def history(
-    database: Database, accounts: AccountService, tmp_path: Path, clock: Clock, forgotten: list[str]
-) -> History:
+    database: Database, accounts: AccountService, tmp_path: Path, clock: Clock, forgotten: list[str],
+    judged: list[tuple[str, float | None]],
+) -> History:  # fmt: skip
     async def forget(thread_id: str) -> None:
         forgotten.append(thread_id)
 
-    return History(database=database, accounts=accounts, folder=tmp_path / "elements", clock=clock, forget=forget)
+    async def judge(call_id: str, value: float | None) -> None:
+        judged.append((call_id, value))
+
+    return History(
+        database=database, accounts=accounts, folder=tmp_path / "elements", clock=clock, forget=forget, judged=judge
+    )
 
 
 @pytest.fixture

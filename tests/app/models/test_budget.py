@@ -62,7 +62,7 @@ async def test_a_call_is_booked_once_at_its_real_cost(purse: Purse, clock: Clock
     second = await purse.settle("call", cost_microusd=12, now=clock())
 
     budget = await _openai(purse, clock)
-    assert (first, second) == (True, False)
+    assert (first.booked, second.booked) == (True, False)
     assert (budget.spent_microusd, budget.held_microusd) == (12, 0)
 
 

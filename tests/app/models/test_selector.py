@@ -1,17 +1,20 @@
 """The score is the formula as stated, and behaves as people expect of it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.errors import SettingsError
 from app.models.catalog import TASKS, Model, load_catalog
-from app.models.selector import Outcome, Scored, rank, reason, success_rate
+from app.models.selector import Knowledge, Learned, Need, Outcome, Scored, Track, explore, rank, reason, speed_of
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
+TODAY = date(2026, 11, 20)
 
 
 def model(name: str, *, price: float = 1.0, quality: float = 0.8, speed: float = 0.5) -> Model:
@@ -21,16 +24,18 @@ def model(name: str, *, price: float = 1.0, quality: float = 0.8, speed: float =
     )  # fmt: skip
 
 
-def ranked(*models: Model, outcomes: tuple[Outcome, ...] = (), **more: object) -> list[Scored]:
-    return rank(
-        models,
-        task="chat",
-        input_tokens=1000,
-        output_tokens=1000,
-        outcomes=outcomes,
-        now=NOW,
-        **more,  # type: ignore[arg-type]
-    )
+def ranked(
+    *models: Model, prefer: str | None = None, needs: frozenset[str] = frozenset(), **known: object
+) -> list[Scored]:
+    need = Need(task="chat", input_tokens=1000, output_tokens=1000, prefer=prefer, capabilities=needs)  # type: ignore[arg-type]
+    return rank(models, need, Knowledge(now=NOW, **known))  # type: ignore[arg-type]
+
+
+def after(*outcomes: Outcome, since: datetime = NOW) -> Track:
+    track = Track(at=since)
+    for outcome in outcomes:
+        track = track.after(outcome)
+    return track
 
 
 def test_the_formula_is_the_one_that_is_stated() -> None:
@@ -72,20 +77,82 @@ def test_prefer_free_does_not_choose_what_cannot_do_it() -> None:
     assert "not good enough" in (best[-1].excluded or "")
 
 
+def failure(kind: str = "server", at: datetime = NOW) -> Outcome:
+    return Outcome(model_id="p/a", error_kind=kind, at=at)
+
+
 def test_a_failed_provider_is_found_again() -> None:
-    failures = [Outcome(model_id="p/a", error_kind="server", at=NOW) for _ in range(5)]
+    track = after(*[failure()] * 5)
 
-    now = success_rate(failures, NOW, half_life_seconds=900)
-    later = success_rate(failures, NOW + timedelta(hours=3), half_life_seconds=900)
+    assert track.success_rate(NOW) < 0.3
+    assert track.success_rate(NOW + timedelta(hours=3)) > 0.99
 
-    assert now < 0.3
-    assert later > 0.99
+
+def test_the_track_of_many_calls_weighs_each_by_its_age() -> None:
+    old, new = failure(at=NOW - timedelta(minutes=15)), Outcome(model_id="p/a", error_kind=None, at=NOW)
+
+    track = after(old, new, since=NOW - timedelta(minutes=15))
+
+    assert track.success_rate(NOW) == pytest.approx((2 + 1) / (2 + 0.5 + 1))
 
 
 def test_failures_move_a_model_down() -> None:
-    failed = tuple(Outcome(model_id="p/a", error_kind="server", at=NOW) for _ in range(5))
+    assert ranked(model("a"), model("b"), tracks={"p/a": after(*[failure()] * 5)})[0].model_id == "p/b"
 
-    assert ranked(model("a"), model("b"), outcomes=failed)[0].model_id == "p/b"
+
+@pytest.mark.parametrize("kind", ["content_filter", "context_length"])
+def test_what_is_not_the_models_fault_does_not_count(kind: str) -> None:
+    assert after(failure(kind)) == after()
+
+
+def test_uptime_counts_only_that_the_provider_was_not_there() -> None:
+    track = after(failure("rate_limit"), failure("server"))
+
+    assert track.uptime(NOW) == pytest.approx((2 + 1) / (2 + 2))
+
+
+def test_observed_speed_moves_the_prior() -> None:
+    fast = after(*[Outcome(model_id="p/a", error_kind=None, at=NOW, tokens_per_second=240.0)] * 30)
+
+    assert fast.speed(0.5) == pytest.approx((0.5 * 10 + 0.8 * 30) / 40)
+    assert speed_of(60) == 0.5
+
+
+def test_quality_is_the_prior_until_it_was_seen_often() -> None:
+    assert Learned(good=0, total=0).estimate(0.8) == pytest.approx(0.8)
+    assert Learned(good=0, total=20).estimate(0.8) == pytest.approx(0.4)
+    assert Learned(good=2000, total=2000).estimate(0.1) > 0.98
+
+
+def test_what_was_learned_moves_the_ranking_and_is_shown() -> None:
+    disliked = {("p/a", "chat"): Learned(good=0.0, total=30.0)}
+
+    best, other = ranked(model("a"), model("b"), learned=disliked)
+
+    assert best.model_id == "p/b"
+    assert (other.quality_prior, other.observations) == (0.8, 30.0)
+    assert other.quality == pytest.approx(0.32)
+
+
+def test_what_it_cannot_do_excludes_a_model() -> None:
+    assert "cannot do json" in (ranked(model("a"), needs=frozenset({"json"}))[0].excluded or "")
+
+
+@given(roll=st.floats(0, 0.999), pick=st.floats(0, 0.999), share=st.floats(0, 0.5))
+def test_exploring_moves_one_candidate_to_the_front_and_loses_none(roll: float, pick: float, share: float) -> None:
+    ranking = ranked(model("a", price=1), model("b", price=2), model("c", price=3), excluded={"p/c": "off"})
+
+    explored = explore(ranking, share=share, roll=roll, pick=pick)
+
+    assert sorted(s.model_id for s in explored) == ["p/a", "p/b", "p/c"]
+    assert explored[0].model_id == ("p/b" if roll < share else "p/a")
+    assert explored[-1].excluded == "off"
+
+
+def test_a_choice_to_explore_says_so() -> None:
+    ranking = ranked(model("a", price=1), model("b", price=2))
+
+    assert "tried for once" in reason(ranking, "p/b")
 
 
 def test_what_fell_out_says_why() -> None:
@@ -102,7 +169,7 @@ def test_a_question_too_long_excludes_the_model() -> None:
 
 
 def test_no_built_in_model_lacks_a_price() -> None:
-    catalog = load_catalog(None)
+    catalog = load_catalog(None, today=TODAY)
 
     assert catalog.refused == {}
     assert {m.provider for m in catalog.models} == {"anthropic", "openai", "gemini", "deepseek"}
@@ -110,10 +177,56 @@ def test_no_built_in_model_lacks_a_price() -> None:
 
 
 def test_a_model_without_a_price_is_refused() -> None:
-    catalog = load_catalog(None, [("anthropic", "claude-of-the-future")])
+    catalog = load_catalog(None, [("anthropic", "claude-of-the-future")], today=TODAY)
 
     assert "price is not known" in catalog.refused["anthropic/claude-of-the-future"]
     assert catalog.find("claude-of-the-future") is None
+
+
+def test_every_built_in_model_has_a_quality_of_its_own_for_each_kind_of_task() -> None:
+    catalog = load_catalog(None, today=TODAY)
+
+    assert all(set(m.quality) == set(TASKS) for m in catalog.models)
+    assert all(0.3 < value <= 1 for m in catalog.models for value in m.quality.values())
+
+
+def test_a_model_that_its_provider_ends_is_refused() -> None:
+    catalog = load_catalog(None, [("deepseek", "deepseek-chat")], today=TODAY)
+
+    assert catalog.refused == {"deepseek/deepseek-chat": "its provider ends it on 2026-07-24"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.yaml", "models: [{provider: acme, name: m1, input_usd_per_million: 1, output_usd_per_million: 2,"
+                   " cached_input_usd_per_million: 0.1, usd_per_request: 0.001, quality: {default: 0.5, code: 0.9}}]"),
+        ("c.toml", '[[models]]\nprovider = "acme"\nname = "m1"\ninput_usd_per_million = 1\n'
+                   'output_usd_per_million = 2\ncached_input_usd_per_million = 0.1\nusd_per_request = 0.001\n'
+                   'quality = {default = 0.5, code = 0.9}\n'),
+    ],
+)  # fmt: skip
+def test_an_administrators_file_adds_models(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+
+    added = load_catalog(tmp_path / name, today=TODAY).find("acme/m1")
+
+    assert added is not None
+    assert (added.quality["code"], added.quality["chat"], added.wire) == (0.9, 0.5, "litellm")
+    assert added.cost_microusd(input_tokens=100, output_tokens=10, cached_tokens=50) == 1000 + 50 + 5 + 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["models: [", "models: 3", "[[models", "models: [{provider: x}]",
+     "models: [{provider: acme, name: m, quality: {cooking: 1}}]",
+     "models: [{provider: acme, name: m, quality: 7}]"],
+)  # fmt: skip
+def test_a_catalog_that_does_not_fit_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+
+    with pytest.raises(SettingsError, match="TOOLOO_CATALOG"):
+        load_catalog(tmp_path / "c.yaml", today=TODAY)
 
 
 def test_cost_is_rounded_up_to_a_whole_microdollar() -> None:

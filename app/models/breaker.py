@@ -1,0 +1,172 @@
+"""The circuit breaker: after five failures in a row a provider is left alone, then tried by a single probe at a time.
+
+The libraries we looked at let every waiting call through when a circuit half-opens. Here the probe is claimed by one
+conditional UPDATE, so that it is one in all processes; a closed circuit costs no query.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+import sqlalchemy as sa
+
+from app.errors import ProviderErrorKind
+from app.events import log as event_log
+from app.events.schema import NewEvent
+from app.models import audit
+from app.storage.database import Database
+from app.storage.tables.models import provider_circuits
+
+CircuitState = Literal["closed", "open", "half-open"]
+
+# What speaks against the provider. A rate limit has its own remedy, and the rest is about the one request.
+COUNTED_KINDS: frozenset[ProviderErrorKind] = frozenset({"auth", "quota", "timeout", "network", "server"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circuit:
+    """``failures`` are counted in a row. ``retry_at`` is when a probe may be claimed (again)."""
+
+    provider: str
+    state: CircuitState = "closed"
+    failures: int = 0
+    opened_at: datetime | None = None
+    retry_at: datetime | None = None
+
+
+def after_failure(circuit: Circuit, now: datetime, *, threshold: int, cooldown: timedelta) -> Circuit:
+    """One more failure opens the circuit at the threshold, and at once when it was the probe's."""
+    failures = circuit.failures + 1
+    if circuit.state == "closed" and failures < threshold:
+        return replace(circuit, failures=failures)
+    return replace(circuit, state="open", failures=failures, opened_at=now, retry_at=now + cooldown)
+
+
+def after_success(circuit: Circuit) -> Circuit:
+    return Circuit(provider=circuit.provider)
+
+
+class Breaker:
+    """One circuit for each provider. The table is shared; this process keeps a copy, refreshed by ``refresh``."""
+
+    def __init__(
+        self, database: Database, *, threshold: int, cooldown_seconds: float, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._threshold = threshold
+        self._cooldown = timedelta(seconds=cooldown_seconds)
+        self._clock = clock
+        self._circuits: dict[str, Circuit] = {}
+
+    async def refresh(self) -> None:
+        """Adopt what other processes and the command line have written."""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(sa.select(provider_circuits))).mappings().all()
+        for row in rows:
+            stored = _circuit_of(row)
+            known = self._circuits.get(stored.provider)
+            if known is None or known.state != stored.state or known.retry_at != stored.retry_at:
+                self._circuits[stored.provider] = stored
+
+    def circuits(self) -> Mapping[str, Circuit]:
+        return self._circuits
+
+    def why_closed_to(self, provider: str, now: datetime) -> str | None:
+        """Why no call may go to a provider now; None when one may, or when a probe is due."""
+        circuit = self._circuits.get(provider)
+        if circuit is None or circuit.state == "closed" or circuit.retry_at is None or circuit.retry_at <= now:
+            return None
+        if circuit.state == "half-open":
+            return "one call is trying whether it works again"
+        return f"it failed {circuit.failures} times; tried again at {circuit.retry_at:%H:%M:%S} UTC"
+
+    async def admit(self, provider: str) -> bool:
+        """Whether a call may go out now. For a half-open circuit it claims the probe."""
+        circuit = self._circuits.get(provider)
+        if circuit is None or circuit.state == "closed":
+            return True
+        now = self._clock()
+        until = now + self._cooldown
+
+        def claim(connection: sa.Connection) -> bool:
+            claimed = connection.execute(
+                provider_circuits.update()
+                .where(
+                    provider_circuits.c.provider == provider,
+                    provider_circuits.c.state != "closed",
+                    provider_circuits.c.retry_at <= now,
+                )
+                .values(state="half-open", retry_at=until, updated_at=now)
+            )
+            if claimed.rowcount:
+                _append(connection, "provider.circuit-half-opened", circuit, now)
+            return claimed.rowcount == 1
+
+        if not await self._database.run(claim):
+            await self.refresh()
+            return self._circuits[provider].state == "closed"
+        self._circuits[provider] = replace(circuit, state="half-open", retry_at=until)
+        return True
+
+    async def succeeded(self, provider: str) -> None:
+        circuit = self._circuits.get(provider)
+        if circuit is None or circuit == after_success(circuit):
+            return
+        self._circuits[provider] = after_success(circuit)
+        if circuit.state != "closed":
+            await self._store(self._circuits[provider], "provider.circuit-closed")
+
+    async def failed(self, provider: str, kind: ProviderErrorKind) -> None:
+        """Count a failure; one that does not speak against the provider shows that it is there."""
+        circuit = self._circuits.get(provider, Circuit(provider=provider))
+        if kind not in COUNTED_KINDS:
+            if circuit.state == "half-open":
+                await self.succeeded(provider)
+            return
+        changed = after_failure(circuit, self._clock(), threshold=self._threshold, cooldown=self._cooldown)
+        self._circuits[provider] = changed
+        if changed.state == "open":
+            await self._store(changed, "provider.circuit-opened")
+
+    async def abandon(self, provider: str) -> None:
+        """A call that was admitted says nothing after all (it was stopped, or never left): give the probe back."""
+        circuit = self._circuits.get(provider)
+        if circuit is None or circuit.state != "half-open":
+            return
+        self._circuits[provider] = replace(circuit, state="open", retry_at=self._clock())
+        await self._store(self._circuits[provider], None)
+
+    async def reset(self, provider: str, *, actor: str) -> None:
+        """Close a circuit by hand."""
+        self._circuits[provider] = Circuit(provider=provider)
+        await self._store(self._circuits[provider], "provider.circuit-closed", actor=actor)
+
+    async def _store(self, circuit: Circuit, event_type: str | None, *, actor: str | None = None) -> None:
+        now = self._clock()
+        values = {"state": circuit.state, "failures": circuit.failures, "opened_at": circuit.opened_at,
+                  "retry_at": circuit.retry_at, "updated_at": now}  # fmt: skip
+
+        def write(connection: sa.Connection) -> None:
+            statement = self._database.insert(provider_circuits).values(provider=circuit.provider, **values)
+            connection.execute(statement.on_conflict_do_update(index_elements=["provider"], set_=values))
+            if event_type is not None:
+                _append(connection, event_type, circuit, now)
+            if actor is not None:
+                audit.record(connection, actor, "circuit.reset", circuit.provider, {}, at=now)
+
+        await self._database.run(write)
+
+
+def _append(connection: sa.Connection, event_type: str, circuit: Circuit, now: datetime) -> None:
+    payload = {"failures": circuit.failures}
+    event_log.append_in(
+        connection, NewEvent(type=event_type, key=circuit.provider, user_id=None, occurred_at=now, payload=payload)
+    )
+
+
+def _circuit_of(row: sa.RowMapping) -> Circuit:
+    return Circuit(
+        provider=row["provider"], state=row["state"], failures=row["failures"], opened_at=row["opened_at"],
+        retry_at=row["retry_at"],
+    )  # fmt: skip

@@ -1,0 +1,220 @@
+"""One call of one model: what is sent, what comes back under our time limits, and what it can have cost."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.errors import InvalidInput, ProviderFailed
+from app.models import selector
+from app.models.catalog import Capability, Model, Task
+from app.models.providers.wire import (
+    Finished,
+    FinishReason,
+    Message,
+    Prompt,
+    StreamEvent,
+    TextDelta,
+    Usage,
+    Wire,
+    failed,
+)
+from app.models.tokens import count_tokens
+
+FRAMING_TOKENS = 64  # roles and separators around a prompt
+CHARACTERS_PER_TOKEN = 4
+# No tokenizer makes tokens of more than 16 characters on average: what sends more does not heed the limit we gave it.
+LONGEST_TOKEN_CHARACTERS = 16
+SHORTEST_CAP_CHARACTERS = 64_000
+
+GO_ON = (
+    "Your answer above was cut off by a technical fault. Go on exactly where it stops, in the middle of a word if need "
+    "be. Do not repeat anything and do not mention the interruption."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallRequest:
+    """What a caller wants answered.
+
+    ``model`` pins one (``provider/name``); None lets the selector choose. ``providers``, where given, are the only ones
+    that are asked, in that order. ``stream`` False asks for the whole answer in one piece, which costs half of the
+    processor time.
+    """
+
+    task: Task
+    user_id: str
+    thread_id: str | None
+    system: str
+    messages: tuple[Message, ...]
+    max_output_tokens: int = 2048
+    intent: str | None = None
+    model: str | None = None
+    providers: tuple[str, ...] = ()
+    prefer: selector.Preference | None = None
+    capabilities: frozenset[Capability] = frozenset()
+    allow_burst: bool = False
+    stream: bool = True
+    total_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeLimits:
+    """``total_seconds`` is for one call. The time to connect is the wire's own."""
+
+    first_token_seconds: float
+    between_tokens_seconds: float
+    total_seconds: float
+
+
+def check_request(request: CallRequest) -> None:
+    """Refuse what no provider would take.
+
+    Raises:
+        InvalidInput: no messages, none of them from the user at last, an empty one, or no room for an answer.
+    """
+    if not request.messages or request.messages[-1].role != "user":
+        raise InvalidInput("There is nothing to answer: the last message must be the user's.")
+    if any(not message.content.strip() for message in request.messages):
+        raise InvalidInput("A message of the conversation is empty.")
+    if request.max_output_tokens < 1:
+        raise InvalidInput("maxTokens must be at least 1.")
+
+
+def most_tokens(request: CallRequest) -> int:
+    """No tokenizer makes more tokens than there are bytes."""
+    texts = [request.system, *(message.content for message in request.messages)]
+    return sum(len(text.encode()) for text in texts) + FRAMING_TOKENS * (len(texts) + 1)
+
+
+def likely_tokens(request: CallRequest) -> int:
+    return most_tokens(request) // CHARACTERS_PER_TOKEN
+
+
+class Call:
+    """One attempt at one model, while it runs. ``shown`` is what an attempt that broke off has said already."""
+
+    def __init__(self, request: CallRequest, model: Model, *, now: datetime, shown: str = "") -> None:
+        self.id = uuid.uuid4().hex
+        self.request = request
+        self.model = model
+        self.created_at = now
+        self.has_ended = False
+        self.cost_microusd = 0
+        self.tokens_counted = False
+        self.usage: Usage | None = None
+        self.finish: FinishReason | None = None
+        self.first_token_ms: int | None = None
+        self._text: list[str] = []
+        self._characters = 0
+        self._started = time.monotonic()
+        output = min(request.max_output_tokens, model.max_output_tokens)
+        messages = request.messages
+        if shown:
+            messages = (*messages, Message(role="assistant", content=shown), Message(role="user", content=GO_ON))
+        self.prompt = Prompt(system=request.system, messages=messages, max_output_tokens=output)
+        resent = len((shown + GO_ON).encode()) + 2 * FRAMING_TOKENS if shown else 0
+        self.hold_microusd = model.cost_microusd(input_tokens=most_tokens(request) + resent, output_tokens=output)
+        self._cap = max(SHORTEST_CAP_CHARACTERS, output * LONGEST_TOKEN_CHARACTERS)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._text)
+
+    @property
+    def has_said(self) -> bool:
+        return bool(self._text)
+
+    def elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._started) * 1000)
+
+    async def events(self, wire: Wire, limits: TimeLimits) -> AsyncGenerator[StreamEvent]:
+        """What the provider sends, under our time limits.
+
+        Raises:
+            ProviderFailed: it refused, broke, was too slow, sent too much, or ended without saying that it ended.
+        """
+        total = min(limits.total_seconds, self.request.total_seconds or limits.total_seconds)
+        if self.request.stream:
+            async with aclosing(self._streamed(wire, limits, total)) as stream:
+                async for event in stream:
+                    self._take(event)
+                    yield event
+        else:
+            for event in await self._at_once(wire, total):
+                self._take(event)
+                yield event
+        if self.finish is None:
+            raise failed(self.model.provider, "network", before_generation=False)
+
+    async def _streamed(self, wire: Wire, limits: TimeLimits, total: float) -> AsyncGenerator[StreamEvent]:
+        stream = wire.stream(self.model, self.prompt)
+        deadline = self._started + total
+        try:
+            while True:
+                pause = limits.between_tokens_seconds if self._text else limits.first_token_seconds
+                try:
+                    async with asyncio.timeout(min(pause, deadline - time.monotonic())):
+                        event = await anext(stream)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError as error:
+                    raise failed(self.model.provider, "timeout", before_generation=False) from error
+                yield event
+        finally:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _at_once(self, wire: Wire, total: float) -> list[StreamEvent]:
+        try:
+            async with asyncio.timeout(total):
+                return await wire.complete(self.model, self.prompt)
+        except TimeoutError as error:
+            raise failed(self.model.provider, "timeout", before_generation=False) from error
+
+    def _take(self, event: StreamEvent) -> None:
+        match event:
+            case TextDelta(text=text):
+                self._characters += len(text)
+                if self._characters > self._cap:
+                    raise failed(self.model.provider, "server", before_generation=False)
+                self._text.append(text)
+                if self.first_token_ms is None:
+                    self.first_token_ms = self.elapsed_ms()
+            case Usage():
+                self.usage = event
+            case Finished(reason=finish):
+                self.finish = finish
+
+    def owes_nothing(self, error: ProviderFailed | None) -> bool:
+        """Whether the provider refused before it generated anything."""
+        return error is not None and error.before_generation and not self.has_said
+
+    async def cost(self) -> int:
+        """What the provider can have billed, in micro-dollars.
+
+        By its usage block once it has ended its answer; counted by us where it ended without one; and the whole hold
+        where it did not end, because it may have gone on generating.
+        """
+        if self.finish is None:
+            return self.hold_microusd
+        if self.usage is None:
+            self.usage = await self._counted_usage()
+            self.tokens_counted = True
+        return self.model.cost_microusd(
+            input_tokens=self.usage.input_tokens, output_tokens=self.usage.output_tokens,
+            cached_tokens=self.usage.cached_tokens,
+        )  # fmt: skip
+
+    async def _counted_usage(self) -> Usage:
+        provider = self.model.provider
+        asked = "\n".join([self.prompt.system, *(message.content for message in self.prompt.messages)])
+        framing = FRAMING_TOKENS // 8 * (len(self.prompt.messages) + 1)
+        return Usage(
+            input_tokens=await count_tokens(asked, provider=provider) + framing,
+            output_tokens=await count_tokens(self.text, provider=provider),
+        )

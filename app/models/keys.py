@@ -1,0 +1,176 @@
+"""Keys of providers that an administrator sets in the chat: tested on entry, encrypted at rest, never shown again."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+import structlog
+from cryptography.fernet import Fernet, InvalidToken
+
+from app.errors import InvalidInput, NotFound, ProviderFailed
+from app.models import audit
+from app.models.gateway import Gateway
+from app.models.providers.wire import Wire
+from app.storage.database import Database
+from app.storage.secret_file import secret_in
+from app.storage.tables.models import provider_configs
+
+logger = structlog.get_logger()
+
+KEYED_PROVIDERS = ("anthropic", "openai", "gemini", "deepseek")
+SECRET_FILE = "keys.key"  # noqa: S105  # a file's name
+LONGEST_KEY = 500
+TEST_SECONDS = 15.0
+SHOWN_ENDING = 4
+
+Source = Literal["stored", "environment", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyStatus:
+    """Where a provider's key comes from. ``ending`` is its last four characters, ``problem`` why it is not used."""
+
+    provider: str
+    source: Source
+    ending: str | None = None
+    updated_at: datetime | None = None
+    problem: str | None = None
+
+
+def cipher_of(data_dir: Path, secret: str | None) -> Fernet:
+    """The cipher of TOOLOO_SECRET_KEY, or of a key file made in the data folder."""
+    if secret is None:
+        return Fernet(secret_in(data_dir / SECRET_FILE, lambda: Fernet.generate_key().decode()))
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()))
+
+
+class KeyService:
+    """Stored keys win over those of the environment, so that an administrator can replace one without a restart."""
+
+    def __init__(
+        self, *, database: Database, gateway: Gateway, cipher: Fernet, make_wire: Callable[[str, str], Wire],
+        environment: Mapping[str, str], clock: Callable[[], datetime],
+    ) -> None:  # fmt: skip
+        self._database = database
+        self._gateway = gateway
+        self._cipher = cipher
+        self._make_wire = make_wire
+        self._environment = environment
+        self._clock = clock
+        self._in_use: dict[str, datetime] = {}
+        self._unreadable: set[str] = set()
+
+    async def refresh(self) -> None:
+        """Take into use what was set here or by another process since the last look."""
+        async with self._database.read() as connection:
+            rows = {row.provider: row for row in await connection.execute(sa.select(provider_configs))}
+        for provider in self._in_use.keys() - rows.keys():
+            del self._in_use[provider]
+            await self._use(provider, self._environment.get(provider))
+        for provider, row in rows.items():
+            if self._in_use.get(provider) == row.updated_at:
+                continue
+            self._in_use[provider] = row.updated_at
+            try:
+                await self._use(provider, self._cipher.decrypt(row.key_encrypted.encode()).decode())
+                self._unreadable.discard(provider)
+            except InvalidToken:
+                self._unreadable.add(provider)
+                logger.warning("keys.unreadable", provider=provider)
+
+    async def set(self, provider: str, key: str, *, actor: str) -> int:
+        """Test a key, store it, use it from now on; returns how many models it may use.
+
+        Raises:
+            NotFound: no such provider takes a key.
+            InvalidInput: it is no key, or the provider does not accept it.
+            ProviderFailed: the provider cannot be asked now; nothing was stored.
+        """
+        _known(provider)
+        key = key.strip()
+        if not key or len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+            raise InvalidInput("This is no key: paste it as the provider shows it, in one line.")
+        wire = await asyncio.to_thread(self._make_wire, provider, key)
+        try:
+            async with asyncio.timeout(TEST_SECONDS):
+                models = await wire.list_models()
+        except TimeoutError as error:
+            raise ProviderFailed(
+                f"{provider} did not answer within {TEST_SECONDS:.0f} s. Nothing was stored; try again.",
+                kind="timeout", before_generation=True,
+            ) from error  # fmt: skip
+        except ProviderFailed as error:
+            if error.kind != "auth":
+                raise
+            raise InvalidInput(f"{provider} does not accept this key. Nothing was stored.") from error
+        finally:
+            await wire.close()
+        await self._store(provider, key, actor=actor)
+        await self.refresh()
+        return len(models)
+
+    async def remove(self, provider: str, *, actor: str) -> None:
+        """Forget a stored key; one of the environment is used again.
+
+        Raises:
+            NotFound: none is stored.
+        """
+        now = self._clock()
+
+        def delete(connection: sa.Connection) -> None:
+            gone = connection.execute(provider_configs.delete().where(provider_configs.c.provider == provider))
+            if gone.rowcount == 0:
+                raise NotFound(f"No key for {provider!r} is stored here.")
+            audit.record(connection, actor, "key.remove", provider, {}, at=now)
+
+        await self._database.run(delete)
+        await self.refresh()
+
+    async def status(self) -> list[KeyStatus]:
+        """Every provider that takes a key, and where its key comes from. Never a key itself."""
+        async with self._database.read() as connection:
+            rows = {row.provider: row for row in await connection.execute(sa.select(provider_configs))}
+        return [self._status(provider, rows.get(provider)) for provider in KEYED_PROVIDERS]
+
+    def _status(self, provider: str, row: sa.Row[tuple[object, ...]] | None) -> KeyStatus:
+        if row is not None:
+            problem = "it cannot be read with the present TOOLOO_SECRET_KEY; enter it again"
+            return KeyStatus(
+                provider=provider, source="stored", ending=row._mapping["key_ending"],
+                updated_at=row._mapping["updated_at"], problem=problem if provider in self._unreadable else None,
+            )  # fmt: skip
+        if provider in self._environment:
+            return KeyStatus(provider=provider, source="environment", ending=_ending(self._environment[provider]))
+        return KeyStatus(provider=provider, source="none")
+
+    async def _store(self, provider: str, key: str, *, actor: str) -> None:
+        now = self._clock()
+        encrypted = self._cipher.encrypt(key.encode()).decode()
+        values = {"key_encrypted": encrypted, "key_ending": _ending(key), "updated_by": actor, "updated_at": now}
+
+        def write(connection: sa.Connection) -> None:
+            statement = self._database.insert(provider_configs).values(provider=provider, **values)
+            connection.execute(statement.on_conflict_do_update(index_elements=["provider"], set_=values))
+            audit.record(connection, actor, "key.set", provider, {"ending": _ending(key)}, at=now)
+
+        await self._database.run(write)
+
+    async def _use(self, provider: str, key: str | None) -> None:
+        wire = None if key is None else await asyncio.to_thread(self._make_wire, provider, key)
+        await self._gateway.use_wire(provider, wire)
+
+
+def _known(provider: str) -> None:
+    if provider not in KEYED_PROVIDERS:
+        raise NotFound(f"{provider!r} takes no key here. There are: {', '.join(KEYED_PROVIDERS)}.")
+
+
+def _ending(key: str) -> str:
+    """The last characters, to tell keys apart; nothing of a short one."""
+    return key[-SHOWN_ENDING:] if len(key) >= 4 * SHOWN_ENDING else ""

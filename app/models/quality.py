@@ -1,0 +1,71 @@
+"""What answers turned out to be worth: thumbs, questions asked again, answers of the right form, graded outcomes.
+
+Each observation is a share of success from 0 to 1 with a weight; their sums, with the catalog's prior as pseudo-counts,
+are the estimate the selector uses (``selector.Learned``).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import sqlalchemy as sa
+
+from app.models.selector import Learned
+from app.storage.database import Database
+from app.storage.tables.models import model_quality, provider_logs, quality_observations
+
+Observation = Literal["thumb", "asked-again", "schema", "graded"]
+
+# A thumb is what somebody thought of this answer; the others only hint at it.
+WEIGHTS: dict[Observation, float] = {"thumb": 1.0, "asked-again": 0.5, "schema": 0.5, "graded": 0.5}
+
+
+async def learned(database: Database) -> dict[tuple[str, str], Learned]:
+    """The sums for each model and kind of task."""
+    async with database.read() as connection:
+        return {
+            (row.model_id, row.task): Learned(good=row.good, total=row.total)
+            for row in await connection.execute(sa.select(model_quality))
+        }
+
+
+async def observe(database: Database, call_id: str, kind: Observation, value: float | None, *, now: datetime) -> bool:
+    """Note what an answer was worth (0 to 1), or take a note back (None); a second note of a kind replaces the first.
+
+    Returns False when no such call answered anything.
+    """
+
+    def note(connection: sa.Connection) -> bool:
+        call = connection.execute(
+            sa.select(provider_logs.c.provider, provider_logs.c.model, provider_logs.c.task).where(
+                provider_logs.c.id == call_id, provider_logs.c.status == "ok"
+            )
+        ).first()
+        if call is None:
+            return False
+        model_id, task = f"{call.provider}/{call.model}", call.task
+        is_this = sa.and_(quality_observations.c.call_id == call_id, quality_observations.c.kind == kind)
+        before = connection.scalar(sa.select(quality_observations.c.value).where(is_this))
+        connection.execute(quality_observations.delete().where(is_this))
+        if value is not None:
+            row = {"call_id": call_id, "kind": kind, "model_id": model_id, "task": task, "value": value}
+            connection.execute(quality_observations.insert().values(**row, created_at=now))
+        weight = WEIGHTS[kind]
+        change = {
+            "good": weight * ((value or 0.0) - (before or 0.0)),
+            "total": weight * ((value is not None) - (before is not None)),
+        }
+        _add(connection, database, model_id, task, change, now)
+        return True
+
+    return await database.run(note)
+
+
+def _add(
+    connection: sa.Connection, database: Database, model_id: str, task: str, change: Mapping[str, float], now: datetime
+) -> None:
+    statement = database.insert(model_quality).values(model_id=model_id, task=task, **change, updated_at=now)
+    sums = {name: model_quality.c[name] + amount for name, amount in change.items()}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["model_id", "task"], set_={**sums, "updated_at": now})
+    )

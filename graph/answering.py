@@ -1,0 +1,93 @@
+"""A model's answer in the conversation: its words, what happened on the way, and what it cost."""
+
+from datetime import timedelta
+
+from app.models import log as call_log
+from app.models import quality
+from app.models.budget import WINDOW, Alert, name_of
+from app.models.call import CallRequest
+from app.models.gateway import Answered, Switched
+from app.models.providers.wire import TextDelta
+from graph.deps import Deps
+from graph.reply import Speaker
+from graph.state import State
+from graph.wording import dollars
+
+ASKED_AGAIN_WITHIN = timedelta(minutes=15)
+
+
+async def answer(request: CallRequest, deps: Deps, say: Speaker) -> None:
+    """Stream a model's answer.
+
+    Raises:
+        NoModelAvailable, ProviderFailed: as the gateway.
+    """
+    async for chunk in deps.gateway.stream(request):
+        match chunk:
+            case TextDelta(text=text):
+                say.text(text)
+            case Switched():
+                say.text(
+                    f"\n\n*({_name(chunk.from_model_id)} broke off here; {_name(chunk.to_model_id)} goes on.)*\n\n"
+                )
+            case Answered():
+                await _say_end(request, chunk, deps, say)
+
+
+async def note_if_asked_again(state: State, deps: Deps) -> None:
+    """The same question twice in a row: the first answer was not good enough."""
+    said = [message["content"] for message in state.get("messages", []) if message["role"] == "user"]
+    if not said or _same(said[-1]) != _same(state["text"]):
+        return
+    await deps.gateway.log.flush()
+    calls = await call_log.newest(deps.database, user_id=state["user_id"], thread_id=state["thread_id"], limit=1)
+    if calls and calls[0]["created_at"] > deps.clock() - ASKED_AGAIN_WITHIN:
+        await quality.observe(deps.database, calls[0]["id"], "asked-again", 0.0, now=deps.clock())
+
+
+async def _say_end(request: CallRequest, ended: Answered, deps: Deps, say: Speaker) -> None:
+    provider, _, name = ended.model_id.partition("/")
+    if ended.finish == "length":
+        say.text('\n\n*(The answer reached its longest length and stops here. Say "go on" for more.)*')
+    if ended.finish == "content_filter":
+        say.text(f"\n\n*({provider} stopped the answer here: its content filter did not let the rest through.)*")
+    for refused in ended.spent:
+        say.text(f"\n\n*({refused} {name} answered instead.)*")
+    for alert in ended.alerts:
+        say.text(f"\n\n{alert_text(alert)}")
+    here = await _spent_here(request, deps)
+    counted = " (tokens counted by us: the provider did not say)" if ended.tokens_counted else ""
+    props = {
+        "callId": ended.call_id, "model": name, "provider": provider, "cost": dollars(ended.cost_microusd),
+        "inThisChat": dollars(here), "reason": ended.reason, "counted": ended.tokens_counted,
+        "inputTokens": ended.usage.input_tokens, "outputTokens": ended.usage.output_tokens,
+    }  # fmt: skip
+    say.block(
+        "AnswerCost", props,
+        f"{name} · {props['cost']}{counted}, {props['inThisChat']} in this chat · {ended.reason}",
+    )  # fmt: skip
+
+
+def alert_text(alert: Alert) -> str:
+    """A budget's alert, as it is said in the chat."""
+    spent = f"{dollars(alert.spent_microusd)} of {dollars(alert.limit_microusd)} in 30 days"
+    if alert.kind == "exceeded":
+        return f"**{name_of(alert.budget_id)} is spent** ({spent}). What still fits answers from now on. See /budget."
+    share = alert.spent_microusd / alert.limit_microusd
+    return f"**{name_of(alert.budget_id)} is at {share:.0%}** ({spent}). See /budget."
+
+
+async def _spent_here(request: CallRequest, deps: Deps) -> int:
+    if request.thread_id is None:
+        return 0
+    await deps.gateway.log.flush()
+    since = deps.clock() - WINDOW
+    return await call_log.spent_by(deps.database, user_id=request.user_id, since=since, thread_id=request.thread_id)
+
+
+def _name(model_id: str) -> str:
+    return model_id.partition("/")[2]
+
+
+def _same(text: str) -> str:
+    return " ".join(text.lower().split()).strip(" .?!")
