@@ -185,8 +185,10 @@ class Call:
                 self._text.append(text)
                 if self.first_token_ms is None:
                     self.first_token_ms = self.elapsed_ms()
-            case Usage():
+            case Usage(input_tokens=input_tokens) if input_tokens > 0:  # nothing is asked in no tokens at all
                 self.usage = event
+            case Usage():
+                pass
             case Finished(reason=finish):
                 self.finish = finish
 

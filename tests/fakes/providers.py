@@ -168,7 +168,8 @@ class FakeProviders:
             lines.append(chunk([{"index": 0, "delta": {}, "finish_reason": reason}]))
         if script.usage and reason is not None:
             lines.append(chunk([], usage=usage))
-        lines.append("data: [DONE]\n\n")
+        if reason is not None:
+            lines.append("data: [DONE]\n\n")
         return self._stream(script, call, lines, words_from=0)
 
     async def _gemini(self, request: Request) -> Response:
@@ -194,7 +195,7 @@ class FakeProviders:
         if "stream" not in method:
             return await self._plain(script, call, document("".join(script.words), last=True))
         words = script.words or ("",)
-        last = len(words) - 1
+        last = len(words) if script.endless else len(words) - 1
         lines = [f"data: {json.dumps(document(w, last=i == last))}\r\n\r\n" for i, w in enumerate(words)]
         return self._stream(script, call, lines, words_from=0)
 
@@ -216,6 +217,9 @@ class FakeProviders:
         return Response(script.raw if script.raw is not None else json.dumps(document), media_type=media_type)
 
     def _stream(self, script: Script, call: Json, lines: list[str], *, words_from: int) -> Response:
+        if script.content_type is not None:
+            return Response(script.raw, media_type=script.content_type)
+
         async def send() -> AsyncIterator[str]:
             done = False
             shown = lines[: words_from + len(script.words)] if script.endless else lines

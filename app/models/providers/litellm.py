@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
+
 from app.errors import ProviderFailed
 from app.models.catalog import Model
 from app.models.providers.wire import (
@@ -22,6 +24,8 @@ from app.models.providers.wire import (
     refused,
 )
 
+_FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+
 
 class LiteLLMWire:
     def __init__(self) -> None:
@@ -34,13 +38,20 @@ class LiteLLMWire:
                 **_request(model, prompt), stream=True, stream_options={"include_usage": True}
             )
             async for chunk in stream:
-                for event in _events_of(chunk):
-                    yield event
+                for choice in chunk.choices[:1]:
+                    if choice.delta.content:
+                        yield TextDelta(text=choice.delta.content)
+            for event in _ending_of(stream):
+                yield event
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         litellm = await self._loaded()
         with self._translated(model):
-            return _events_of(await litellm.acompletion(**_request(model, prompt), stream=False))
+            completion = await litellm.acompletion(**_request(model, prompt), stream=False)
+            choice = completion.choices[0]
+            events: list[StreamEvent] = [TextDelta(text=choice.message.content)] if choice.message.content else []
+            events += [_usage(completion.usage)] if getattr(completion, "usage", None) else []
+            return [*events, Finished(reason=_FINISH.get(choice.finish_reason, "stop"))]
 
     async def list_models(self) -> list[str]:
         """Nothing: these providers take their keys from the environment alone, as LiteLLM names them."""
@@ -67,18 +78,24 @@ class LiteLLMWire:
             yield
         except ProviderFailed:
             raise
-        except exceptions.Timeout as error:
-            raise broken_off(model.provider, error, timed_out=True) from error
-        except (exceptions.APIConnectionError, exceptions.MidStreamFallbackError, OSError) as error:
-            raise broken_off(model.provider, error) from error
-        except BROKEN_ANSWER as error:
-            raise failed(model.provider, "server", before_generation=False) from error
-        except Exception as error:  # LiteLLM's other errors share no base; most carry a status
-            status = getattr(error, "status_code", None)
-            if not isinstance(status, int):
+        except Exception as error:  # LiteLLM's errors share no base, and their status is often made up
+            answer = _real_answer(error)
+            if answer is not None:
+                raise refused(model.provider, answer.status_code, str(error), answer.headers) from error
+            if isinstance(error, BROKEN_ANSWER):
                 raise failed(model.provider, "server", before_generation=False) from error
-            headers = getattr(getattr(error, "response", None), "headers", None)
-            raise refused(model.provider, status, str(error), headers) from error
+            raise broken_off(model.provider, error, timed_out=isinstance(error, exceptions.Timeout)) from error
+
+
+def _real_answer(error: BaseException | None) -> httpx.Response | None:
+    """The provider's own answer with an error status, where one lies behind LiteLLM's error."""
+    while error is not None:
+        answer = getattr(error, "response", None)
+        made_up = type(error).__module__.startswith("litellm")
+        if not made_up and isinstance(answer, httpx.Response) and answer.status_code >= 400:
+            return answer
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _request(model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: keyword arguments
@@ -93,22 +110,16 @@ def _request(model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: keyword ar
     }
 
 
-def _events_of(answer: Any) -> list[StreamEvent]:  # Any: a chunk or a whole completion, as LiteLLM types it
-    events: list[StreamEvent] = []
-    for choice in answer.choices[:1]:
-        said = getattr(choice, "delta", None) or choice.message
-        if said.content:
-            events.append(TextDelta(text=said.content))
-        if choice.finish_reason:
-            reasons: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
-            events.append(Finished(reason=reasons.get(choice.finish_reason, "stop")))
-    usage = getattr(answer, "usage", None)
-    if usage:
-        cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
-        events.append(
-            Usage(
-                input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0,
-                cached_tokens=cached or 0,
-            )
-        )  # fmt: skip
-    return events
+def _ending_of(stream: Any) -> list[StreamEvent]:  # Any: litellm.CustomStreamWrapper
+    """What the provider itself said at the end: LiteLLM reports "stop" and counts tokens also where it said nothing."""
+    reason = stream.received_finish_reason or stream.intermittent_finish_reason
+    said = [chunk.usage for chunk in stream.chunks if getattr(chunk, "usage", None) is not None]
+    events: list[StreamEvent] = [_usage(said[-1])] if said else []
+    return [*events, Finished(reason=_FINISH.get(reason, "stop"))] if reason else events
+
+
+def _usage(usage: Any) -> Usage:  # Any: as LiteLLM types it
+    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+    return Usage(
+        input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0, cached_tokens=cached or 0
+    )

@@ -1,11 +1,9 @@
 """The gateway with the real SDKs against a fake provider over real HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from app.bootstrap import open_gateway
 from app.errors import NoModelAvailable, ProviderFailed
@@ -13,76 +11,13 @@ from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import log as call_log
 from app.models.budget import Purse, limit_of
-from app.models.call import CallRequest
 from app.models.gateway import Answered, Gateway
-from app.models.providers.wire import Message, TextDelta
+from app.models.providers.wire import TextDelta
 from app.settings import Settings
 from app.storage.database import Database
+from tests.app.models.conftest import OpenGateway, request_to, spent_and_held
 from tests.fakes.clock import Clock
 from tests.fakes.providers import FakeProviders, Script
-
-CATALOG = """
-models:
-  - {provider: hosted_vllm, name: tiny, input_usd_per_million: 1, output_usd_per_million: 1, quality: 0.9, speed: 0.9}
-"""
-
-
-def settings_for(fake: FakeProviders, folder: Path, **more: object) -> Settings:
-    values: dict[str, object] = {
-        "tooloo_data_dir": folder,
-        "anthropic_api_key": SecretStr("sk-ant-test"),
-        "anthropic_base_url": fake.url,
-        "openai_api_key": SecretStr("sk-test"),
-        "openai_base_url": f"{fake.url}/v1",
-        "google_api_key": SecretStr("AIza-test"),
-        "gemini_base_url": fake.url,
-        "deepseek_api_key": SecretStr("sk-deep"),
-        "deepseek_base_url": fake.url,
-        "ollama_base_url": fake.url,
-        "first_token_timeout_seconds": 20.0,
-        "between_tokens_timeout_seconds": 0.5,
-        **more,
-    }
-    return Settings(**values)  # type: ignore[arg-type]  # pydantic checks them
-
-
-@pytest.fixture
-async def purse(sqlite: Database) -> Purse:
-    return Purse(sqlite)
-
-
-@pytest.fixture
-async def gateway(
-    providers: FakeProviders, sqlite: Database, purse: Purse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Gateway]:
-    monkeypatch.setenv("HOSTED_VLLM_API_BASE", f"{providers.url}/v1")
-    catalog = tmp_path / "catalog.yaml"
-    catalog.write_text(CATALOG)
-    opened = await open_gateway(settings_for(providers, tmp_path, tooloo_catalog=catalog), sqlite, purse)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def ada(sqlite: Database, clock: Clock) -> User:
-    from app.identity.accounts import AccountService
-    from tests.fakes.hashing import quick_hasher
-
-    return await AccountService(database=sqlite, clock=clock, hasher=quick_hasher()).owner()
-
-
-def request_to(user: User, model: str | None = None) -> CallRequest:
-    return CallRequest(
-        task="chat", user_id=user.id, thread_id="t", system="Be brief.", model=model,
-        messages=(Message(role="user", content="Hello?"),), max_output_tokens=200,
-    )  # fmt: skip
-
-
-async def _spent(purse: Purse, provider: str) -> tuple[int, int]:
-    from datetime import UTC, datetime
-
-    budget = (await purse.budgets(datetime.now(UTC), ids=[f"provider:{provider}"]))[0]
-    return budget.spent_microusd, budget.held_microusd
 
 
 @pytest.mark.parametrize(
@@ -108,7 +43,7 @@ async def test_every_wire_streams_and_books_its_usage(
     assert isinstance(answer, Answered)
     assert "".join(c.text for c in chunks if isinstance(c, TextDelta)) == answer.text == "Hello from the fake."
     assert answer.cost_microusd == microusd
-    assert await _spent(purse, provider) == (microusd, 0)
+    assert await spent_and_held(purse, provider) == (microusd, 0)
 
 
 async def test_the_best_score_answers_and_says_why(gateway: Gateway, ada: User) -> None:
@@ -129,7 +64,7 @@ async def test_a_refusal_before_the_first_word_falls_back_and_costs_nothing(
     answer = await gateway.complete(request_to(ada))
 
     assert answer.model_id != best.model_id
-    assert await _spent(purse, best.provider) == (
+    assert await spent_and_held(purse, best.provider) == (
         0 if best.provider not in answer.model_id else answer.cost_microusd,
         0,
     )
@@ -219,14 +154,13 @@ async def test_a_stopped_stream_is_closed_and_charged_in_full(
     "script", [Script(first_pause_seconds=3), Script(pause_seconds=2)], ids=["first word", "between"]
 )
 async def test_a_silent_provider_times_out(
-    providers: FakeProviders, sqlite: Database, purse: Purse, tmp_path: Path, ada: User, script: Script
+    providers: FakeProviders, open_one: OpenGateway, ada: User, script: Script
 ) -> None:
     providers.scripts["*"] = script
-    gateway = await open_gateway(settings_for(providers, tmp_path, first_token_timeout_seconds=0.4), sqlite, purse)
+    gateway = await open_one(first_token_timeout_seconds=0.4)
 
     with pytest.raises(ProviderFailed) as caught:
         await gateway.complete(request_to(ada, "gpt-5-mini"))
-    await gateway.close()
 
     assert caught.value.kind == "timeout"
 

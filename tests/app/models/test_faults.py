@@ -1,0 +1,363 @@
+"""Every way in which a provider breaks, over every wire: what the user reads, what is retried, what is booked."""
+
+import asyncio
+import time
+from collections import deque
+from datetime import UTC, datetime
+
+import pytest
+
+from app.errors import ProviderErrorKind, ProviderFailed
+from app.events import log as event_log
+from app.identity.accounts import User
+from app.models import log as call_log
+from app.models.budget import Purse
+from app.models.gateway import Answered, Gateway, Switched
+from app.models.providers.wire import TextDelta
+from app.storage.database import Database
+from tests.app.models.conftest import MODELS, OpenGateway, request_to, spent_and_held
+from tests.fakes.providers import FakeProviders, Script
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the SDKs' own deprecations
+
+EVERY_WIRE = pytest.mark.parametrize("provider", list(MODELS))
+STREAMED = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
+
+
+def provider_of(provider: str) -> str:
+    return MODELS[provider].partition("/")[0]
+
+
+async def ask(
+    gateway: Gateway, fake: FakeProviders, user: User, provider: str, *, stream: bool = True
+) -> Answered | ProviderFailed:
+    """One question to one model of the provider: its answer, or how it failed."""
+    fake.ollama_models = ("qwen:7b",)
+    try:
+        return await gateway.complete(request_to(user, MODELS[provider], stream=stream))
+    except ProviderFailed as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "tries"),
+    [
+        (401, "auth", 1),
+        (402, "quota", 1),
+        (403, "auth", 1),
+        (404, "invalid_request", 1),
+        (408, "timeout", 3),
+        (413, "context_length", 1),
+        (422, "invalid_request", 1),
+        (429, "rate_limit", 3),
+        (500, "server", 3),
+        (502, "server", 3),
+        (503, "server", 3),
+        (529, "server", 3),
+    ],
+)
+@EVERY_WIRE
+@STREAMED
+async def test_a_refusal_is_sorted_retried_where_that_helps_and_free(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, provider: str, stream: bool, status: int,
+    kind: ProviderErrorKind, tries: int,
+) -> None:  # fmt: skip
+    providers.scripts["*"] = Script(status=status, message="key sk-test AIza-test leaked")
+
+    failure = await ask(gateway, providers, ada, provider, stream=stream)
+
+    assert isinstance(failure, ProviderFailed)
+    assert failure.kind == kind
+    assert "sk-test" not in failure.user_message
+    assert "leaked" not in failure.user_message
+    assert len(providers.calls) == tries
+    assert await spent_and_held(purse, provider_of(provider)) == (0, 0)
+
+
+@EVERY_WIRE
+@STREAMED
+async def test_one_that_recovers_answers_after_a_retry(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, provider: str, stream: bool
+) -> None:
+    providers.queues["*"] = deque([Script(status=503), Script(status=429)])
+
+    answer = await ask(gateway, providers, ada, provider, stream=stream)
+
+    assert isinstance(answer, Answered)
+    assert (answer.text, len(providers.calls)) == ("Hello from the fake.", 3)
+    assert await spent_and_held(purse, provider_of(provider)) == (answer.cost_microusd, 0)
+
+
+@pytest.mark.parametrize("headers", [{"retry-after": "1"}, {"retry-after-ms": "1000"}], ids=["seconds", "milliseconds"])
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "ollama"])
+async def test_retry_after_is_heeded(
+    gateway: Gateway, providers: FakeProviders, ada: User, provider: str, headers: dict[str, str]
+) -> None:
+    providers.queues["*"] = deque([Script(status=429, headers=headers)])
+    began = time.monotonic()
+
+    answer = await ask(gateway, providers, ada, provider)
+
+    assert isinstance(answer, Answered)
+    assert time.monotonic() - began >= 1
+
+
+async def test_who_asks_for_an_hour_is_left_alone_and_another_answers(
+    gateway: Gateway, providers: FakeProviders, ada: User, sqlite: Database
+) -> None:
+    best = (await gateway.preview("chat"))[0]
+    providers.scripts[best.model_id.partition("/")[2]] = Script(status=429, headers={"retry-after": "3000"})
+
+    answer = await gateway.complete(request_to(ada))
+
+    limited = {scored.provider: scored.excluded for scored in await gateway.preview("chat") if scored.excluded}
+    await gateway.log.flush()
+    async with sqlite.read() as connection:
+        noted = (await event_log.newest(connection, type_prefix="provider.rate-limited"))[0]
+    assert not answer.model_id.startswith(best.provider)
+    assert limited[best.provider].startswith("it asked us to wait until")
+    assert noted.payload == {"provider": best.provider, "retryAfterSeconds": 3000.0}
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        pytest.param(Script(cut_after=0), "network", id="closed before the first word"),
+        pytest.param(Script(cut_after=2), "network", id="closed abruptly"),
+        pytest.param(Script(finish=None), "network", id="ends early but cleanly"),
+        pytest.param(Script(pause_seconds=2), "timeout", id="stalls in the middle"),
+        pytest.param(Script(first_pause_seconds=3), "timeout", id="slow first byte"),
+        pytest.param(Script(raw="<html>" * 1_000_000, content_type="text/html"), "network", id="another content type"),
+    ],
+)
+@EVERY_WIRE
+async def test_a_stream_that_breaks_is_an_error_and_charged_in_full(
+    open_one: OpenGateway, providers: FakeProviders, purse: Purse, ada: User, sqlite: Database, provider: str,
+    script: Script, kind: str,
+) -> None:  # fmt: skip
+    gateway = await open_one(first_token_timeout_seconds=0.5)
+    providers.scripts["*"] = script
+
+    failure = await ask(gateway, providers, ada, provider)
+
+    await gateway.log.flush()
+    logged = (await call_log.newest(sqlite))[0]
+    assert isinstance(failure, ProviderFailed)
+    assert failure.kind in (kind, "server", "network")
+    assert (failure.kind == "timeout") is (kind == "timeout")
+    assert logged["cost_microusd"] == logged["held_microusd"]
+    assert await spent_and_held(purse, provider_of(provider)) == (logged["held_microusd"], 0)
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "ollama"])  # LiteLLM skips the line
+async def test_broken_json_in_a_stream_is_an_error(
+    gateway: Gateway, providers: FakeProviders, ada: User, provider: str
+) -> None:
+    providers.scripts["*"] = Script(raw="event: content_block_delta\ndata: {broken json\n\n")
+
+    failure = await ask(gateway, providers, ada, provider)
+
+    assert isinstance(failure, ProviderFailed)
+    assert failure.kind == "server"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(Script(raw="{broken"), id="broken JSON"),
+        pytest.param(Script(raw="<html>", content_type="text/html"), id="another content type"),
+        pytest.param(Script(raw="[]"), id="another document"),
+        pytest.param(Script(cut_after=0), id="closed abruptly"),
+    ],
+)
+@EVERY_WIRE
+async def test_a_plain_answer_that_is_none_is_an_error_and_charged_in_full(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, sqlite: Database, provider: str,
+    script: Script,
+) -> None:  # fmt: skip
+    providers.scripts["*"] = script
+
+    failure = await ask(gateway, providers, ada, provider, stream=False)
+
+    await gateway.log.flush()
+    logged = (await call_log.newest(sqlite))[0]
+    assert isinstance(failure, ProviderFailed)
+    assert logged["cost_microusd"] == logged["held_microusd"]
+    assert await spent_and_held(purse, provider_of(provider)) == (logged["held_microusd"], 0)
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "ollama"])  # LiteLLM makes one up
+async def test_a_plain_answer_without_an_end_is_an_error(
+    gateway: Gateway, providers: FakeProviders, ada: User, provider: str
+) -> None:
+    providers.scripts["*"] = Script(finish=None)
+
+    failure = await ask(gateway, providers, ada, provider, stream=False)
+
+    assert isinstance(failure, ProviderFailed)
+    assert failure.kind == "network"
+
+
+@EVERY_WIRE
+@STREAMED
+async def test_without_usage_the_tokens_are_counted(
+    gateway: Gateway, providers: FakeProviders, ada: User, sqlite: Database, provider: str, stream: bool
+) -> None:
+    providers.scripts["*"] = Script(usage=False)
+
+    answer = await ask(gateway, providers, ada, provider, stream=stream)
+
+    await gateway.log.flush()
+    logged = (await call_log.newest(sqlite))[0]
+    assert isinstance(answer, Answered)
+    assert answer.usage.input_tokens > 0
+    assert answer.usage.output_tokens > 0
+    assert 0 <= answer.cost_microusd < max(1, logged["held_microusd"])
+    assert (answer.cost_microusd > 0) is (provider != "ollama")
+
+
+@EVERY_WIRE
+@STREAMED
+async def test_a_content_filter_is_a_refusal_that_is_not_asked_of_others(
+    gateway: Gateway, providers: FakeProviders, ada: User, provider: str, stream: bool
+) -> None:
+    providers.scripts["*"] = Script(words=(), finish="content_filter")
+
+    failure = await ask(gateway, providers, ada, provider, stream=stream)
+
+    assert isinstance(failure, ProviderFailed)
+    assert (failure.kind, failure.retryable, len(providers.calls)) == ("content_filter", False, 1)
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek"])
+async def test_a_filter_in_the_middle_keeps_what_was_said(
+    gateway: Gateway, providers: FakeProviders, ada: User, provider: str
+) -> None:
+    providers.scripts["*"] = Script(finish="content_filter")
+
+    answer = await ask(gateway, providers, ada, provider)
+
+    assert isinstance(answer, Answered)
+    assert (answer.text, answer.finish) == ("Hello from the fake.", "content_filter")
+
+
+@EVERY_WIRE
+async def test_ten_megabytes_in_one_piece_are_not_let_through(
+    gateway: Gateway, providers: FakeProviders, ada: User, provider: str
+) -> None:
+    providers.scripts["*"] = Script(words=("x" * 10_000_000,))
+
+    failure = await ask(gateway, providers, ada, provider)
+
+    assert isinstance(failure, ProviderFailed)
+    assert failure.kind == "server"
+
+
+@EVERY_WIRE
+async def test_an_endless_answer_ends(
+    open_one: OpenGateway, providers: FakeProviders, ada: User, sqlite: Database, provider: str
+) -> None:
+    gateway = await open_one(total_timeout_seconds=1.0)
+    providers.scripts["*"] = Script(endless=True, pause_seconds=0.02)
+
+    failure = await ask(gateway, providers, ada, provider)
+
+    await gateway.log.flush()
+    logged = (await call_log.newest(sqlite))[0]
+    assert isinstance(failure, ProviderFailed)
+    assert failure.kind == "timeout"
+    assert logged["cost_microusd"] == logged["held_microusd"]
+
+
+async def test_nobody_listens(open_one: OpenGateway, providers: FakeProviders, purse: Purse, ada: User) -> None:
+    gateway = await open_one(openai_base_url="http://127.0.0.1:9/v1")
+
+    failure = await ask(gateway, providers, ada, "openai")
+
+    assert isinstance(failure, ProviderFailed)
+    assert (failure.kind, failure.before_generation) == ("network", True)
+    assert await spent_and_held(purse, "openai") == (0, 0)
+
+
+async def test_cached_tokens_cost_less(gateway: Gateway, providers: FakeProviders, ada: User) -> None:
+    providers.scripts["*"] = Script(input_tokens=1000, cached_tokens=900, output_tokens=10)
+
+    costs = {}
+    for provider in ("anthropic", "openai", "gemini"):
+        answer = await ask(gateway, providers, ada, provider)
+        assert isinstance(answer, Answered)
+        costs[provider] = answer.cost_microusd
+
+    # fresh input, cached input and output, in dollars a million: 1/0.10/5, 0.25/0.025/2, 0.30/0.03/2.50
+    assert costs == {"anthropic": 100 + 90 + 50, "openai": 25 + 23 + 20, "gemini": 30 + 27 + 25}
+
+
+async def test_another_model_goes_on_where_one_broke_off(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User
+) -> None:
+    first, second = [scored.model_id for scored in (await gateway.preview("chat"))[:2]]
+    providers.scripts[first.partition("/")[2]] = Script(words=("One,", " two,", " never"), cut_after=2)
+    providers.scripts[second.partition("/")[2]] = Script(words=(" three.",))
+
+    chunks = [chunk async for chunk in gateway.stream(request_to(ada))]
+
+    said = [chunk.text if isinstance(chunk, TextDelta) else type(chunk).__name__ for chunk in chunks]
+    sent = providers.calls[-1]["body"]
+    assert said == ["One,", " two,", "Switched", " three.", "Answered"]
+    assert chunks[2] == Switched(from_model_id=first, to_model_id=second)
+    assert chunks[-1].text == "One, two, three."  # type: ignore[union-attr]  # it is an Answered
+    assert "One, two," in str(sent)
+    assert "Go on exactly where it stops" in str(sent)
+    assert all(budget.held_microusd == 0 for budget in await purse.budgets(datetime.now(UTC)))
+
+
+async def test_with_fallback_off_the_first_failure_is_told(
+    open_one: OpenGateway, providers: FakeProviders, ada: User
+) -> None:
+    gateway = await open_one(provider_fallback_enabled=False)
+    providers.scripts["*"] = Script(status=401)
+
+    with pytest.raises(ProviderFailed):
+        await gateway.complete(request_to(ada))
+
+    assert len(providers.calls) == 1
+
+
+async def test_a_slow_first_word_is_hedged_and_both_are_booked(
+    open_one: OpenGateway, providers: FakeProviders, ada: User, sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await open_one(tooloo_hedging=True)
+    monkeypatch.setattr("app.models.gateway.FEWEST_FIRST_TOKENS", 3)
+    first, second = [scored.model_id for scored in (await gateway.preview("chat"))[:2]]
+    for _ in range(3):
+        await gateway.complete(request_to(ada, first))
+    providers.scripts[first.partition("/")[2]] = Script(first_pause_seconds=5)
+
+    answer = await gateway.complete(request_to(ada))
+
+    await gateway.log.flush()
+    newest = {f"{row['provider']}/{row['model']}": row for row in (await call_log.newest(sqlite))[:2]}
+    assert answer.model_id == second
+    assert newest[first]["status"] == "stopped"
+    assert newest[first]["cost_microusd"] == newest[first]["held_microusd"] > 0
+    assert answer.cost_microusd == newest[first]["cost_microusd"] + newest[second]["cost_microusd"]
+
+
+async def test_a_listener_that_leaves_ends_the_call(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, sqlite: Database
+) -> None:
+    providers.scripts["*"] = Script(endless=True, pause_seconds=0.02)
+    stream = gateway.stream(request_to(ada, MODELS["openai"]))
+
+    await anext(stream)
+    await stream.aclose()
+
+    await gateway.log.flush()
+    logged = (await call_log.newest(sqlite))[0]
+    for _ in range(100):
+        if providers.closed_early:
+            break
+        await asyncio.sleep(0.02)
+    assert providers.closed_early == 1
+    assert (logged["status"], logged["states"]) == ("stopped", "Idle > Validating > Requesting > Streaming > Failed")
+    assert await spent_and_held(purse, "openai") == (logged["held_microusd"], 0)
