@@ -90,7 +90,7 @@ async def gateway(open_one: OpenGateway) -> Gateway:
 
 
 @pytest.fixture
-async def ada(sqlite: Database, clock: Clock) -> User:
+async def learner(sqlite: Database, clock: Clock) -> User:
     return await AccountService(database=sqlite, clock=clock, hasher=quick_hasher()).owner()
 
 

@@ -1,6 +1,7 @@
 """The purse: the sum of calls can never pass a budget."""
 
 import asyncio
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from app.errors import BudgetExceeded, InvalidInput, NotFound
 from app.events import log as event_log
 from app.identity.accounts import User
-from app.models.budget import HOLD_LIFETIME, MICROUSD, Budget, Purse, limit_of
+from app.models.budget import HOLD_LIFETIME, MICROUSD, Budget, Purse, intent_owner, limit_of
 from app.storage.database import Database
 from app.storage.tables.models import charges, holds
 from tests.fakes.clock import Clock
@@ -17,7 +18,7 @@ from tests.fakes.clock import Clock
 @pytest.fixture
 async def purse(database: Database) -> Purse:
     opened = Purse(database)
-    await opened.open(["openai", "ollama"])
+    await opened.open(["openai", "anthropic", "ollama"])
     return opened
 
 
@@ -31,7 +32,7 @@ async def _openai(purse: Purse, clock: Clock) -> Budget:
     return (await purse.budgets(clock(), ids=["provider:openai"]))[0]
 
 
-async def _reserve(purse: Purse, clock: Clock, ada: User, call: str, dollars: float, **more: bool) -> None:
+async def _reserve(purse: Purse, clock: Clock, ada: User, call: str, dollars: float, **more: Any) -> None:
     await purse.reserve(
         call, provider="openai", user_id=ada.id, amount_microusd=round(dollars * MICROUSD), now=clock(), **more
     )
@@ -170,3 +171,54 @@ async def test_an_unknown_provider_has_no_budget(purse: Purse, clock: Clock, ada
 def test_what_is_no_amount_is_refused(amount: float) -> None:
     with pytest.raises(InvalidInput):
         limit_of(amount)
+
+
+async def test_an_intents_cap_holds_beside_the_others(purse: Purse, clock: Clock, ada: User) -> None:
+    owner = intent_owner(ada.id, "general.chat")
+    await purse.set_limit("intent", owner, limit_microusd=limit_of(1), active=True, actor=ada.id, now=clock())
+
+    with pytest.raises(BudgetExceeded, match=r"Your budget for general\.chat"):
+        await _reserve(purse, clock, ada, "chat", 2, intent="general.chat")
+    await _reserve(purse, clock, ada, "other", 2, intent="learn.review-topic")
+
+    assert (await _openai(purse, clock)).held_microusd == 2 * MICROUSD
+
+
+async def test_an_alert_does_not_come_again_while_the_window_rolls(
+    purse: Purse, clock: Clock, ada: User, database: Database
+) -> None:
+    await _limit(purse, clock, ada, 10)
+    for number in range(40):
+        await _reserve(purse, clock, ada, f"call-{number}", 0.31)
+        await purse.settle(f"call-{number}", cost_microusd=None, now=clock())
+        clock.move(seconds=24 * 3600)
+
+    async with database.read() as connection:
+        warnings = await event_log.newest(connection, type_prefix="budget.warning")
+
+    assert len(warnings) == 1
+
+
+async def test_what_was_spent_elsewhere_is_booked_once(purse: Purse, clock: Clock, ada: User) -> None:
+    for _ in range(2):
+        await purse.record("bill-1", provider="openai", user_id=ada.id, cost_microusd=5, now=clock())
+
+    assert (await _openai(purse, clock)).spent_microusd == 5
+    with pytest.raises(NotFound):
+        await purse.record("bill-2", provider="nobody", user_id=ada.id, cost_microusd=5, now=clock())
+
+
+async def test_opposite_orders_never_deadlock(purse: Purse, clock: Clock, ada: User, eve: User) -> None:
+    for user in (ada, eve):
+        await purse.set_limit("user", user.id, limit_microusd=limit_of(100), active=True, actor=ada.id, now=clock())
+
+    async def spend(number: int) -> None:
+        user = (ada, eve)[number % 2]
+        await purse.reserve(f"c{number}", provider=("openai", "anthropic")[number % 2], user_id=user.id,
+                            amount_microusd=10, now=clock(), allow_burst=number % 3 == 0)  # fmt: skip
+        await (purse.settle(f"c{number}", cost_microusd=7, now=clock()) if number % 5 else purse.release(f"c{number}", now=clock()))  # fmt: skip
+
+    await asyncio.wait_for(asyncio.gather(*(spend(number) for number in range(120))), 30)
+
+    assert all(budget.held_microusd == 0 for budget in await purse.budgets(clock()))
+    assert sum(b.spent_microusd for b in await purse.budgets(clock()) if b.kind == "user") == 96 * 7

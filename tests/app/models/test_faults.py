@@ -59,12 +59,12 @@ async def ask(
 @EVERY_WIRE
 @STREAMED
 async def test_a_refusal_is_sorted_retried_where_that_helps_and_free(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, provider: str, stream: bool, status: int,
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, provider: str, stream: bool, status: int,
     kind: ProviderErrorKind, tries: int,
 ) -> None:  # fmt: skip
     providers.scripts["*"] = Script(status=status, message="key sk-test AIza-test leaked")
 
-    failure = await ask(gateway, providers, ada, provider, stream=stream)
+    failure = await ask(gateway, providers, learner, provider, stream=stream)
 
     assert isinstance(failure, ProviderFailed)
     assert failure.kind == kind
@@ -77,11 +77,11 @@ async def test_a_refusal_is_sorted_retried_where_that_helps_and_free(
 @EVERY_WIRE
 @STREAMED
 async def test_one_that_recovers_answers_after_a_retry(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, provider: str, stream: bool
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, provider: str, stream: bool
 ) -> None:
     providers.queues["*"] = deque([Script(status=503), Script(status=429)])
 
-    answer = await ask(gateway, providers, ada, provider, stream=stream)
+    answer = await ask(gateway, providers, learner, provider, stream=stream)
 
     assert isinstance(answer, Answered)
     assert (answer.text, len(providers.calls)) == ("Hello from the fake.", 3)
@@ -91,24 +91,24 @@ async def test_one_that_recovers_answers_after_a_retry(
 @pytest.mark.parametrize("headers", [{"retry-after": "1"}, {"retry-after-ms": "1000"}], ids=["seconds", "milliseconds"])
 @pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "ollama"])
 async def test_retry_after_is_heeded(
-    gateway: Gateway, providers: FakeProviders, ada: User, provider: str, headers: dict[str, str]
+    gateway: Gateway, providers: FakeProviders, learner: User, provider: str, headers: dict[str, str]
 ) -> None:
     providers.queues["*"] = deque([Script(status=429, headers=headers)])
     began = time.monotonic()
 
-    answer = await ask(gateway, providers, ada, provider)
+    answer = await ask(gateway, providers, learner, provider)
 
     assert isinstance(answer, Answered)
     assert time.monotonic() - began >= 1
 
 
 async def test_who_asks_for_an_hour_is_left_alone_and_another_answers(
-    gateway: Gateway, providers: FakeProviders, ada: User, sqlite: Database
+    gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database
 ) -> None:
     best = (await gateway.preview("chat"))[0]
     providers.scripts[best.model_id.partition("/")[2]] = Script(status=429, headers={"retry-after": "3000"})
 
-    answer = await gateway.complete(request_to(ada))
+    answer = await gateway.complete(request_to(learner))
 
     limited = {scored.provider: scored.excluded for scored in await gateway.preview("chat") if scored.excluded}
     await gateway.log.flush()
@@ -132,13 +132,13 @@ async def test_who_asks_for_an_hour_is_left_alone_and_another_answers(
 )
 @EVERY_WIRE
 async def test_a_stream_that_breaks_is_an_error_and_charged_in_full(
-    open_one: OpenGateway, providers: FakeProviders, purse: Purse, ada: User, sqlite: Database, provider: str,
+    open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database, provider: str,
     script: Script, kind: str,
 ) -> None:  # fmt: skip
     gateway = await open_one(first_token_timeout_seconds=0.5)
     providers.scripts["*"] = script
 
-    failure = await ask(gateway, providers, ada, provider)
+    failure = await ask(gateway, providers, learner, provider)
 
     await gateway.log.flush()
     logged = (await call_log.newest(sqlite))[0]
@@ -151,11 +151,11 @@ async def test_a_stream_that_breaks_is_an_error_and_charged_in_full(
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "ollama"])  # LiteLLM skips the line
 async def test_broken_json_in_a_stream_is_an_error(
-    gateway: Gateway, providers: FakeProviders, ada: User, provider: str
+    gateway: Gateway, providers: FakeProviders, learner: User, provider: str
 ) -> None:
     providers.scripts["*"] = Script(raw="event: content_block_delta\ndata: {broken json\n\n")
 
-    failure = await ask(gateway, providers, ada, provider)
+    failure = await ask(gateway, providers, learner, provider)
 
     assert isinstance(failure, ProviderFailed)
     assert failure.kind == "server"
@@ -172,12 +172,12 @@ async def test_broken_json_in_a_stream_is_an_error(
 )
 @EVERY_WIRE
 async def test_a_plain_answer_that_is_none_is_an_error_and_charged_in_full(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, sqlite: Database, provider: str,
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database, provider: str,
     script: Script,
 ) -> None:  # fmt: skip
     providers.scripts["*"] = script
 
-    failure = await ask(gateway, providers, ada, provider, stream=False)
+    failure = await ask(gateway, providers, learner, provider, stream=False)
 
     await gateway.log.flush()
     logged = (await call_log.newest(sqlite))[0]
@@ -188,11 +188,11 @@ async def test_a_plain_answer_that_is_none_is_an_error_and_charged_in_full(
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "ollama"])  # LiteLLM makes one up
 async def test_a_plain_answer_without_an_end_is_an_error(
-    gateway: Gateway, providers: FakeProviders, ada: User, provider: str
+    gateway: Gateway, providers: FakeProviders, learner: User, provider: str
 ) -> None:
     providers.scripts["*"] = Script(finish=None)
 
-    failure = await ask(gateway, providers, ada, provider, stream=False)
+    failure = await ask(gateway, providers, learner, provider, stream=False)
 
     assert isinstance(failure, ProviderFailed)
     assert failure.kind == "network"
@@ -201,11 +201,11 @@ async def test_a_plain_answer_without_an_end_is_an_error(
 @EVERY_WIRE
 @STREAMED
 async def test_without_usage_the_tokens_are_counted(
-    gateway: Gateway, providers: FakeProviders, ada: User, sqlite: Database, provider: str, stream: bool
+    gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database, provider: str, stream: bool
 ) -> None:
     providers.scripts["*"] = Script(usage=False)
 
-    answer = await ask(gateway, providers, ada, provider, stream=stream)
+    answer = await ask(gateway, providers, learner, provider, stream=stream)
 
     await gateway.log.flush()
     logged = (await call_log.newest(sqlite))[0]
@@ -219,11 +219,11 @@ async def test_without_usage_the_tokens_are_counted(
 @EVERY_WIRE
 @STREAMED
 async def test_a_content_filter_is_a_refusal_that_is_not_asked_of_others(
-    gateway: Gateway, providers: FakeProviders, ada: User, provider: str, stream: bool
+    gateway: Gateway, providers: FakeProviders, learner: User, provider: str, stream: bool
 ) -> None:
     providers.scripts["*"] = Script(words=(), finish="content_filter")
 
-    failure = await ask(gateway, providers, ada, provider, stream=stream)
+    failure = await ask(gateway, providers, learner, provider, stream=stream)
 
     assert isinstance(failure, ProviderFailed)
     assert (failure.kind, failure.retryable, len(providers.calls)) == ("content_filter", False, 1)
@@ -231,11 +231,11 @@ async def test_a_content_filter_is_a_refusal_that_is_not_asked_of_others(
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek"])
 async def test_a_filter_in_the_middle_keeps_what_was_said(
-    gateway: Gateway, providers: FakeProviders, ada: User, provider: str
+    gateway: Gateway, providers: FakeProviders, learner: User, provider: str
 ) -> None:
     providers.scripts["*"] = Script(finish="content_filter")
 
-    answer = await ask(gateway, providers, ada, provider)
+    answer = await ask(gateway, providers, learner, provider)
 
     assert isinstance(answer, Answered)
     assert (answer.text, answer.finish) == ("Hello from the fake.", "content_filter")
@@ -243,11 +243,11 @@ async def test_a_filter_in_the_middle_keeps_what_was_said(
 
 @EVERY_WIRE
 async def test_ten_megabytes_in_one_piece_are_not_let_through(
-    gateway: Gateway, providers: FakeProviders, ada: User, provider: str
+    gateway: Gateway, providers: FakeProviders, learner: User, provider: str
 ) -> None:
     providers.scripts["*"] = Script(words=("x" * 10_000_000,))
 
-    failure = await ask(gateway, providers, ada, provider)
+    failure = await ask(gateway, providers, learner, provider)
 
     assert isinstance(failure, ProviderFailed)
     assert failure.kind == "server"
@@ -255,12 +255,12 @@ async def test_ten_megabytes_in_one_piece_are_not_let_through(
 
 @EVERY_WIRE
 async def test_an_endless_answer_ends(
-    open_one: OpenGateway, providers: FakeProviders, ada: User, sqlite: Database, provider: str
+    open_one: OpenGateway, providers: FakeProviders, learner: User, sqlite: Database, provider: str
 ) -> None:
     gateway = await open_one(total_timeout_seconds=1.0)
     providers.scripts["*"] = Script(endless=True, pause_seconds=0.02)
 
-    failure = await ask(gateway, providers, ada, provider)
+    failure = await ask(gateway, providers, learner, provider)
 
     await gateway.log.flush()
     logged = (await call_log.newest(sqlite))[0]
@@ -269,22 +269,22 @@ async def test_an_endless_answer_ends(
     assert logged["cost_microusd"] == logged["held_microusd"]
 
 
-async def test_nobody_listens(open_one: OpenGateway, providers: FakeProviders, purse: Purse, ada: User) -> None:
+async def test_nobody_listens(open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User) -> None:
     gateway = await open_one(openai_base_url="http://127.0.0.1:9/v1")
 
-    failure = await ask(gateway, providers, ada, "openai")
+    failure = await ask(gateway, providers, learner, "openai")
 
     assert isinstance(failure, ProviderFailed)
     assert (failure.kind, failure.before_generation) == ("network", True)
     assert await spent_and_held(purse, "openai") == (0, 0)
 
 
-async def test_cached_tokens_cost_less(gateway: Gateway, providers: FakeProviders, ada: User) -> None:
+async def test_cached_tokens_cost_less(gateway: Gateway, providers: FakeProviders, learner: User) -> None:
     providers.scripts["*"] = Script(input_tokens=1000, cached_tokens=900, output_tokens=10)
 
     costs = {}
     for provider in ("anthropic", "openai", "gemini"):
-        answer = await ask(gateway, providers, ada, provider)
+        answer = await ask(gateway, providers, learner, provider)
         assert isinstance(answer, Answered)
         costs[provider] = answer.cost_microusd
 
@@ -293,13 +293,13 @@ async def test_cached_tokens_cost_less(gateway: Gateway, providers: FakeProvider
 
 
 async def test_another_model_goes_on_where_one_broke_off(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User
 ) -> None:
     first, second = [scored.model_id for scored in (await gateway.preview("chat"))[:2]]
     providers.scripts[first.partition("/")[2]] = Script(words=("One,", " two,", " never"), cut_after=2)
     providers.scripts[second.partition("/")[2]] = Script(words=(" three.",))
 
-    chunks = [chunk async for chunk in gateway.stream(request_to(ada))]
+    chunks = [chunk async for chunk in gateway.stream(request_to(learner))]
 
     said = [chunk.text if isinstance(chunk, TextDelta) else type(chunk).__name__ for chunk in chunks]
     sent = providers.calls[-1]["body"]
@@ -312,28 +312,28 @@ async def test_another_model_goes_on_where_one_broke_off(
 
 
 async def test_with_fallback_off_the_first_failure_is_told(
-    open_one: OpenGateway, providers: FakeProviders, ada: User
+    open_one: OpenGateway, providers: FakeProviders, learner: User
 ) -> None:
     gateway = await open_one(provider_fallback_enabled=False)
     providers.scripts["*"] = Script(status=401)
 
     with pytest.raises(ProviderFailed):
-        await gateway.complete(request_to(ada))
+        await gateway.complete(request_to(learner))
 
     assert len(providers.calls) == 1
 
 
 async def test_a_slow_first_word_is_hedged_and_both_are_booked(
-    open_one: OpenGateway, providers: FakeProviders, ada: User, sqlite: Database, monkeypatch: pytest.MonkeyPatch
+    open_one: OpenGateway, providers: FakeProviders, learner: User, sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = await open_one(tooloo_hedging=True)
     monkeypatch.setattr("app.models.gateway.FEWEST_FIRST_TOKENS", 3)
     first, second = [scored.model_id for scored in (await gateway.preview("chat"))[:2]]
     for _ in range(3):
-        await gateway.complete(request_to(ada, first))
+        await gateway.complete(request_to(learner, first))
     providers.scripts[first.partition("/")[2]] = Script(first_pause_seconds=5)
 
-    answer = await gateway.complete(request_to(ada))
+    answer = await gateway.complete(request_to(learner))
 
     await gateway.log.flush()
     newest = {f"{row['provider']}/{row['model']}": row for row in (await call_log.newest(sqlite))[:2]}
@@ -344,10 +344,10 @@ async def test_a_slow_first_word_is_hedged_and_both_are_booked(
 
 
 async def test_a_listener_that_leaves_ends_the_call(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, sqlite: Database
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database
 ) -> None:
     providers.scripts["*"] = Script(endless=True, pause_seconds=0.02)
-    stream = gateway.stream(request_to(ada, MODELS["openai"]))
+    stream = gateway.stream(request_to(learner, MODELS["openai"]))
 
     await anext(stream)
     await stream.aclose()

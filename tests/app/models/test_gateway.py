@@ -33,11 +33,11 @@ from tests.fakes.providers import FakeProviders, Script
 )
 @pytest.mark.filterwarnings("ignore")  # the SDKs' own deprecations
 async def test_every_wire_streams_and_books_its_usage(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, model: str, provider: str, microusd: int
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, model: str, provider: str, microusd: int
 ) -> None:
     providers.ollama_models = ("qwen:7b",)
 
-    chunks = [chunk async for chunk in gateway.stream(request_to(ada, model))]
+    chunks = [chunk async for chunk in gateway.stream(request_to(learner, model))]
 
     answer = chunks[-1]
     assert isinstance(answer, Answered)
@@ -46,8 +46,8 @@ async def test_every_wire_streams_and_books_its_usage(
     assert await spent_and_held(purse, provider) == (microusd, 0)
 
 
-async def test_the_best_score_answers_and_says_why(gateway: Gateway, ada: User) -> None:
-    answer = await gateway.complete(request_to(ada))
+async def test_the_best_score_answers_and_says_why(gateway: Gateway, learner: User) -> None:
+    answer = await gateway.complete(request_to(learner))
 
     ranking = [scored for scored in answer.ranking if scored.excluded is None]
     assert answer.model_id == ranking[0].model_id
@@ -56,12 +56,12 @@ async def test_the_best_score_answers_and_says_why(gateway: Gateway, ada: User) 
 
 
 async def test_a_refusal_before_the_first_word_falls_back_and_costs_nothing(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, sqlite: Database
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database
 ) -> None:
     best = (await gateway.preview("chat"))[0]
     providers.scripts[best.model_id.split("/", 1)[1]] = Script(status=503)
 
-    answer = await gateway.complete(request_to(ada))
+    answer = await gateway.complete(request_to(learner))
 
     assert answer.model_id != best.model_id
     assert await spent_and_held(purse, best.provider) == (
@@ -74,11 +74,11 @@ async def test_a_refusal_before_the_first_word_falls_back_and_costs_nothing(
     assert fallbacks[0].payload == {"from": best.model_id, "to": answer.model_id}
 
 
-async def test_when_all_fail_the_error_is_a_sentence(gateway: Gateway, providers: FakeProviders, ada: User) -> None:
+async def test_when_all_fail_the_error_is_a_sentence(gateway: Gateway, providers: FakeProviders, learner: User) -> None:
     providers.scripts["*"] = Script(status=500)
 
     with pytest.raises(ProviderFailed, match="problem of its own"):
-        await gateway.complete(request_to(ada))
+        await gateway.complete(request_to(learner))
 
     assert len(providers.calls) == 4 * 3  # four models, each tried three times
     assert len({call["model"] for call in providers.calls}) == 4
@@ -97,12 +97,12 @@ async def test_when_all_fail_the_error_is_a_sentence(gateway: Gateway, providers
 )
 @pytest.mark.parametrize("model", ["claude-haiku-4-5", "gpt-5-mini", "gemini-2.5-flash"])
 async def test_errors_are_sorted_by_status(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, model: str, status: int, kind: str
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, model: str, status: int, kind: str
 ) -> None:
     providers.scripts["*"] = Script(status=status)
 
     with pytest.raises(ProviderFailed) as caught:
-        await gateway.complete(request_to(ada, model))
+        await gateway.complete(request_to(learner, model))
 
     assert caught.value.kind == kind
     assert "as scripted" not in caught.value.user_message
@@ -112,13 +112,13 @@ async def test_errors_are_sorted_by_status(
 @pytest.mark.parametrize("model", ["claude-haiku-4-5", "gpt-5-mini", "gemini-2.5-flash"])
 @pytest.mark.parametrize("script", [Script(cut_after=2), Script(finish=None)], ids=["cut", "clean early end"])
 async def test_a_stream_that_ends_early_is_an_error_and_charged_in_full(
-    gateway: Gateway, providers: FakeProviders, ada: User, sqlite: Database, model: str, script: Script
+    gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database, model: str, script: Script
 ) -> None:
     providers.scripts["*"] = script
     said = []
 
     with pytest.raises(ProviderFailed) as caught:
-        async for chunk in gateway.stream(request_to(ada, model)):
+        async for chunk in gateway.stream(request_to(learner, model)):
             said.append(chunk)  # noqa: PERF401  # a comprehension would lose what was said before the error
 
     await gateway.log.flush()
@@ -129,13 +129,13 @@ async def test_a_stream_that_ends_early_is_an_error_and_charged_in_full(
 
 
 async def test_a_stopped_stream_is_closed_and_charged_in_full(
-    gateway: Gateway, providers: FakeProviders, ada: User, sqlite: Database
+    gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database
 ) -> None:
     providers.scripts["*"] = Script(endless=True, pause_seconds=0.02)
     said = asyncio.Event()
 
     async def listen() -> None:
-        async for _ in gateway.stream(request_to(ada, "gpt-5-mini")):
+        async for _ in gateway.stream(request_to(learner, "gpt-5-mini")):
             said.set()
 
     task = asyncio.create_task(listen())
@@ -154,54 +154,58 @@ async def test_a_stopped_stream_is_closed_and_charged_in_full(
     "script", [Script(first_pause_seconds=3), Script(pause_seconds=2)], ids=["first word", "between"]
 )
 async def test_a_silent_provider_times_out(
-    providers: FakeProviders, open_one: OpenGateway, ada: User, script: Script
+    providers: FakeProviders, open_one: OpenGateway, learner: User, script: Script
 ) -> None:
     providers.scripts["*"] = script
     gateway = await open_one(first_token_timeout_seconds=0.4)
 
     with pytest.raises(ProviderFailed) as caught:
-        await gateway.complete(request_to(ada, "gpt-5-mini"))
+        await gateway.complete(request_to(learner, "gpt-5-mini"))
 
     assert caught.value.kind == "timeout"
 
 
 async def test_a_spent_budget_moves_to_a_model_that_still_fits(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, clock: Clock
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, clock: Clock
 ) -> None:
     providers.ollama_models = ("qwen:7b",)
     for provider in ("anthropic", "openai", "gemini", "deepseek", "hosted_vllm"):
-        await purse.set_limit("provider", provider, limit_microusd=limit_of(0), active=True, actor=ada.id, now=clock())
+        await purse.set_limit(
+            "provider", provider, limit_microusd=limit_of(0), active=True, actor=learner.id, now=clock()
+        )
 
-    answer = await gateway.complete(request_to(ada))
+    answer = await gateway.complete(request_to(learner))
 
     assert answer.model_id == "ollama/qwen:7b"
     assert [call["model"] for call in providers.calls] == ["qwen:7b"]
 
 
 async def test_no_call_leaves_when_nothing_fits(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, ada: User, clock: Clock
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, clock: Clock
 ) -> None:
-    await purse.set_limit("user", ada.id, limit_microusd=0, active=True, actor=ada.id, now=clock())
+    await purse.set_limit("user", learner.id, limit_microusd=0, active=True, actor=learner.id, now=clock())
 
     with pytest.raises(NoModelAvailable, match="Your budget"):
-        await gateway.complete(request_to(ada))
+        await gateway.complete(request_to(learner))
 
     assert providers.calls == []
 
 
-async def test_a_missing_usage_block_never_books_zero(gateway: Gateway, providers: FakeProviders, ada: User) -> None:
+async def test_a_missing_usage_block_never_books_zero(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
     providers.scripts["*"] = Script(usage=False)
 
-    answer = await gateway.complete(request_to(ada, "gpt-5-mini"))
+    answer = await gateway.complete(request_to(learner, "gpt-5-mini"))
 
     assert answer.cost_microusd > 0
 
 
-async def test_without_keys_and_ollama_there_are_no_models(sqlite: Database, tmp_path: Path, ada: User) -> None:
+async def test_without_keys_and_ollama_there_are_no_models(sqlite: Database, tmp_path: Path, learner: User) -> None:
     settings = Settings(tooloo_data_dir=tmp_path, ollama_base_url="http://127.0.0.1:9")
     gateway = await open_gateway(settings, sqlite, Purse(sqlite))
 
     assert await gateway.models() == []
     with pytest.raises(NoModelAvailable, match="No model is connected"):
-        await gateway.complete(request_to(ada))
+        await gateway.complete(request_to(learner))
     await gateway.close()

@@ -1,0 +1,154 @@
+"""Keys that an administrator sets: tested on entry, encrypted at rest, never shown again."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.bootstrap import open_gateway, open_keys
+from app.errors import InvalidInput, NotFound, ProviderFailed
+from app.identity.accounts import User
+from app.models import audit
+from app.models.budget import Purse
+from app.models.gateway import Gateway
+from app.models.keys import KeyService
+from app.settings import Settings
+from app.storage.database import Database
+from app.storage.tables.models import provider_configs
+from tests.app.models.conftest import MODELS, request_to, settings_for
+from tests.fakes.providers import FakeProviders
+
+GOOD = "sk-good-0123456789abcdef"
+pytestmark = pytest.mark.filterwarnings("ignore")  # the SDKs' own deprecations
+
+
+@pytest.fixture
+def settings(providers: FakeProviders, tmp_path: Path) -> Settings:
+    providers.accepted_keys = frozenset({GOOD})
+    none = dict.fromkeys(("anthropic_api_key", "openai_api_key", "google_api_key", "deepseek_api_key"))
+    return settings_for(providers, tmp_path, **none)
+
+
+async def opened(settings: Settings, database: Database) -> tuple[Gateway, KeyService]:
+    gateway = await open_gateway(settings, database, Purse(database))
+    return gateway, await open_keys(settings, database, gateway)
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek"])
+async def test_a_key_is_tested_used_at_once_and_after_a_restart(
+    settings: Settings, sqlite: Database, learner: User, provider: str
+) -> None:
+    gateway, keys = await opened(settings, sqlite)
+    before = gateway.providers()
+
+    models = await keys.set(provider, f"  {GOOD}\n", actor=learner.id)
+
+    answer = await gateway.complete(request_to(learner, MODELS[provider]))
+    again, _ = await opened(settings, sqlite)
+    assert provider not in before
+    assert models == 2
+    assert answer.text == "Hello from the fake."
+    assert provider in again.providers()
+    await gateway.close()
+    await again.close()
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek"])
+async def test_a_wrong_key_is_refused_and_not_stored(settings: Settings, sqlite: Database, provider: str) -> None:
+    gateway, keys = await opened(settings, sqlite)
+
+    with pytest.raises(InvalidInput, match="does not accept this key") as caught:
+        await keys.set(provider, "sk-wrong-0123456789", actor="ada")
+
+    assert "sk-wrong" not in caught.value.user_message
+    assert [status.source for status in await keys.status()] == ["none"] * 4
+    await gateway.close()
+
+
+@pytest.mark.parametrize("key", ["", "   ", "two words", "sk-\u20ac", "x" * 501, "sk-a\x00b"])
+async def test_what_is_no_key_is_refused_unasked(
+    settings: Settings, sqlite: Database, providers: FakeProviders, key: str
+) -> None:
+    gateway, keys = await opened(settings, sqlite)
+
+    with pytest.raises(InvalidInput, match="This is no key"):
+        await keys.set("openai", key, actor="ada")
+    with pytest.raises(NotFound):
+        await keys.set("nobody", GOOD, actor="ada")
+
+    await gateway.close()
+
+
+async def test_a_provider_that_is_not_there_stores_nothing(settings: Settings, sqlite: Database) -> None:
+    away = settings.model_copy(update={"openai_base_url": "http://127.0.0.1:9/v1"})
+    gateway, keys = await opened(away, sqlite)
+
+    with pytest.raises(ProviderFailed):
+        await keys.set("openai", GOOD, actor="ada")
+
+    assert (await keys.status())[1].source == "none"
+    await gateway.close()
+
+
+async def test_at_rest_it_is_encrypted_and_its_file_is_the_servers_alone(
+    settings: Settings, sqlite: Database, tmp_path: Path
+) -> None:
+    gateway, keys = await opened(settings, sqlite)
+    await keys.set("openai", GOOD, actor="ada")
+
+    async with sqlite.read() as connection:
+        stored = (await connection.execute(sa.select(provider_configs))).mappings().one()
+    trail = (await audit.newest(sqlite))[0]
+
+    assert GOOD not in str(dict(stored))
+    assert (tmp_path / "keys.key").stat().st_mode & 0o777 == 0o600
+    assert (trail.action, trail.subject, trail.detail) == ("key.set", "openai", {"ending": "cdef"})
+    assert GOOD not in repr(await keys.status())
+    await gateway.close()
+
+
+async def test_another_secret_cannot_read_it_and_says_so(settings: Settings, sqlite: Database) -> None:
+    gateway, keys = await opened(settings, sqlite)
+    await keys.set("openai", GOOD, actor="ada")
+    other = Settings(**{**settings.model_dump(), "tooloo_secret_key": "x" * 40})
+
+    again, unreadable = await opened(other, sqlite)
+
+    status = (await unreadable.status())[1]
+    assert "enter it again" in (status.problem or "")
+    assert "openai" not in again.providers()
+    await gateway.close()
+    await again.close()
+
+
+async def test_a_removed_key_gives_way_to_the_environments(
+    settings: Settings, sqlite: Database, providers: FakeProviders
+) -> None:
+    with_environment = Settings(**{**settings.model_dump(), "openai_api_key": "sk-from-the-environment"})
+    gateway, keys = await opened(with_environment, sqlite)
+    await keys.set("openai", GOOD, actor="ada")
+    stored = (await keys.status())[1].source
+
+    await keys.remove("openai", actor="ada")
+
+    assert (stored, (await keys.status())[1].source) == ("stored", "environment")
+    assert "openai" in gateway.providers()
+    with pytest.raises(NotFound):
+        await keys.remove("openai", actor="ada")
+    await gateway.close()
+
+
+async def test_another_process_takes_it_into_use(settings: Settings, sqlite: Database) -> None:
+    gateway, keys = await opened(settings, sqlite)
+    other_gateway, other_keys = await opened(settings, sqlite)
+
+    await keys.set("openai", GOOD, actor="ada")
+    await other_keys.refresh()
+    there = "openai" in other_gateway.providers()
+    await keys.remove("openai", actor="ada")
+    await other_keys.refresh()
+
+    assert there
+    assert "openai" not in other_gateway.providers()
+    await gateway.close()
+    await other_gateway.close()
