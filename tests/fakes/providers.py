@@ -204,7 +204,7 @@ class FakeProviders:
         name = model or body["model"]
         script = self.script(name)
         call = {"wire": wire, "model": name, "body": body, "status": script.status, "finished": False,
-                "input_tokens": script.input_tokens, "output_tokens": script.output_tokens}  # fmt: skip
+                "usage": script.usage, "input_tokens": script.input_tokens, "output_tokens": script.output_tokens}  # fmt: skip
         self.calls.append(call)
         return body, script, call
 
