@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
+from limits.aio.storage import MemoryStorage, Storage
+from limits.storage import storage_from_string
 
 from app.analytics.projections import LearnerStats
 from app.analytics.reports import ReportService
@@ -28,11 +30,12 @@ from app.models.call import TimeLimits
 from app.models.catalog import Catalog, load_catalog
 from app.models.gateway import Gateway, Rules
 from app.models.keys import KeyService, cipher_of
-from app.models.log import CallLog
+from app.models.log import CallLog, prune
 from app.models.providers.litellm import LiteLLMWire
 from app.models.providers.null import NullWire
 from app.models.providers.openai import OpenAIWire
 from app.models.providers.wire import Wire
+from app.models.tasks import TaskService
 from app.orchestration.actions import Actions
 from app.orchestration.engine import WorkflowEngine
 from app.orchestration.executor import ExecutorSlot, FileSlot, PostgresSlot
@@ -49,6 +52,8 @@ from graph.intents.classifier import load_classifier
 logger = structlog.get_logger()
 
 SWEEP_SECONDS = 60
+KEYS_SECONDS = 5
+PRUNE_SECONDS = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,8 @@ class Services:
     accounts: AccountService
     access: AccessService
     isolation: Isolation
+    keys: KeyService
+    tasks: TaskService
     deps: Deps
     conversation: Conversation
 
@@ -118,10 +125,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         logger.info("sandbox.probed", isolated=isolation.sandbox is not None, reason=isolation.reason)
         deps = await _open_deps(settings, database, bus, isolation, stack)
         checkpoints = await stack.enter_async_context(_checkpoints(settings))
-        await stack.enter_async_context(_background(bus, deps.purse))
+        keys = await open_keys(settings, database, deps.gateway)
+        tasks = TaskService(
+            database=database, gateway=deps.gateway, storage=await asyncio.to_thread(_limit_storage, settings), metrics=deps.gateway.metrics,
+            prompt=prompts.render, clock=utc_now,
+            cache_seconds=settings.response_cache_ttl_seconds if settings.enable_response_caching else None,
+        )  # fmt: skip
+        await stack.enter_async_context(_background(bus, database, deps.purse, keys))
         yield Services(
             settings=settings, database=database, bus=bus, accounts=accounts, access=access, isolation=isolation,
-            deps=deps, conversation=Conversation(checkpoints, deps),
+            keys=keys, tasks=tasks, deps=deps, conversation=Conversation(checkpoints, deps),
         )  # fmt: skip
 
 
@@ -257,9 +270,24 @@ def _providers(catalog: Catalog) -> list[str]:
     return sorted({"ollama", *(model.provider for model in catalog.models)})
 
 
+def _limit_storage(settings: Settings) -> Storage:
+    """Where task limits are counted: in this process, or in Redis for several servers."""
+    if settings.redis_url is None:
+        return MemoryStorage()
+    url = settings.redis_url.get_secret_value()
+    storage = storage_from_string(f"async+{url}", implementation="redispy")
+    assert isinstance(storage, Storage)
+    return storage
+
+
 @asynccontextmanager
-async def _background(bus: Bus, purse: Purse) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(bus.run()), asyncio.create_task(_sweep(purse))]
+async def _background(bus: Bus, database: Database, purse: Purse, keys: KeyService) -> AsyncIterator[None]:
+    tasks = [
+        asyncio.create_task(bus.run()),
+        asyncio.create_task(_repeated("budget.sweep", lambda: purse.sweep(utc_now()), SWEEP_SECONDS)),
+        asyncio.create_task(_repeated("keys.refresh", keys.refresh, KEYS_SECONDS)),
+        asyncio.create_task(_repeated("log.prune", lambda: prune(database, utc_now()), PRUNE_SECONDS)),
+    ]
     try:
         yield
     finally:
@@ -268,14 +296,14 @@ async def _background(bus: Bus, purse: Purse) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _sweep(purse: Purse) -> None:
-    """Charge the holds of processes that died."""
+async def _repeated(name: str, work: Callable[[], Awaitable[object]], seconds: float) -> None:
+    """Run ``work`` again and again: charging the holds of processes that died, reading keys, dropping old rows."""
     while True:
         try:
-            await purse.sweep(utc_now())
-        except Exception:  # the sweep must outlive a database that is gone for a while
-            logger.exception("budget.sweep_failed")
-        await asyncio.sleep(SWEEP_SECONDS)
+            await work()
+        except Exception:  # it must outlive a database that is gone for a while
+            logger.exception("background.failed", work=name)
+        await asyncio.sleep(seconds)
 
 
 def _make_data_dir(folder: Path) -> None:

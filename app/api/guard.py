@@ -20,6 +20,7 @@ from app.settings import Settings
 
 logger = structlog.get_logger()
 
+METRICS_PATH = "/api/v1/tasks/metrics"  # has a key of its own
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # The chat library's own doors that we do not open: its API pages, its leaking share, MCP, foreign sign-in.
@@ -117,7 +118,7 @@ class Guard:
         accounts, access = self._identity()
         address = scope["client"][0] if scope.get("client") else "unknown"
         scheme, _, secret = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and scope["path"].startswith("/api/"):
+        if scheme.lower() == "bearer" and scope["path"].startswith("/api/") and scope["path"] != METRICS_PATH:
             user, scopes = await access.user_of_token(secret.strip())
             allowed = tuple(s for s in scopes if s != "admin" or user.is_admin)
             return Caller(user=user, scopes=allowed, address=address)

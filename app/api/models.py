@@ -1,20 +1,34 @@
 """Budgets and model choices over REST."""
 
+from datetime import timedelta
 from typing import Any
 
-from fastapi import APIRouter
-from pydantic import Field
+from fastapi import APIRouter, Query
+from pydantic import Field, SecretStr
 
 from app.api.identity import Admin, Reader, Using, Writer
 from app.api.wire import Body, page
 from app.errors import NotFound
+from app.events import log as event_log
+from app.models import audit
 from app.models import log as call_log
-from app.models.budget import MICROUSD, WINDOW, Budget, limit_of
+from app.models.budget import (
+    LARGEST_LIMIT_USD,
+    MICROUSD,
+    WINDOW,
+    Budget,
+    intent_owner,
+    limit_of,
+    microusd,
+    name_of,
+    spent_message,
+)
 from app.models.catalog import Task
 from app.models.selector import Preference, reason
 
 router = APIRouter(tags=["models"])
 Json = dict[str, Any]  # Any: JSON
+ALERTS = ("budget.warning", "budget.exceeded")
 
 
 class Limits(Body):
@@ -38,9 +52,94 @@ class Choice(Body):
 async def status(user: Reader, using: Using) -> Json:
     budgets = await using.deps.purse.budgets(using.deps.clock())
     own = next((b for b in budgets if b.kind == "user" and b.owner == user.id), None)
+    capped = [b for b in await using.deps.purse.of_user(user.id, using.deps.clock()) if b.kind == "intent"]
     return page([_budget(b, budgets, using) for b in budgets if b.kind == "provider"]) | {
-        "own": None if own is None else {"monthlyUsd": _usd(own.limit_microusd), "spentUsd": _usd(own.spent_microusd)}
+        "own": None if own is None else {"monthlyUsd": _usd(own.limit_microusd), "spentUsd": _usd(own.spent_microusd)},
+        "intents": [
+            {
+                "intent": b.owner.split(":", 1)[1],
+                "monthlyUsd": _usd(b.limit_microusd),
+                "spentUsd": _usd(b.spent_microusd),
+                "active": b.active,
+            }
+            for b in capped
+        ],
     }
+
+
+class Check(Body):
+    provider: str = Field(max_length=32)
+    amount_usd: float = Field(ge=0, le=LARGEST_LIMIT_USD)
+
+
+@router.post("/budget/check")
+async def check(body: Check, user: Reader, using: Using) -> Json:
+    """Whether an amount would fit now; nothing is held."""
+    budgets = await using.deps.purse.of_user(user.id, using.deps.clock())
+    applying = [
+        b
+        for b in budgets
+        if (b.kind == "provider" and b.owner == body.provider) or (b.kind == "user" and b.active)
+    ]  # fmt: skip
+    if not any(b.kind == "provider" for b in applying):
+        raise NotFound(f"There is no provider {body.provider!r}. See GET /api/v1/budget/status.")
+    refusing = [b for b in applying if not b.active or b.remaining_microusd < microusd(body.amount_usd)]
+    return {
+        "fits": not refusing,
+        "remainingUsd": _usd(min(b.remaining_microusd if b.active else 0 for b in applying)),
+        "reason": spent_message(refusing[0].id) if refusing else None,
+    }
+
+
+class Cost(Body):
+    provider: str = Field(max_length=32)
+    cost_usd: float = Field(ge=0, le=LARGEST_LIMIT_USD)
+    call_id: str = Field(min_length=1, max_length=60, pattern=r"^[\w.:-]+$")
+
+
+@router.post("/budget/record-cost")
+@router.post("/budget/track", deprecated=True)
+async def record_cost(body: Cost, user: Admin, using: Using) -> Json:
+    """Book what was spent with a provider outside of here, once for each callId."""
+    settled = await using.deps.purse.record(
+        body.call_id, provider=body.provider, user_id=user.id, cost_microusd=microusd(body.cost_usd),
+        now=using.deps.clock(),
+    )  # fmt: skip
+    return {"booked": settled.booked, "costUsd": _usd(settled.cost_microusd)}
+
+
+@router.get("/budget/alerts")
+async def alerts(user: Reader, using: Using) -> Json:
+    """Warnings at 90 % and budgets without room, newest first; those of providers, and one's own."""
+    async with using.database.read() as connection:
+        found = await event_log.newest(connection, types=ALERTS, limit=100)
+    return page(
+        [
+            {
+                "type": event.type, "budget": event.key, "name": name_of(event.key),
+                "spentUsd": _usd(event.payload["spentMicrousd"]), "limitUsd": _usd(event.payload["limitMicrousd"]),
+                "at": event.occurred_at.isoformat(),
+            }
+            for event in found
+            if event.user_id in (None, user.id)
+        ]
+    )  # fmt: skip
+
+
+class IntentLimit(Body):
+    intent: str = Field(pattern=r"^[a-z][a-z_.-]{1,24}$")
+    monthly_usd: float = Field(ge=0)
+    active: bool = True
+
+
+@router.put("/budget/own/intent")
+async def set_own_intent(body: IntentLimit, user: Writer, using: Using) -> Json:
+    """Cap what one intent may cost you, such as general.chat or task.summarize."""
+    changed = await using.deps.purse.set_limit(
+        "intent", intent_owner(user.id, body.intent), limit_microusd=limit_of(body.monthly_usd), active=body.active,
+        actor=user.id, now=using.deps.clock(),
+    )  # fmt: skip
+    return {"intent": body.intent, "monthlyUsd": _usd(changed.limit_microusd), "active": changed.active}
 
 
 @router.put("/budget/own")
@@ -73,8 +172,108 @@ async def select(body: Choice, _user: Reader, using: Using) -> Json:
     return {"reason": reason(ranking), "ranking": [scored.to_json() for scored in ranking]}
 
 
+@router.get("/providers/status")
+async def provider_status(_user: Reader, using: Using) -> Json:
+    """Each provider: whether a call could go to it now, its circuit, and where its key comes from."""
+    gateway = using.deps.gateway
+    await gateway.models()
+    await gateway.refresh()
+    keys = {status.provider: status for status in await using.keys.status()}
+    circuits = gateway.breaker.circuits()
+    connected = set(gateway.providers())
+    return page(
+        [
+            {
+                "provider": provider, "connected": provider in connected,
+                "usable": provider in connected and gateway.why_unusable(provider) is None,
+                "reason": gateway.why_unusable(provider) if provider in connected else "no key",
+                "circuit": circuits[provider].state if provider in circuits else "closed",
+                "key": keys[provider].source if provider in keys else "none",
+                "keyEnding": keys[provider].ending if provider in keys else None,
+            }
+            for provider in sorted(connected | keys.keys())
+        ]
+    )  # fmt: skip
+
+
+@router.get("/providers/health")
+async def provider_health(_user: Reader, using: Using, hours: int = Query(24, ge=1, le=24 * 30)) -> Json:
+    """How calls of the last hours went, for each model."""
+    await using.deps.gateway.log.flush()
+    since = using.deps.clock() - timedelta(hours=hours)
+    return page(
+        [
+            {
+                "provider": row.provider, "model": row.model, "calls": row.calls,
+                "successRate": round(row.success_rate, 4), "firstTokenMs": row.first_token_ms,
+                "totalMs": row.total_ms, "tokensPerSecond": row.tokens_per_second, "costUsd": _usd(row.cost_microusd),
+            }
+            for row in await call_log.stats(using.database, since=since)
+        ]
+    )  # fmt: skip
+
+
+@router.get("/providers/selections")
+async def selections(user: Reader, using: Using, limit: int = Query(50, ge=1, le=1000)) -> Json:
+    """Why models were chosen: the rankings of your newest calls."""
+    await using.deps.gateway.log.flush()
+    calls = await call_log.newest(using.database, user_id=user.id, limit=limit)
+    return page(
+        [
+            {
+                "callId": call["id"], "requestId": call["request_id"], "task": call["task"],
+                "provider": call["provider"], "model": call["model"], "status": call["status"],
+                "states": call["states"], "createdAt": call["created_at"].isoformat(), **call["selection"],
+            }
+            for call in calls
+        ]
+    )  # fmt: skip
+
+
+class Key(Body):
+    key: SecretStr = Field(max_length=2000)
+
+
+@router.put("/providers/{provider}/key")
+async def set_key(provider: str, body: Key, user: Admin, using: Using) -> Json:
+    """Test a key with its provider, then store it encrypted and use it from now on."""
+    models = await using.keys.set(provider, body.key.get_secret_value(), actor=user.id)
+    return {"provider": provider, "models": models}
+
+
+@router.delete("/providers/{provider}/key")
+async def remove_key(provider: str, user: Admin, using: Using) -> Json:
+    """Forget a stored key; one of the environment is used again."""
+    await using.keys.remove(provider, actor=user.id)
+    return {"provider": provider, "removed": True}
+
+
+@router.post("/providers/{provider}/circuit/reset")
+async def reset_circuit(provider: str, user: Admin, using: Using) -> Json:
+    """Let calls go to a provider again at once."""
+    if provider not in using.deps.gateway.providers():
+        raise NotFound(f"There is no provider {provider!r}. See GET /api/v1/providers/status.")
+    await using.deps.gateway.breaker.reset(provider, actor=user.id)
+    return {"provider": provider, "circuit": "closed"}
+
+
+@router.get("/audit")
+async def audit_trail(_user: Admin, using: Using, limit: int = Query(100, ge=1, le=1000)) -> Json:
+    """Who changed what, and every task, newest first."""
+    return page(
+        [
+            {
+                "at": entry.at.isoformat(), "actor": entry.actor, "action": entry.action, "subject": entry.subject,
+                "detail": entry.detail, "requestId": entry.request_id,
+            }
+            for entry in await audit.newest(using.database, limit=limit)
+        ]
+    )  # fmt: skip
+
+
 @router.get("/providers/costs")
 async def costs(user: Reader, using: Using) -> Json:
+    await using.deps.gateway.log.flush()
     since = using.deps.clock() - WINDOW
     spent = await call_log.spent_by(using.database, user_id=user.id, since=since)
     calls = await call_log.newest(using.database, user_id=user.id, limit=100)

@@ -47,6 +47,18 @@ def list_users() -> None:
     asyncio.run(run())
 
 
+@users.command("tier")
+def set_tier(name: str, tier: str) -> None:
+    """How many tasks an account may run: free, basic, pro or enterprise."""
+
+    async def run() -> None:
+        async with _identity() as (accounts, _):
+            await accounts.set_tier(name, tier)
+            typer.echo(f"{name} is in the tier {tier}.")
+
+    asyncio.run(run())
+
+
 @tokens.command("add")
 def add_token(
     name: str,

@@ -70,9 +70,13 @@ async def read_after(
     return [event_of(row) for row in await connection.execute(query)]
 
 
-async def newest(connection: AsyncConnection, *, type_prefix: str | None = None, limit: int = 50) -> list[Event]:
-    """The newest events first, of all types or of those that begin with ``type_prefix``."""
+async def newest(
+    connection: AsyncConnection, *, type_prefix: str | None = None, types: Sequence[str] | None = None, limit: int = 50
+) -> list[Event]:
+    """The newest events first, of all types, of ``types``, or of those that begin with ``type_prefix``."""
     query = sa.select(events).order_by(events.c.seq.desc()).limit(limit)
+    if types is not None:
+        query = query.where(events.c.type.in_(types))
     if type_prefix:
         query = query.where(events.c.type.startswith(type_prefix, autoescape=True))
     return [event_of(row) for row in await connection.execute(query)]

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from app.events import log as event_log
 from app.events.schema import NewEvent
+from app.models.tiers import TIERS, Tier
 from app.storage.database import Database
 from app.storage.tables.identity import users
 
@@ -74,6 +75,27 @@ class AccountService:
             raise InvalidInput(f"The password must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
         password_hash = await asyncio.to_thread(self._hasher.hash, password)
         return await self._insert(wanted, role=role, password_hash=password_hash)
+
+    async def tier_of(self, user: User) -> Tier:
+        """How many tasks an account may run; the owner of a single-user installation is not held back."""
+        if user.name == OWNER:
+            return "enterprise"
+        async with self._database.read() as connection:
+            tier = await connection.scalar(sa.select(users.c.tier).where(users.c.id == user.id))
+        return next((known for known in TIERS if known == tier), "free")
+
+    async def set_tier(self, name: str, tier: str) -> None:
+        """How many tasks an account may run from now on.
+
+        Raises:
+            InvalidInput: no such tier.
+            NotFound: no such account.
+        """
+        if tier not in TIERS:
+            raise InvalidInput(f"{tier!r} is no tier. There are: {', '.join(TIERS)}.")
+        user = await self.by_name(name)
+        async with self._database.write(durable=True) as connection:
+            await connection.execute(users.update().where(users.c.id == user.id).values(tier=tier))
 
     async def verify(self, name: str, password: str) -> User:
         """The account that a name and password belong to; an unknown name takes as long as a wrong password.

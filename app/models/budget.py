@@ -295,7 +295,7 @@ def _hold_one_way(connection: sa.Connection, ways: Sequence[Sequence[str]], amou
     rows = _lock(connection, [wanted for way in ways for wanted in way])
     refused = ""
     for way in ways:
-        applying = [wanted for wanted in way if _applies(wanted, rows)]
+        applying = [wanted for wanted in way if _applies(wanted, rows, amount)]
         refusing = next((wanted for wanted in applying if not _fits(rows.get(wanted), amount)), None)
         if refusing is not None:
             refused = refusing
@@ -306,10 +306,11 @@ def _hold_one_way(connection: sa.Connection, ways: Sequence[Sequence[str]], amou
     return refused
 
 
-def _applies(wanted: str, rows: Rows) -> bool:
-    if wanted.split(":", 1)[0] not in OWN_KINDS:
-        return True
+def _applies(wanted: str, rows: Rows, amount: int) -> bool:
+    """A provider's budget must be there, unless the call is free; one's own counts only where it was set."""
     row = rows.get(wanted)
+    if wanted.split(":", 1)[0] not in OWN_KINDS:
+        return row is not None or amount > 0
     return row is not None and bool(row["active"])
 
 
@@ -327,7 +328,8 @@ def _write_holds(
          "expires_at": expires_at}
         for wanted in held
     ]  # fmt: skip
-    connection.execute(_NEW_HOLD, rows)
+    if rows:
+        connection.execute(_NEW_HOLD, rows)
     _append(connection, "budget.reserved", call_id, now, {"amountMicrousd": amount, "budgets": list(held)})
 
 

@@ -23,6 +23,7 @@ from app.models.call import Call, CallRequest, TimeLimits, check_request, likely
 from app.models.catalog import Catalog, Model, Task
 from app.models.lifecycle import Life
 from app.models.log import CallLog, CallRecord, recent_outcomes
+from app.models.metrics import Metrics
 from app.models.providers.null import NULL_MODEL
 from app.models.providers.openai import ollama_tags
 from app.models.providers.wire import Message, StreamEvent, TextDelta, Usage, Wire, failed
@@ -69,6 +70,7 @@ class Answered:
     cost_microusd: int
     tokens_counted: bool
     usage: Usage
+    total_ms: int
     reason: str
     ranking: tuple[selector.Scored, ...]
     alerts: tuple[Alert, ...] = ()
@@ -123,6 +125,7 @@ class Gateway:
         self.catalog = catalog
         self.breaker = breaker
         self.log = log
+        self.metrics = Metrics()
         self._wires = dict(wires)
         self._retired: deque[Wire] = deque()
         self._rules = rules
@@ -370,8 +373,8 @@ class Gateway:
             call_id=call.id, model_id=call.model.id, text="".join(run.shown), finish=call.finish or "stop",
             cost_microusd=run.cost_microusd, tokens_counted=call.tokens_counted,
             usage=call.usage or Usage(input_tokens=0, output_tokens=0),
-            reason=selector.reason(run.ranking, call.model.id), ranking=tuple(run.ranking),
-            alerts=tuple(run.alerts), spent=tuple(dict.fromkeys(run.spent)),
+            total_ms=call.elapsed_ms(), reason=selector.reason(run.ranking, call.model.id),
+            ranking=tuple(run.ranking), alerts=tuple(run.alerts), spent=tuple(dict.fromkeys(run.spent)),
         )  # fmt: skip
 
     def _events(self, call: Call) -> AsyncGenerator[StreamEvent]:
@@ -465,6 +468,7 @@ class Gateway:
                 ),
                 first_token_ms=call.first_token_ms,
             )  # fmt: skip
+        self.metrics.call(record)
         await self.log.put(record, self._ending(run, call, record))
         logger.info("model.call", model=call.model.id, status=record.status, kind=record.error_kind,
                     cost_microusd=record.cost_microusd, total_ms=record.total_ms)  # fmt: skip

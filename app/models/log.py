@@ -1,17 +1,19 @@
 """The log of model calls: what was asked of whom, how it ended, what it cost. Rows are written in batches."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.exc import IntegrityError
 
 from app.events import log as event_log
 from app.events.schema import NewEvent
 from app.models.selector import Outcome
 from app.storage.database import Database
+from app.storage.tables.identity import users
 from app.storage.tables.models import provider_logs, provider_metrics
 
 logger = structlog.get_logger()
@@ -29,7 +31,7 @@ class CallRecord:
 
     id: str
     request_id: str
-    user_id: str
+    user_id: str | None
     thread_id: str | None
     task: str
     intent: str | None
@@ -124,6 +126,24 @@ _NEW_METRICS = provider_metrics.insert()
 
 
 def _write(connection: sa.Connection, records: list[CallRecord], events: list[NewEvent]) -> None:
+    try:
+        with connection.begin_nested():
+            _write_all(connection, records, events)
+    except IntegrityError:  # somebody's account was deleted while their call ran: what it cost stays, without a name
+        named = {record.user_id for record in records} | {event.user_id for event in events}
+        gone = _unknown_users(connection, {user_id for user_id in named if user_id is not None})
+        _write_all(
+            connection,
+            [replace(record, user_id=None) if record.user_id in gone else record for record in records],
+            [replace(event, user_id=None) if event.user_id in gone else event for event in events],
+        )
+
+
+def _unknown_users(connection: sa.Connection, user_ids: set[str]) -> set[str]:
+    return user_ids - set(connection.scalars(sa.select(users.c.id).where(users.c.id.in_(user_ids))))
+
+
+def _write_all(connection: sa.Connection, records: list[CallRecord], events: list[NewEvent]) -> None:
     if records:
         connection.execute(_NEW_LOG, [vars(record) for record in records])
         connection.execute(_NEW_METRICS, [record.metrics() for record in records])

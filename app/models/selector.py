@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from app.models.catalog import Capability, Model, Task
 
-Preference = Literal["free", "quality"]
+Preference = Literal["free", "quality", "fast"]
 
 COST_WEIGHT, QUALITY_WEIGHT, SPEED_WEIGHT, UPTIME_WEIGHT = 0.30, 0.40, 0.20, 0.10
 PREFERRED_PRIORITY = 1.5
 HIGH_QUALITY = 0.85
+HIGH_SPEED = 0.80
 
 # Below these a model is not asked for such a task, however free it is.
 QUALITY_FLOORS: dict[Task, float] = {
@@ -211,14 +212,15 @@ def _measure(model: Model, need: Need, knowledge: Knowledge) -> Scored:
     learned = knowledge.learned.get((model.id, need.task))
     quality = prior if learned is None else learned.estimate(prior)
     track = knowledge.tracks.get(model.id)
+    speed = model.speed if track is None else track.speed(model.speed)
     return Scored(
         model_id=model.id, provider=model.provider,
         estimate_microusd=model.cost_microusd(input_tokens=need.input_tokens, output_tokens=need.output_tokens),
         cost=0.0, quality=quality, quality_prior=prior, observations=0.0 if learned is None else learned.total,
-        speed=model.speed if track is None else track.speed(model.speed),
+        speed=speed,
         uptime=1.0 if track is None else track.uptime(knowledge.now),
         success_rate=1.0 if track is None else track.success_rate(knowledge.now),
-        priority=PREFERRED_PRIORITY if _is_preferred(model, quality, need.prefer) else 1.0,
+        priority=PREFERRED_PRIORITY if _is_preferred(model, quality, speed, need.prefer) else 1.0,
         score=0.0, excluded=knowledge.excluded.get(model.id) or _unfit(model, quality, need),
     )  # fmt: skip
 
@@ -248,5 +250,13 @@ def _share(good: float, total: float, weight: float) -> float:
     return (PRIOR_SUCCESSES + good * weight) / (PRIOR_SUCCESSES + total * weight)
 
 
-def _is_preferred(model: Model, quality: float, prefer: Preference | None) -> bool:
-    return (prefer == "free" and model.is_free) or (prefer == "quality" and quality >= HIGH_QUALITY)
+def _is_preferred(model: Model, quality: float, speed: float, prefer: Preference | None) -> bool:
+    match prefer:
+        case "free":
+            return model.is_free
+        case "quality":
+            return quality >= HIGH_QUALITY
+        case "fast":
+            return speed >= HIGH_SPEED
+        case None:
+            return False

@@ -209,3 +209,15 @@ async def test_without_keys_and_ollama_there_are_no_models(sqlite: Database, tmp
     with pytest.raises(NoModelAvailable, match="No model is connected"):
         await gateway.complete(request_to(learner))
     await gateway.close()
+
+
+async def test_the_call_of_a_deleted_account_stays_in_the_log_without_a_name(
+    gateway: Gateway, sqlite: Database, learner: User
+) -> None:
+    gone = User(id="gone", name="gone", role="user")
+
+    await gateway.complete(request_to(gone))
+    await gateway.complete(request_to(learner))
+    await gateway.log.flush()
+
+    assert {row["user_id"] for row in await call_log.newest(sqlite)} == {None, learner.id}

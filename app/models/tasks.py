@@ -1,0 +1,357 @@
+"""Typed tasks for programs: one prompt and one form of answer for each type, shared answers, limits by tier."""
+
+import asyncio
+import hashlib
+import heapq
+import itertools
+import json
+import re
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+import structlog
+from limits.aio.storage import Storage
+from limits.aio.strategies import MovingWindowRateLimiter
+
+from app.errors import InvalidInput, ProviderFailed, RateLimited, TooLooError
+from app.models import audit, quality
+from app.models.call import CallRequest
+from app.models.catalog import Task
+from app.models.gateway import Answered, Gateway
+from app.models.metrics import Metrics
+from app.models.providers.null import NULL_MODEL
+from app.models.providers.wire import Message
+from app.models.selector import Preference
+from app.models.tiers import LIMITS, Tier
+from app.storage.database import Database
+
+TaskType = Literal["sentiment_analysis", "summarize", "classify", "extract", "translate", "code_review", "generate"]
+Priority = Literal["high", "normal", "low"]
+Quality = Literal["fast", "balanced", "best"]
+
+KIND_OF: dict[TaskType, Task] = {
+    "sentiment_analysis": "classify",
+    "summarize": "summarize",
+    "classify": "classify",
+    "extract": "extract",
+    "translate": "translate",
+    "code_review": "code",
+    "generate": "chat",
+}
+STRUCTURED: frozenset[TaskType] = frozenset({"sentiment_analysis", "classify", "extract"})
+PREFERENCES: dict[Quality, Preference | None] = {"fast": "fast", "balanced": None, "best": "quality"}
+
+RUNNING_AT_ONCE = 16
+MOST_WAITING = 500
+CACHED_ANSWERS = 1000
+LONGEST_CONTENT = 100_000
+TRIES_FOR_FORM = 2
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRequest:
+    """``labels`` are for classify, ``fields`` for extract, ``language`` for translate, ``sentences`` for summarize."""
+
+    type: TaskType
+    content: str
+    priority: Priority = "normal"
+    labels: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    language: str = "English"
+    sentences: int = 3
+    timeout_seconds: float = 60.0
+    preferred_provider: str | None = None
+    fallback_providers: tuple[str, ...] = ()
+    quality: Quality = "balanced"
+    max_tokens: int = 1024
+    source: str = "api"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """``output`` is text, or an object for the types that answer in one. ``shared`` says that no new call was made."""
+
+    task_id: str
+    output: Any  # Any: text or JSON
+    provider: str
+    model: str
+    execution_ms: int
+    tokens_used: int
+    cost_microusd: int
+    reason: str
+    alternatives: tuple[str, ...]
+    at: datetime
+    processing_ms: int
+    shared: bool = False
+
+
+class TaskService:
+    def __init__(
+        self, *, database: Database, gateway: Gateway, storage: Storage, metrics: Metrics,
+        prompt: Callable[..., str], clock: Callable[[], datetime], cache_seconds: float | None,
+    ) -> None:  # fmt: skip
+        self._database = database
+        self._gateway = gateway
+        self._limiter = MovingWindowRateLimiter(storage)
+        self._metrics = metrics
+        self._prompt = prompt
+        self._clock = clock
+        self._cache_seconds = cache_seconds
+        self._cache: OrderedDict[str, tuple[float, TaskResult]] = OrderedDict()
+        self._in_flight: dict[str, _Shared] = {}
+        self._gate = _Gate()
+
+    async def submit(self, request: TaskRequest, *, user_id: str, tier: Tier) -> TaskResult:
+        """Run a task, or share the answer of an equal one of the same user.
+
+        Raises:
+            InvalidInput: the task does not fit.
+            RateLimited: the tier's limit is reached, or too many tasks wait.
+            NoModelAvailable, ProviderFailed: as the gateway; or no model answered in the form asked for.
+        """
+        began = time.monotonic()
+        _check(request)
+        await self._count(user_id, tier)
+        key = _key(request, user_id)
+        with self._metrics.tasks_running.track_inprogress():
+            try:
+                result = self._cached(key) or await self._shared(key, request, user_id)
+            except TooLooError as error:
+                self._metrics.task(request.type, "failed")
+                await self._audit(request, user_id, {"status": "failed", "error": type(error).__name__})
+                raise
+        result = replace(result, processing_ms=round((time.monotonic() - began) * 1000), at=self._clock())
+        self._metrics.task(request.type, "shared" if result.shared else "completed")
+        await self._audit(
+            request, user_id,
+            {"status": "completed", "taskId": result.task_id, "model": f"{result.provider}/{result.model}",
+             "costMicrousd": 0 if result.shared else result.cost_microusd, "shared": result.shared},
+        )  # fmt: skip
+        return result
+
+    async def _count(self, user_id: str, tier: Tier) -> None:
+        for limit in LIMITS[tier]:
+            if not await self._limiter.hit(limit, "task", user_id):
+                reset, _ = await self._limiter.get_window_stats(limit, "task", user_id)
+                wait = max(1.0, reset - time.time())
+                raise RateLimited(
+                    f"The limit of the {tier} tier is reached ({limit}). Try again in {wait:.0f} s.",
+                    retry_after_seconds=wait,
+                )
+
+    def _cached(self, key: str) -> TaskResult | None:
+        if self._cache_seconds is None or key not in self._cache:
+            return None
+        stored_at, result = self._cache[key]
+        if time.monotonic() - stored_at > self._cache_seconds:
+            del self._cache[key]
+            return None
+        self._cache.move_to_end(key)
+        return replace(result, shared=True)
+
+    async def _shared(self, key: str, request: TaskRequest, user_id: str) -> TaskResult:
+        """One call for all equal requests that wait; it is stopped when the last of them is gone."""
+        shared = self._in_flight.get(key)
+        is_first = shared is None
+        if shared is None:
+            shared = self._in_flight[key] = _Shared(asyncio.create_task(self._run(key, request, user_id)))
+        shared.waiting += 1
+        try:
+            result = await asyncio.shield(shared.work)
+        finally:
+            shared.waiting -= 1
+            if shared.waiting == 0:
+                shared.work.cancel()
+                if self._in_flight.get(key) is shared:
+                    del self._in_flight[key]
+        return result if is_first else replace(result, shared=True)
+
+    async def _run(self, key: str, request: TaskRequest, user_id: str) -> TaskResult:
+        async with self._gate.through(request.priority):
+            result = await self._answered(request, user_id)
+        if self._cache_seconds is not None:
+            self._cache[key] = (time.monotonic(), result)
+            while len(self._cache) > CACHED_ANSWERS:
+                self._cache.popitem(last=False)
+        return result
+
+    async def _answered(self, request: TaskRequest, user_id: str) -> TaskResult:
+        call = self._call(request, user_id)
+        cost = 0
+        for tries_left in range(TRIES_FOR_FORM - 1, -1, -1):
+            answer = await self._gateway.complete(call)
+            cost += answer.cost_microusd
+            try:
+                output = answer.text if request.type not in STRUCTURED else _parsed(answer.text, request)
+                fits = True
+            except ValueError:
+                fits = False
+            await self._note_form(request, answer, fits)
+            if fits:
+                return _result(answer, output, cost, self._clock())
+            if not tries_left:
+                raise ProviderFailed(
+                    "The model did not answer in the form that this task needs. Try again, or with quality best.",
+                    kind="server", before_generation=False,
+                )  # fmt: skip
+        raise AssertionError("unreachable")
+
+    def _call(self, request: TaskRequest, user_id: str) -> CallRequest:
+        preferred = request.preferred_provider
+        order = (preferred, *request.fallback_providers) if preferred else request.fallback_providers
+        return CallRequest(
+            task=KIND_OF[request.type], intent=f"task.{request.type}", user_id=user_id, thread_id=None,
+            system=self._instruction(request), messages=(Message(role="user", content=request.content),),
+            max_output_tokens=request.max_tokens, model=NULL_MODEL.id if preferred == "null" else None,
+            providers=() if preferred == "null" else order, prefer=PREFERENCES[request.quality],
+            stream=False, total_seconds=request.timeout_seconds,
+        )  # fmt: skip
+
+    def _instruction(self, request: TaskRequest) -> str:
+        match request.type:
+            case "classify":
+                return self._prompt("task_classify", labels=", ".join(request.labels))
+            case "extract":
+                return self._prompt("task_extract", fields=", ".join(request.fields))
+            case "translate":
+                return self._prompt("task_translate", language=request.language)
+            case "summarize":
+                return self._prompt("task_summarize", sentences=str(request.sentences))
+            case "sentiment_analysis":
+                return self._prompt("task_sentiment_analysis")
+            case "code_review":
+                return self._prompt("task_code_review")
+            case "generate":
+                return self._prompt("task_generate")
+
+    async def _note_form(self, request: TaskRequest, answer: Answered, fits: bool) -> None:
+        """An answer of the right form speaks for a model, one of another form against it."""
+        if request.type not in STRUCTURED or answer.model_id == NULL_MODEL.id:
+            return
+        await self._gateway.log.flush()
+        await quality.observe(self._database, answer.call_id, "schema", float(fits), now=self._clock())
+
+    async def _audit(self, request: TaskRequest, user_id: str, detail: dict[str, Any]) -> None:  # Any: JSON
+        now = self._clock()
+
+        def write(connection: sa.Connection) -> None:
+            audit.record(connection, user_id, "task.submit", request.type, {**detail, "source": request.source}, at=now)
+
+        await self._database.run(write)
+
+
+class _Shared:
+    def __init__(self, work: "asyncio.Task[TaskResult]") -> None:
+        self.work = work
+        self.waiting = 0
+
+
+class _Gate:
+    """Lets a bounded number of tasks run at once; who waits goes by priority, then in order of arrival."""
+
+    _ORDER: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._arrivals = itertools.count()
+
+    @asynccontextmanager
+    async def through(self, priority: Priority) -> AsyncIterator[None]:
+        if self._running >= RUNNING_AT_ONCE:
+            await self._wait(priority)
+        else:
+            self._running += 1
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _wait(self, priority: Priority) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            raise RateLimited("Too many tasks wait already. Try again in a moment.", retry_after_seconds=5)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (self._ORDER[priority], next(self._arrivals), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()  # it was let in at the moment it gave up
+            raise
+
+    def _leave(self) -> None:
+        """Hand the place to the next one that still waits."""
+        while self._waiting:
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._running -= 1
+
+
+def _check(request: TaskRequest) -> None:
+    if not request.content.strip():
+        raise InvalidInput("The task has no content. Put the text into input.content.")
+    if len(request.content) > LONGEST_CONTENT:
+        raise InvalidInput(
+            f"input.content is too long ({len(request.content):,} characters, at most {LONGEST_CONTENT:,})."
+        )
+    if request.type == "classify" and len(set(request.labels)) < 2:
+        raise InvalidInput("A classify task needs at least two different labels in input.labels.")
+    if request.type == "extract" and not request.fields:
+        raise InvalidInput("An extract task needs the names of what to take out in input.fields.")
+
+
+def _key(request: TaskRequest, user_id: str) -> str:
+    """Equal requests of one user; how urgent one is and where it came from makes no other request of it."""
+    same = replace(request, priority="normal", source="", timeout_seconds=0.0)
+    return hashlib.sha256(json.dumps([user_id, vars(same)], sort_keys=True).encode()).hexdigest()
+
+
+def _parsed(text: str, request: TaskRequest) -> dict[str, Any]:  # Any: JSON
+    """The object in an answer.
+
+    Raises:
+        ValueError: there is none, or it has not the form that the type asks for.
+    """
+    fenced = re.search(r"\{.*\}", text, re.DOTALL)
+    document = json.loads(fenced[0] if fenced else text)
+    if not isinstance(document, dict):
+        raise ValueError("no object")
+    match request.type:
+        case "extract":
+            if document.keys() != set(request.fields):
+                raise ValueError("other fields")
+        case "classify":
+            _check_choice(document, "label", request.labels)
+        case _:
+            _check_choice(document, "sentiment", ("positive", "neutral", "negative"))
+    return document
+
+
+def _check_choice(document: dict[str, Any], name: str, choices: tuple[str, ...]) -> None:  # Any: JSON
+    confidence = document.get("confidence")
+    is_number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
+    if document.keys() != {name, "confidence"} or document[name] not in choices or not is_number:
+        raise ValueError("another form")
+    if not 0 <= float(confidence) <= 1:  # type: ignore[arg-type]  # it is a number
+        raise ValueError("no confidence")
+
+
+def _result(answer: Answered, output: Any, cost: int, now: datetime) -> TaskResult:  # Any: text or JSON
+    provider, _, model = answer.model_id.partition("/")
+    others = [s.model_id for s in answer.ranking if s.excluded is None and s.model_id != answer.model_id]
+    return TaskResult(
+        task_id=uuid.uuid4().hex, output=output, provider=provider, model=model, execution_ms=answer.total_ms,
+        tokens_used=answer.usage.input_tokens + answer.usage.output_tokens, cost_microusd=cost, reason=answer.reason,
+        alternatives=tuple(others[:5]), at=now, processing_ms=0,
+    )  # fmt: skip

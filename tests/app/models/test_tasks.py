@@ -1,0 +1,297 @@
+"""Typed tasks: their form, shared answers, limits by tier, priorities, and the trail they leave."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fakeredis import TcpFakeServer
+from limits.aio.storage import MemoryStorage, Storage
+from limits.storage import storage_from_string
+
+from app.errors import InvalidInput, ProviderFailed, RateLimited
+from app.identity.accounts import AccountService, User
+from app.models import audit, quality
+from app.models.gateway import Gateway
+from app.models.tasks import RUNNING_AT_ONCE, TaskRequest, TaskResult, TaskService
+from app.storage.database import Database
+from graph.prompts import load, render
+from tests.fakes.clock import Clock
+from tests.fakes.hashing import quick_hasher
+from tests.fakes.providers import FakeProviders, Script
+
+load()
+POSITIVE = '{"sentiment": "positive", "confidence": 0.9}'
+
+
+def says(text: str, **more: Any) -> Script:
+    return Script(words=(text,), **more)
+
+
+@pytest.fixture
+def service(gateway: Gateway, sqlite: Database, clock: Clock) -> TaskService:
+    return new_service(gateway, sqlite, clock, MemoryStorage())
+
+
+def new_service(
+    gateway: Gateway, database: Database, clock: Clock, storage: Storage, *, cache_seconds: float | None = 300
+) -> TaskService:
+    return TaskService(
+        database=database, gateway=gateway, storage=storage, metrics=gateway.metrics, prompt=render, clock=clock,
+        cache_seconds=cache_seconds,
+    )  # fmt: skip
+
+
+async def submit(service: TaskService, user: User, content: str = "I like it.", **more: Any) -> TaskResult:
+    more.setdefault("type", "sentiment_analysis")
+    tier = more.pop("tier", "enterprise")
+    return await service.submit(TaskRequest(content=content, **more), user_id=user.id, tier=tier)
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "output", "told"),
+    [
+        ({"type": "sentiment_analysis"}, POSITIVE, {"sentiment": "positive", "confidence": 0.9}, "Judge the sentiment"),
+        ({"type": "classify", "labels": ("bug", "idea")}, '```json\n{"label": "bug", "confidence": 1}\n```',
+         {"label": "bug", "confidence": 1}, "bug, idea"),
+        ({"type": "extract", "fields": ("name", "age")}, '{"name": "Ada", "age": null}', {"name": "Ada", "age": None},
+         "name, age"),
+        ({"type": "summarize", "sentences": 2}, "Short.", "Short.", "at most 2 sentences"),
+        ({"type": "translate", "language": "French"}, "Bonjour.", "Bonjour.", "into French"),
+        ({"type": "code_review"}, "Line 1 is wrong.", "Line 1 is wrong.", "Review the code"),
+        ({"type": "generate"}, "A poem.", "A poem.", "Write what"),
+    ],
+)  # fmt: skip
+async def test_each_type_has_its_prompt_and_its_form(
+    service: TaskService, providers: FakeProviders, learner: User, request_: dict[str, Any], answer: str, output: Any,
+    told: str,
+) -> None:  # fmt: skip
+    providers.scripts["*"] = says(answer)
+
+    result = await submit(service, learner, **request_)
+
+    assert result.output == output
+    assert told in str(providers.calls[0]["body"])
+    assert result.cost_microusd > 0
+    assert result.tokens_used == 120
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["no", "[]", "{}", '{"sentiment": "great", "confidence": 1}', '{"sentiment": "neutral", "confidence": 7}',
+     '{"sentiment": "neutral", "confidence": true}', '{"sentiment": "neutral", "confidence": 1, "more": 2}'],
+)  # fmt: skip
+async def test_an_answer_of_another_form_is_asked_for_once_more_then_an_error(
+    service: TaskService, providers: FakeProviders, learner: User, sqlite: Database, answer: str
+) -> None:
+    providers.scripts["*"] = says(answer)
+
+    with pytest.raises(ProviderFailed, match="in the form that this task needs"):
+        await submit(service, learner)
+
+    learned = await quality.learned(sqlite)
+    assert len(providers.calls) == 2
+    assert sum(one.total for one in learned.values()) == 1.0
+    assert sum(one.good for one in learned.values()) == 0.0
+
+
+async def test_the_second_try_may_fit_and_both_are_paid(
+    service: TaskService, providers: FakeProviders, learner: User
+) -> None:
+    providers.queues["*"] = deque([says("I would say it is positive.")])
+    providers.scripts["*"] = says(POSITIVE)
+
+    result = await submit(service, learner)
+
+    assert result.output["sentiment"] == "positive"
+    assert result.cost_microusd == 2 * (100 * 0.1 + 20 * 0.5)  # the prices of the best for it, claude-haiku-5-5
+
+
+async def test_equal_tasks_in_flight_share_one_call_but_not_between_users(
+    service: TaskService, providers: FakeProviders, learner: User, sqlite: Database, clock: Clock
+) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=0.3)
+    accounts = AccountService(database=sqlite, clock=clock, hasher=quick_hasher())
+    other = await accounts.add("other", "correct horse")
+
+    results = await asyncio.gather(
+        *(submit(service, learner) for _ in range(10)), *(submit(service, other) for _ in range(3))
+    )
+
+    assert len(providers.calls) == 2
+    assert [result.shared for result in results].count(False) == 2
+
+
+async def test_an_equal_task_gets_the_same_answer_for_a_while(
+    service: TaskService, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = says(POSITIVE)
+
+    first = await submit(service, learner)
+    second = await submit(service, learner, priority="high", source="elsewhere")
+    other_words = await submit(service, learner, "I hate it.")
+
+    assert (first.task_id, first.shared, second.shared) == (second.task_id, False, True)
+    assert not other_words.shared
+    assert len(providers.calls) == 2
+
+
+async def test_without_a_cache_every_task_is_asked(
+    gateway: Gateway, sqlite: Database, clock: Clock, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = says(POSITIVE)
+    service = new_service(gateway, sqlite, clock, MemoryStorage(), cache_seconds=None)
+
+    await submit(service, learner)
+    await submit(service, learner)
+
+    assert len(providers.calls) == 2
+
+
+async def test_a_failure_is_not_kept(service: TaskService, providers: FakeProviders, learner: User) -> None:
+    providers.scripts["*"] = Script(status=401)
+    with pytest.raises(ProviderFailed):
+        await submit(service, learner)
+    providers.scripts["*"] = says(POSITIVE)
+
+    assert (await submit(service, learner)).output["sentiment"] == "positive"
+
+
+async def test_a_call_is_stopped_when_the_last_who_waits_is_gone(
+    service: TaskService, providers: FakeProviders, learner: User, gateway: Gateway
+) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=5)
+    waiting = [asyncio.create_task(submit(service, learner)) for _ in range(2)]
+    while not providers.calls:
+        await asyncio.sleep(0.01)
+
+    waiting[0].cancel()
+    await asyncio.sleep(0.05)
+    still_running = not waiting[1].done()
+    waiting[1].cancel()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if not service._in_flight:
+            break
+
+    assert still_running
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+    assert service._in_flight == {}
+
+
+async def test_the_preferred_provider_is_asked_first_then_the_fallbacks_and_no_other(
+    service: TaskService, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = Script(status=401)
+    providers.scripts["gemini-2.5-flash"] = providers.scripts["gemini-3.8-flash"] = says(POSITIVE)
+
+    result = await submit(service, learner, preferred_provider="deepseek", fallback_providers=("gemini",))
+
+    asked = [call["wire"] for call in providers.calls]
+    assert result.provider == "gemini"
+    assert asked[0] == "openai"  # DeepSeek speaks that wire
+    assert set(asked) == {"openai", "gemini"}
+
+
+async def test_the_null_provider_answers_with_the_content_and_asks_nobody(
+    service: TaskService, providers: FakeProviders, learner: User
+) -> None:
+    result = await submit(service, learner, "echo this", type="generate", preferred_provider="null")
+
+    assert (result.output, result.provider, result.cost_microusd) == ("echo this", "null", 0)
+    assert providers.calls == []
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"content": "  "}, "no content"),
+        ({"content": "x" * 100_001}, "too long"),
+        ({"type": "classify", "labels": ("one", "one")}, "two different labels"),
+        ({"type": "extract"}, "input.fields"),
+    ],
+)
+async def test_a_task_that_does_not_fit_gets_a_sentence(
+    service: TaskService, providers: FakeProviders, learner: User, more: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        await submit(service, learner, **more)
+
+    assert providers.calls == []
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"redis://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+async def test_a_tier_has_its_limit(service: TaskService, providers: FakeProviders, learner: User) -> None:
+    providers.scripts["*"] = says(POSITIVE)
+    for _ in range(10):
+        await submit(service, learner, tier="free")
+
+    with pytest.raises(RateLimited, match="free tier") as caught:
+        await submit(service, learner, tier="free")
+
+    assert 0 < caught.value.retry_after_seconds <= 61
+    await submit(service, learner, tier="pro")
+
+
+@pytest.mark.filterwarnings("ignore")  # the fake server's own
+async def test_two_servers_count_together_in_redis(
+    gateway: Gateway, sqlite: Database, clock: Clock, providers: FakeProviders, learner: User, redis_url: str
+) -> None:
+    providers.scripts["*"] = says(POSITIVE)
+    storages = [
+        await asyncio.to_thread(storage_from_string, f"async+{redis_url}", implementation="redispy") for _ in range(2)
+    ]
+    servers = [new_service(gateway, sqlite, clock, storage) for storage in storages]  # type: ignore[arg-type]
+    for number in range(10):
+        await submit(servers[number % 2], learner, tier="free")
+
+    with pytest.raises(RateLimited):
+        await submit(servers[0], learner, tier="free")
+
+
+async def test_who_is_urgent_goes_first(service: TaskService, providers: FakeProviders, learner: User) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=0.2)
+    running = [asyncio.create_task(submit(service, learner, f"running {n}")) for n in range(RUNNING_AT_ONCE)]
+    while len(providers.calls) < RUNNING_AT_ONCE:
+        await asyncio.sleep(0.01)
+
+    later = [
+        asyncio.create_task(submit(service, learner, f"{priority} {n}", priority=priority))
+        for priority in ("low", "normal", "high")
+        for n in range(RUNNING_AT_ONCE // 2)
+    ]
+    await asyncio.gather(*running, *later)
+
+    order = [str(call["body"]) for call in providers.calls[RUNNING_AT_ONCE:]]
+    first_half = order[:RUNNING_AT_ONCE]
+    assert sum("high" in body for body in first_half) == RUNNING_AT_ONCE // 2
+    assert sum("low" in body for body in first_half) == 0
+
+
+async def test_every_task_leaves_a_trail_without_its_content(
+    service: TaskService, providers: FakeProviders, learner: User, sqlite: Database, clock: Clock
+) -> None:
+    providers.scripts["*"] = says(POSITIVE)
+
+    await submit(service, learner, "a private matter")
+    clock.move(seconds=1)
+    await submit(service, learner, "a private matter")
+
+    trail = await audit.newest(sqlite)
+    assert [(entry.action, entry.subject, entry.detail["shared"]) for entry in trail] == [
+        ("task.submit", "sentiment_analysis", True),
+        ("task.submit", "sentiment_analysis", False),
+    ]
+    assert "private" not in str(trail)
