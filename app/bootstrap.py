@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from limits.aio.storage import MemoryStorage, Storage
-from limits.storage import storage_from_string
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from redis.asyncio import ConnectionPool
 
 from app.analytics.projections import LearnerStats
 from app.analytics.reports import ReportService
@@ -126,9 +126,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         deps = await _open_deps(settings, database, bus, isolation, stack)
         checkpoints = await stack.enter_async_context(_checkpoints(settings))
         keys = await open_keys(settings, database, deps.gateway)
+        redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
         tasks = TaskService(
-            database=database, gateway=deps.gateway, storage=await asyncio.to_thread(_limit_storage, settings), metrics=deps.gateway.metrics,
-            prompt=prompts.render, clock=utc_now,
+            database=database, gateway=deps.gateway, metrics=deps.gateway.metrics, prompt=prompts.render, clock=utc_now,
+            storage=await stack.enter_async_context(open_limit_storage(redis_url)),
             cache_seconds=settings.response_cache_ttl_seconds if settings.enable_response_caching else None,
         )  # fmt: skip
         await stack.enter_async_context(_background(bus, database, deps.purse, keys))
@@ -270,14 +271,23 @@ def _providers(catalog: Catalog) -> list[str]:
     return sorted({"ollama", *(model.provider for model in catalog.models)})
 
 
-def _limit_storage(settings: Settings) -> Storage:
+@asynccontextmanager
+async def open_limit_storage(redis_url: str | None) -> AsyncIterator[Storage]:
     """Where task limits are counted: in this process, or in Redis for several servers."""
-    if settings.redis_url is None:
-        return MemoryStorage()
-    url = settings.redis_url.get_secret_value()
-    storage = storage_from_string(f"async+{url}", implementation="redispy")
-    assert isinstance(storage, Storage)
-    return storage
+    if redis_url is None:
+        yield MemoryStorage()
+        return
+    pool = ConnectionPool.from_url(redis_url)
+    try:
+        yield await asyncio.to_thread(
+            lambda: RedisStorage(
+                f"async+{redis_url}",
+                connection_pool=pool,  # type: ignore[arg-type]  # documented, and typed too narrowly
+                implementation="redispy",
+            )
+        )
+    finally:
+        await pool.aclose()
 
 
 @asynccontextmanager

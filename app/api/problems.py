@@ -6,7 +6,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.errors import InvalidInput, RateLimited, TooLooError
+from app.errors import InvalidInput, ProviderFailed, RateLimited, TooLooError
 
 logger = structlog.get_logger()
 
@@ -21,8 +21,8 @@ def problem(error: TooLooError, request_id: str) -> dict[str, object]:
         "detail": error.user_message,
         "requestId": request_id,
     }
-    if error.retryable:
-        document["retryable"] = True
+    if error.retryable or isinstance(error, ProviderFailed):
+        document["retryable"] = error.retryable
     return document
 
 

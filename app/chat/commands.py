@@ -14,7 +14,7 @@ Parameters = dict[str, Any]  # Any: slots of several types
 
 @dataclass(frozen=True, kw_only=True)
 class Parsed:
-    """``intent`` of the graph, or one of the chat's own: "chat.share" and "chat.export"."""
+    """``intent`` of the graph, or one of the chat's own: "chat.share", "chat.export" and "chat.keys"."""
 
     intent: str
     parameters: Parameters = field(default_factory=dict)
@@ -78,10 +78,15 @@ def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     words = arguments.lower().replace("$", "").split()
     amounts = [float(word) for word in words if re.fullmatch(r"\d+(\.\d+)?", word)]
     providers = [PROVIDERS[word] for word in words if word in PROVIDERS]
-    others = [w for w in words if w not in PROVIDERS and not re.fullmatch(r"\d+(\.\d+)?|dollars?|usd|to", w)]
-    if len(amounts) != 1 or others:
-        raise InvalidInput(f"{arguments!r} is not a budget: give an amount in dollars, and a provider if you like.")
-    return "provider.check-budget", {"amount_usd": amounts[0], **({"provider": providers[0]} if providers else {})}
+    intents = [word for word in words if re.fullmatch(r"[a-z]+\.[a-z][a-z_.-]{1,20}", word)]
+    known = {*PROVIDERS, *intents, "dollars", "dollar", "usd", "to"}
+    others = [word for word in words if word not in known and not re.fullmatch(r"\d+(\.\d+)?", word)]
+    if len(amounts) != 1 or others or (providers and intents):
+        raise InvalidInput(
+            f"{arguments!r} is not a budget: give an amount in dollars, and a provider or an intent if you like."
+        )
+    named = {"provider": providers[0]} if providers else {"capped_intent": intents[0]} if intents else {}
+    return "provider.check-budget", {"amount_usd": amounts[0], **named}
 
 
 def _model(arguments: str, slots: Slots) -> tuple[str, Parameters]:
@@ -160,6 +165,8 @@ COMMANDS = (
             parse=_plain("analytics.show-stats")),
     Command(name="budget", description="Spending and budgets: [provider] [dollars]", icon="wallet",
             example="/budget anthropic 5", parse=_budget),
+    Command(name="keys", description="Keys of model providers (administrators)", icon="key-round", example="/keys",
+            parse=lambda arguments, _slots: ("chat.keys", {"arguments": arguments})),
     Command(name="models", description="Which models there are", icon="cpu", example="/models",
             parse=_plain("provider.change", do="list")),
     Command(name="model", description="Which model answers here: NAME or auto", icon="brain",

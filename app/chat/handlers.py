@@ -15,7 +15,7 @@ from app.chat import commands, snapshots
 from app.chat.history import History
 from app.chat.render import Answer
 from app.chat.sharing import DEFAULT_DAYS, SharingService
-from app.errors import InvalidInput, TooLooError
+from app.errors import InvalidInput, NotAllowed, TooLooError
 from app.identity.accounts import User
 from app.learning import views
 from graph.conversation import Turn, check_message
@@ -53,6 +53,8 @@ class Chat:
             ("challenge_submit", self.card_submit),
             ("challenge_hint", self.card_hint),
             ("challenge_skip", self.card_skip),
+            ("keys_set", self.keys_set),
+            ("keys_remove", self.keys_remove),
             ("share_publish", self.share_publish),
             ("share_revoke", self.share_revoke),
         ):
@@ -101,6 +103,8 @@ class Chat:
             command = commands.parse(text, self._services.deps.curriculum, picked=picked)
             if command is not None and command.intent == "chat.share":
                 await self._share(answer, command.parameters)
+            elif command is not None and command.intent == "chat.keys":
+                await self._keys(answer)
             elif command is not None and command.intent == "chat.export":
                 await self._export(answer, command.parameters["format"])
             else:
@@ -159,6 +163,34 @@ class Chat:
     async def _skip(self, payload: Json) -> Json:
         started = await self._services.deps.challenges.skip(_user().id, str(payload.get("startedId", "")))
         return {"status": started.status}
+
+    # -- keys --------------------------------------------------------------------------------------------------
+
+    async def _keys(self, answer: Answer) -> None:
+        _require_admin()
+        await answer.card("KeysCard", {"keys": await self._key_rows()}, "Keys of model providers can be set here.")
+
+    async def keys_set(self, action: cl.Action) -> Json:
+        return await _card(self._set_key(action.payload))
+
+    async def keys_remove(self, action: cl.Action) -> Json:
+        return await _card(self._remove_key(action.payload))
+
+    async def _set_key(self, payload: Json) -> Json:
+        user = _require_admin()
+        provider, key = str(payload.get("provider", "")), str(payload.get("key", ""))
+        models = await self._services.keys.set(provider, key, actor=user.id)
+        return {"models": models, "keys": await self._key_rows()}
+
+    async def _remove_key(self, payload: Json) -> Json:
+        await self._services.keys.remove(str(payload.get("provider", "")), actor=_require_admin().id)
+        return {"keys": await self._key_rows()}
+
+    async def _key_rows(self) -> list[Json]:
+        return [
+            {"provider": s.provider, "source": s.source, "ending": s.ending, "problem": s.problem}
+            for s in await self._services.keys.status()
+        ]
 
     # -- sharing and export ------------------------------------------------------------------------------------
 
@@ -234,6 +266,13 @@ def _user() -> User:
     assert isinstance(user, PersistedUser)
     role = user.metadata.get("role")
     return User(id=user.id, name=user.identifier, role="admin" if role == "admin" else "user")
+
+
+def _require_admin() -> User:
+    user = _user()
+    if not user.is_admin:
+        raise NotAllowed("Only an administrator sets the keys of providers.")
+    return user
 
 
 async def _card(work: Any) -> Json:  # Any: a coroutine of JSON

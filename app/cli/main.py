@@ -6,7 +6,7 @@ import sys
 import typer
 
 from app.bootstrap import open_database
-from app.cli import accounts, events
+from app.cli import accounts, budgets, events, providers
 from app.cli.serve import serve
 from app.errors import TooLooError
 from app.learning.languages import LANGUAGES
@@ -17,7 +17,10 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, help="TooLoo, the 
 cli.add_typer(accounts.users, name="user")
 cli.add_typer(accounts.tokens, name="token")
 cli.add_typer(events.cli, name="events")
+cli.add_typer(providers.cli, name="provider")
+cli.add_typer(budgets.cli, name="budget")
 cli.command()(serve)
+cli.command()(providers.models)
 
 
 @cli.command()

@@ -5,7 +5,7 @@ import random
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -45,6 +45,7 @@ HOLD_MARGIN = timedelta(minutes=5)
 FIRST_TOKENS_KEPT = 200
 FEWEST_FIRST_TOKENS = 20  # before a 95th percentile means anything
 HEDGE_PERCENTILE = 0.95
+PROVIDER_WIDE_KINDS = frozenset({"auth", "quota"})
 MOST_RETIRED = 8  # wires of keys that were replaced; calls may still run on them
 
 
@@ -531,8 +532,15 @@ class Gateway:
         jitter = self._random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**retries))
         return asked_for + jitter
 
-    def _goes_on(self, run: _Run, error: ProviderFailed, chain: Sequence[Model]) -> bool:
-        """Whether another model is asked in place of the one that failed."""
+    def _goes_on(self, run: _Run, error: ProviderFailed, chain: deque[Model]) -> bool:
+        """Whether another model is asked in place of the one that failed; what is wrong with the provider as a whole
+        rules out its other models."""
+        is_unreachable = error.kind == "network" and error.before_generation
+        if error.kind in PROVIDER_WIDE_KINDS or is_unreachable:
+            failed_provider = (run.failed_model_id or "").partition("/")[0]
+            others = [model for model in chain if model.provider != failed_provider]
+            chain.clear()
+            chain.extend(others)
         if not self._rules.fallback or error.kind == "content_filter" or not chain:
             return False
         if run.life.state != "Retrying":

@@ -16,6 +16,7 @@ class Slots(TypedDict, total=False):
     provider: str
     model: str
     amount_usd: float
+    capped_intent: str
     path: str
     query: str
     time: str
@@ -68,6 +69,7 @@ _NAMED_LANGUAGES = [
 _PATH = re.compile(r"(?:^|\s)((?:~|\.{1,2})?/[^\s'\"]*|~|[A-Za-z]:\\[^\s'\"]+|https?://\S+|git@\S+)")
 _OWNER_NAME = re.compile(r"(?:^|\s)([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?=\s|$)")
 _AMOUNT = re.compile(r"(?:\$\s*(\d+(?:\.\d+)?))|(?:(\d+(?:\.\d+)?)\s*(?:\$|dollars?|usd|bucks)\b)", re.IGNORECASE)
+_CAPPED = re.compile(r"\b(?:on|for) (chat|chatting|conversations?|lessons?|training)\b", re.IGNORECASE)
 _COUNT = re.compile(
     rf"\b(\d{{1,6}}|{'|'.join(_NUMBERS)})[ -](?:\w+ )?(?:questions?|problems?|exercises?|tasks?)\b", re.IGNORECASE
 )
@@ -111,6 +113,8 @@ def slots_of(text: str, curriculum: Curriculum) -> Slots:
         slots["model"] = match[1]
     if match := _AMOUNT.search(said):
         slots["amount_usd"] = float(match[1] or match[2])
+        if capped := _CAPPED.search(said):
+            slots["capped_intent"] = "general.chat" if capped[1].lower().startswith("c") else "learn.review-topic"
     if match := _PATH.search(text) or _OWNER_NAME.search(text):
         slots["path"] = match[1].rstrip(".,;!?") if len(match[1]) > 2 else match[1]
     if match := _TIME.search(said):

@@ -1,18 +1,17 @@
 """Budgets in the conversation: what was spent, and changing a limit."""
 
-from datetime import timedelta
 from typing import Any
 
 from app.errors import NotAllowed
 from app.models import log as call_log
-from app.models.budget import Budget, limit_of
+from app.models.budget import OWN_KINDS, WINDOW, Budget, BudgetKind, intent_owner, limit_of
 from graph.deps import Deps
 from graph.nodes.base import Run, said, speaker
 from graph.reply import Speaker
 from graph.state import State, Update
 from graph.wording import dollars
 
-WINDOW = timedelta(days=30)
+_NAMES = {"provider": "{}", "user": "your own cap", "intent": "your cap on {}"}
 
 
 async def budget(state: State, runtime: Run) -> Update:
@@ -28,34 +27,37 @@ async def _change(state: State, deps: Deps, say: Speaker) -> None:
     """A provider's limit is an administrator's to set; without a provider the limit is the user's own."""
     slots = state["parameters"]
     limit = limit_of(slots["amount_usd"])
-    provider = slots.get("provider")
+    provider, intent = slots.get("provider"), slots.get("capped_intent")
     if provider and not state.get("is_admin"):
         raise NotAllowed("Only an administrator changes a provider's budget. You can cap your own: /budget 5")
+    kind: BudgetKind = "provider" if provider else "intent" if intent else "user"
+    owner = provider or (intent_owner(state["user_id"], intent) if intent else state["user_id"])
     changed = await deps.purse.set_limit(
-        "provider" if provider else "user", provider or state["user_id"], limit_microusd=limit, active=True,
-        actor=state["user_id"], now=deps.clock(),
-    )  # fmt: skip
-    whose = f"The budget for **{provider}**" if provider else "Your own cap"
+        kind, owner, limit_microusd=limit, active=True, actor=state["user_id"], now=deps.clock()
+    )
+    whose = f"The budget for **{provider}**" if provider else f"Your cap on **{intent}**" if intent else "Your own cap"
     say.text(f"{whose} is now **{dollars(changed.limit_microusd)}** for 30 days.\n\n")
 
 
 async def _show(state: State, deps: Deps, say: Speaker) -> None:
     now = deps.clock()
+    await deps.gateway.log.flush()
     spent = await call_log.spent_by(deps.database, user_id=state["user_id"], since=now - WINDOW)
     here = await call_log.spent_by(
         deps.database, user_id=state["user_id"], since=now - WINDOW, thread_id=state["thread_id"]
     )
-    budgets = await deps.purse.budgets(now)
-    own = next((b for b in budgets if b.kind == "user" and b.owner == state["user_id"] and b.active), None)
+    budgets = await deps.purse.of_user(state["user_id"], now)
+    own = [_row(b) for b in budgets if b.kind in OWN_KINDS and b.active]
     rows = [_row(b) for b in budgets if b.kind == "provider"]
     props: dict[str, Any] = {  # Any: JSON
         "spent": dollars(spent),
         "spentHere": dollars(here),
-        "own": _row(own) if own else None,
+        "own": own,
         "providers": rows,
     }
     lines = [
-        f"- {row['name']}: {'free' if row['limit'] == 'free' else row['spent'] + ' of ' + row['limit']}" for row in rows
+        f"- {row['name']}: {'free' if row['limit'] == 'free' else row['spent'] + ' of ' + row['limit']}"
+        for row in [*own, *rows]
     ]
     text = f"You spent {props['spent']} in the last 30 days, {props['spentHere']} of it in this chat.\n\n" + "\n".join(
         lines
@@ -65,12 +67,12 @@ async def _show(state: State, deps: Deps, say: Speaker) -> None:
 
 def _row(budget: Budget) -> dict[str, Any]:  # Any: JSON
     used = budget.spent_microusd + budget.held_microusd
-    share = used / budget.limit_microusd if budget.limit_microusd else 0.0
+    share = used / budget.limit_microusd if budget.limit_microusd else float(budget.kind in OWN_KINDS)
     return {
-        "name": budget.owner if budget.kind == "provider" else "your own cap",
+        "name": _NAMES[budget.kind].format(budget.owner.rpartition(":")[2]),
         "spent": dollars(budget.spent_microusd),
         "held": dollars(budget.held_microusd) if budget.held_microusd else None,
-        "limit": "free" if budget.limit_microusd == 0 else dollars(budget.limit_microusd),
+        "limit": "free" if budget.limit_microusd == 0 and budget.kind == "provider" else dollars(budget.limit_microusd),
         "share": round(min(1.0, share), 4),
         "active": budget.active,
     }

@@ -31,8 +31,6 @@ async def chat(state: State, runtime: Run) -> Update:
     try:
         await answer(request, deps, say)
     except NoModelAvailable as error:
-        if await deps.gateway.models():
-            raise  # there are models, but none may answer: say why, not something else
         _without_model(state, deps, say, why=error.user_message)
     return said(state, say)
 
@@ -57,9 +55,7 @@ def _without_model(state: State, deps: Deps, say: Speaker, *, why: str) -> None:
         )
         say.action("What can you do", "/help")
         return
-    say.text(
-        f"No model is connected, so this is the best matching lesson I have.\n\n### {concept.title}\n\n{concept.lesson}"
-    )
+    say.text(f"{why}\n\nThis is the best matching lesson I have.\n\n### {concept.title}\n\n{concept.lesson}")
     say.action(f"Train {concept.title}", f"/train {concept.id}")
     if any(challenge.concept == concept.id for challenge in deps.curriculum.challenges):
         say.action("A challenge on it", f"/challenge {concept.id}")

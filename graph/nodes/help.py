@@ -13,7 +13,7 @@ Say it in your own words, or pick a command from the `/` menu.
 | train a topic | *train me on SQL for 5 questions* | `/train sql 5` |
 | see your progress | *how am I doing* | `/stats`, `/path` |
 | see or change budgets | *what have I spent* | `/budget`, `/budget anthropic 5` |
-| choose a model | *use claude* | `/models`, `/model auto`, `/why` |
+| choose a model | *use claude* | `/models`, `/model auto`, `/why`, `/keys` |
 | work with your code | *load ~/project*, *where is the retry logic* | `/repo`, `/search` |
 | run or schedule work | *weekly report every day at 9* | `/workflow`, `/schedule` |
 | share or keep a chat | | `/share`, `/export` |

@@ -12,9 +12,16 @@ from graph.state import State, Update
 from graph.wording import dollars
 
 CONNECT = (
-    "No model is connected. Put a key into the environment (`ANTHROPIC_API_KEY`, `OPENAI_API_KEY`, `GOOGLE_API_KEY` or "
-    "`DEEPSEEK_API_KEY`) and restart, or start Ollama: it is found by itself."
+    "No model is connected. Give a key with `/keys`, or put one into the environment (`ANTHROPIC_API_KEY`, "
+    "`OPENAI_API_KEY`, `GOOGLE_API_KEY` or `DEEPSEEK_API_KEY`) and restart, or start Ollama: it is found by itself."
 )
+
+
+WHY_HEAD = (
+    "| Model | Cost | Quality | Speed | Uptime | × success | × priority | Score | Estimate | Left out because |\n"
+    "|---|---|---|---|---|---|---|---|---|---|\n"
+)
+FORMULA = "Score = (0.30 cost + 0.40 quality + 0.20 speed + 0.10 uptime) × success × priority."
 
 
 async def models(state: State, runtime: Run) -> Update:
@@ -66,25 +73,52 @@ async def _list(deps: Deps, say: Speaker) -> None:
     ]
     head = "| | Model | Estimate | Quality | Speed | Score | Left out because |\n|---|---|---|---|---|---|---|\n"
     say.text(f"A question now would go to the first: {reason(ranking)}.\n\n{head}" + "\n".join(rows))
+    if deps.gateway.catalog.refused:
+        refused = [f"- {name}: {why}" for name, why in deps.gateway.catalog.refused.items()]
+        say.text("\n\nNever called:\n\n" + "\n".join(refused))
 
 
 async def _why(state: State, deps: Deps, say: Speaker) -> None:
-    calls = await call_log.newest(deps.database, user_id=state["user_id"], thread_id=state["thread_id"], limit=1)
+    await deps.gateway.log.flush()
+    calls = await call_log.newest(deps.database, user_id=state["user_id"], thread_id=state["thread_id"], limit=20)
     if not calls:
         say.text("No model has answered in this chat yet.")
         return
-    call: dict[str, Any] = calls[0]  # Any: a row
-    rows = [
-        f"| {s['model_id']} | {s['cost']:.2f} | {s['quality']:.2f} | {s['speed']:.2f} | {s['uptime']:.2f} "
-        f"| {s['success_rate']:.2f} | {s['priority']:.1f} | {s['score']:.3f} | {s['excluded'] or ''} |"
-        for s in call["selection"]["ranking"]
+    last: dict[str, Any] = calls[0]  # Any: a row
+    same_request = [call for call in calls if call["request_id"] == last["request_id"]][::-1]
+    ranking = last["selection"].get("ranking", [])
+    say.text(_answered(last, same_request, ranking))
+    if ranking:
+        rows = [
+            f"| {s['model_id']} | {s['cost']:.2f} | {_quality(s)} | {s['speed']:.2f} | {s['uptime']:.2f} "
+            f"| {s['success_rate']:.2f} | {s['priority']:.1f} | **{s['score']:.3f}** "
+            f"| {dollars(s['estimate_microusd'])} | {s['excluded'] or ''} |"
+            for s in ranking
+        ]
+        say.text("\n\n" + WHY_HEAD + "\n".join(rows) + "\n\n" + FORMULA)
+
+
+def _answered(last: dict[str, Any], calls: list[dict[str, Any]], ranking: list[dict[str, Any]]) -> str:  # Any: rows
+    """What happened in the calls of one request, and what it cost."""
+    estimate = next((s for s in ranking if s["model_id"] == f"{last['provider']}/{last['model']}"), None)
+    guessed = f", {dollars(estimate['estimate_microusd'])} was the estimate" if estimate else ""
+    counted = ", counted by us" if last["tokens_counted"] else ""
+    did = {"ok": "answered", "stopped": "was stopped", "failed": "failed"}[last["status"]]
+    lines = [
+        f"**{last['model']}** {did}: {last['selection'].get('reason', 'its ranking is no longer kept')}. "
+        f"It cost **{dollars(last['cost_microusd'])}** ({last['input_tokens']} tokens in, {last['cached_tokens']} of them "
+        f"cached, {last['output_tokens']} out{counted}); {dollars(last['held_microusd'])} was held{guessed}."
     ]
-    head = (
-        "| Model | Cost | Quality | Speed | Uptime | × success | × priority | Score | Left out because |\n"
-        "|---|---|---|---|---|---|---|---|---|\n"
-    )
-    say.text(
-        f"**{call['model']}** answered: {call['selection']['reason']}. It cost **{dollars(call['cost_microusd'])}** "
-        f"({call['input_tokens']} tokens in, {call['output_tokens']} out; {dollars(call['held_microusd'])} was held).\n\n"
-        + head + "\n".join(rows)
-    )  # fmt: skip
+    if len(calls) > 1:
+        lines += ["", "It took more than one call:", ""]
+        lines += [
+            f"{number}. {call['model']}: {call['error_kind'] or call['status']}, {call['total_ms']} ms, "
+            f"{dollars(call['cost_microusd'])}"
+            for number, call in enumerate(calls, start=1)
+        ]
+    return "\n".join(lines)
+
+
+def _quality(scored: dict[str, Any]) -> str:  # Any: JSON
+    seen = scored.get("observations", 0)
+    return f"{scored['quality']:.2f}" + (f" (was {scored['quality_prior']:.2f}, {seen:g} seen)" if seen else "")

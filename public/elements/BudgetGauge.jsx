@@ -26,10 +26,10 @@ export default function BudgetGauge() {
       </div>
       <p className="tl-big">{props.spent}</p>
       <div className="tl-rows">
-        {props.own && <Gauge row={props.own} />}
+        {[].concat(props.own || []).map((row) => <Gauge key={row.name} row={row} />)}
         {props.providers.map((row) => <Gauge key={row.name} row={row} />)}
       </div>
-      <p className="tl-muted">A call is made only if its dearest outcome still fits. Change a limit with <code>/budget anthropic 5</code>, or cap your own with <code>/budget 5</code>.</p>
+      <p className="tl-muted">A call is made only if its dearest outcome still fits. Change a limit with <code>/budget anthropic 5</code>, cap your own with <code>/budget 5</code>, or one kind of use with <code>/budget general.chat 2</code>.</p>
     </section>
   );
 }

@@ -32,9 +32,11 @@ def test_architecture_holds_the_graph_as_it_is() -> None:
 
 
 def test_every_prompt_is_rendered_somewhere_with_its_placeholders() -> None:
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "graph").rglob("*.py"))
+    sources = "\n".join(
+        path.read_text(encoding="utf-8") for path in [*(ROOT / "graph").rglob("*.py"), ROOT / "app/models/tasks.py"]
+    )
     for prompt in FOLDER.glob("*.md"):
-        call = re.search(rf'render\("{prompt.stem}"((?:, \w+=[^,)]+(?:\([^)]*\))?)*)', sources)
+        call = re.search(rf'(?:render|_prompt)\("{prompt.stem}"((?:, \w+=[^,)]+(?:\([^)]*\))?)*)', sources)
         assert call, prompt.stem
         given = set(re.findall(r"(\w+)=", call[1]))
         assert given == set(re.findall(r"\{\{(\w+)\}\}", prompt.read_text(encoding="utf-8")))

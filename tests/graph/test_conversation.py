@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from app.bootstrap import Services
-from app.errors import BudgetExceeded, InvalidInput, NoModelAvailable, RateLimited, TooLooError
+from app.errors import InvalidInput, RateLimited, TooLooError
 from app.events import log as event_log
 from app.identity.accounts import User
+from app.models import quality
 from graph.conversation import Turn
 from graph.reply import Reply
 from tests.fakes.providers import FakeProviders, Script
@@ -149,7 +150,7 @@ async def test_budgets_are_shown_and_changed(services: Services, owner: User) ->
     provider = await say(services, owner, "set the openai budget to 7 dollars")
 
     assert shown.blocks[0].kind == "BudgetGauge"
-    assert capped.blocks[0].props["own"]["limit"] == "$5.00"
+    assert [(row["name"], row["limit"]) for row in capped.blocks[0].props["own"]] == [("your own cap", "$5.00")]
     assert next(r for r in provider.blocks[0].props["providers"] if r["name"] == "openai")["limit"] == "$7.00"
 
 
@@ -163,8 +164,59 @@ async def test_only_an_administrator_changes_a_providers_budget(services: Servic
 async def test_a_spent_budget_is_said(services: Services, owner: User) -> None:
     await say(services, owner, "cap my spending at 0 dollars a month")
 
-    with pytest.raises((NoModelAvailable, BudgetExceeded), match="Your budget"):
-        await say(services, owner, "why is the sky blue in css")
+    answer = await say(services, owner, "why is the sky blue in css")
+
+    assert "Your budget has no room for this call" in answer.text
+    assert "Without a model I can still set challenges" in answer.text
+
+
+async def test_one_kind_of_use_can_be_capped(services: Services, owner: User, providers: FakeProviders) -> None:
+    capped = await say(services, owner, "cap my spending on chat at 0 dollars a month")
+    refused = await say(services, owner, "tell me about the history of unix")
+
+    assert "Your cap on **general.chat** is now **$0**" in capped.text
+    assert "your cap on general.chat" in [row["name"] for row in capped.blocks[0].props["own"]]
+    assert "Your budget for general.chat has no room" in refused.text
+    assert providers.calls == []
+
+
+async def test_an_alert_at_ninety_percent_is_said_in_the_chat(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    providers.scripts["*"] = Script(input_tokens=2000, output_tokens=1000)
+    purse, now = services.deps.purse, services.deps.clock()
+    await purse.set_limit("user", owner.id, limit_microusd=11_000, active=True, actor=owner.id, now=now)
+    await purse.record("before", provider="openai", user_id=owner.id, cost_microusd=8_300, now=now)
+
+    answers = [await say(services, owner, f"tell me about unix, part {number}") for number in range(2)]
+
+    said = "\n".join(answer.text for answer in answers)
+    assert said.count("**Your budget is at ") == 1
+    assert answers[0].blocks[-1].props["inThisChat"].startswith("$0.00")
+
+
+async def test_the_same_question_again_speaks_against_the_first_answer(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    await say(services, owner, "tell me about the history of unix")
+    await say(services, owner, "Tell me about the history of Unix?")
+
+    learned = await quality.learned(services.database)
+    assert len(providers.calls) == 2
+    assert [(one.good, one.total) for one in learned.values()] == [(0.0, 0.5)]
+
+
+async def test_why_shows_every_call_and_every_number(services: Services, owner: User, providers: FakeProviders) -> None:
+    best = (await services.deps.gateway.preview("chat"))[0].model_id.partition("/")[2]
+    providers.scripts[best] = Script(status=400)
+    await say(services, owner, "tell me about the history of unix")
+
+    why = await say(services, owner, "/why", intent="provider.change", parameters={"do": "why"})
+
+    assert "It took more than one call" in why.text
+    assert f"1. {best}: invalid_request" in why.text
+    for words in ("was the estimate", "was held", "| Model | Cost | Quality", "Score = (0.30 cost"):
+        assert words in why.text
 
 
 async def test_a_model_can_be_pinned_and_given_back(services: Services, owner: User, providers: FakeProviders) -> None:

@@ -1,0 +1,297 @@
+"""``tooloo provider`` and ``tooloo models``: how model providers do, for people and for scripts."""
+
+import asyncio
+import dataclasses
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app import logs as logging
+from app.bootstrap import open_database, open_gateway, open_keys, utc_now
+from app.errors import NotFound, TooLooError
+from app.identity.accounts import AccountService
+from app.models import log as call_log
+from app.models.budget import MICROUSD, Purse
+from app.models.call import CallRequest
+from app.models.catalog import TASKS, Task
+from app.models.gateway import Answered, Gateway
+from app.models.providers.wire import Message, TextDelta
+from app.models.selector import reason
+from app.settings import load_settings
+from app.storage.database import Database
+
+cli = typer.Typer(no_args_is_help=True, help="Model providers: health, figures, calls, circuits, a test call.")
+circuits = typer.Typer(no_args_is_help=True, help="Circuits: open after failures in a row.")
+cli.add_typer(circuits, name="circuit")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON for scripts")]
+UNUSABLE = 2  # the exit code of "it answered, and the answer is no"; 1 is an error
+PIPE_WIDTH = 200
+TEST_QUESTION = "Answer with the word: ready"
+
+
+@cli.command()
+def health(as_json: JsonOption = False) -> None:
+    """Which providers could be called now, and why not. Exits with 2 when none can."""
+
+    async def run(_database: Database, gateway: Gateway) -> list[dict[str, Any]]:  # Any: rows
+        await gateway.models()
+        rows = []
+        for provider in gateway.providers():
+            if provider != "null":
+                why = gateway.why_unusable(provider)
+                rows.append({"provider": provider, "usable": why is None, "reason": why})
+        return rows
+
+    rows = _with_gateway(run, "Asking")
+    _print(rows, as_json, title="Providers")
+    if not any(row["usable"] for row in rows):
+        if not as_json:
+            typer.echo("No provider can be called. Give a key in the environment or with /keys, or start Ollama.")
+        raise typer.Exit(UNUSABLE)
+
+
+@cli.command()
+def stats(
+    hours: Annotated[float, typer.Option("--time", help="Hours back", min=0.01, max=24 * 400)] = 24,
+    as_json: JsonOption = False,
+) -> None:
+    """How calls of the last hours went, for each model."""
+
+    async def run(database: Database, _gateway: Gateway) -> list[dict[str, Any]]:  # Any: rows
+        found = await call_log.stats(database, since=utc_now() - timedelta(hours=hours))
+        return [
+            {
+                "provider": row.provider, "model": row.model, "calls": row.calls,
+                "success": round(row.success_rate, 4), "first token ms": _rounded(row.first_token_ms),
+                "total ms": _rounded(row.total_ms), "tokens/s": _rounded(row.tokens_per_second),
+                "cost usd": row.cost_microusd / MICROUSD,
+            }
+            for row in found
+        ]  # fmt: skip
+
+    _print(_with_gateway(run), as_json, title=f"Calls of the last {hours:g} hours")
+
+
+@cli.command()
+def logs(
+    provider: Annotated[str | None, typer.Option(help="Only this provider")] = None,
+    number: Annotated[int, typer.Option(help="How many", min=1, max=1000)] = 20,
+    failed: Annotated[bool, typer.Option("--failed", help="Only failed calls")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The newest calls; never their text."""
+
+    async def run(database: Database, _gateway: Gateway) -> list[dict[str, Any]]:  # Any: rows
+        calls = await call_log.newest(database, provider=provider, failed=failed, limit=number)
+        return [
+            {
+                "at": call["created_at"].isoformat(timespec="seconds"), "provider": call["provider"],
+                "model": call["model"], "task": call["task"], "status": call["status"], "kind": call["error_kind"],
+                "tokens": f"{call['input_tokens']}/{call['output_tokens']}", "ms": call["total_ms"],
+                "cost usd": call["cost_microusd"] / MICROUSD, "states": call["states"],
+            }
+            for call in calls
+        ]  # fmt: skip
+
+    _print(_with_gateway(run), as_json, title="Newest calls")
+
+
+@circuits.command("status")
+def circuit_status(as_json: JsonOption = False) -> None:
+    """Each provider's circuit. Exits with 2 when one is not closed."""
+
+    async def run(_database: Database, gateway: Gateway) -> list[dict[str, Any]]:  # Any: rows
+        await gateway.refresh(force=True)
+        known = gateway.breaker.circuits()
+        return [
+            {
+                "provider": provider, "circuit": known[provider].state if provider in known else "closed",
+                "failures": known[provider].failures if provider in known else 0,
+                "tried again at": _time(known[provider].retry_at) if provider in known else None,
+            }
+            for provider in sorted({*gateway.providers(), *known} - {"null"})
+        ]  # fmt: skip
+
+    rows = _with_gateway(run)
+    _print(rows, as_json, title="Circuits")
+    if any(row["circuit"] != "closed" for row in rows):
+        raise typer.Exit(UNUSABLE)
+
+
+@circuits.command("reset")
+def circuit_reset(provider: str) -> None:
+    """Let calls go to a provider again at once."""
+
+    async def run(_database: Database, gateway: Gateway) -> None:
+        if provider not in gateway.providers():
+            raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(gateway.providers())}.")
+        await gateway.breaker.reset(provider, actor="command line")
+
+    _with_gateway(run)
+    typer.echo(f"The circuit of {provider} is closed.")
+
+
+@cli.command("test")
+def call_once(
+    provider: str,
+    stream: Annotated[bool, typer.Option("--stream", help="Show the answer as it comes")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """One real, small call to a provider, within its budget. Exits with 2 when it fails."""
+
+    async def run(database: Database, gateway: Gateway) -> dict[str, Any]:  # Any: a row
+        owner = await AccountService(database=database, clock=utc_now).owner()
+        request = CallRequest(
+            task="chat", user_id=owner.id, thread_id=None, intent="provider.test", system="Be brief.",
+            messages=(Message(role="user", content=TEST_QUESTION),), max_output_tokens=64, providers=(provider,),
+            stream=stream,
+        )  # fmt: skip
+        await gateway.models()
+        if provider not in gateway.providers():
+            raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(gateway.providers())}.")
+        began = time.monotonic()
+        async for chunk in gateway.stream(request):
+            if isinstance(chunk, TextDelta) and stream and not as_json:
+                typer.echo(chunk.text, nl=False)
+            if isinstance(chunk, Answered):
+                if stream and not as_json:
+                    typer.echo()
+                return {
+                    "provider": provider, "ok": True, "model": chunk.model_id, "answer": chunk.text,
+                    "ms": round((time.monotonic() - began) * 1000), "costUsd": chunk.cost_microusd / MICROUSD,
+                }  # fmt: skip
+        raise AssertionError("a stream ends with an Answered")
+
+    try:
+        row = _with_gateway(run, "" if stream else f"Asking {provider}")
+    except NotFound:
+        raise
+    except TooLooError as error:
+        row = {"provider": provider, "ok": False, "error": error.user_message}
+    if as_json:
+        typer.echo(json.dumps(row))
+    elif row["ok"]:
+        typer.echo(f"{row['model']} answered in {row['ms']} ms for ${row['costUsd']:.6f}: {row['answer'].strip()}")
+    else:
+        typer.secho(row["error"], fg="red", err=True)
+    if not row["ok"]:
+        raise typer.Exit(UNUSABLE)
+
+
+def models(
+    task: Annotated[str, typer.Option(help="Kind of task: " + ", ".join(TASKS))] = "chat", as_json: JsonOption = False
+) -> None:
+    """Which models there are, and which would be picked now and why. Exits with 2 when none can be called."""
+    if task not in TASKS:
+        raise typer.BadParameter(f"{task!r} is no kind of task. There are: {', '.join(TASKS)}.")
+    wanted: Task = next(known for known in TASKS if known == task)
+
+    async def run(_database: Database, gateway: Gateway) -> tuple[list[dict[str, Any]], str]:  # Any: rows
+        ranking = await gateway.preview(wanted)
+        rows = [
+            {
+                "rank": place if scored.excluded is None else None, "model": scored.model_id,
+                "estimate usd": scored.estimate_microusd / MICROUSD, "cost": scored.cost, "quality": scored.quality,
+                "speed": scored.speed, "uptime": scored.uptime, "success": scored.success_rate,
+                "score": scored.score, "left out because": scored.excluded,
+            }
+            for place, scored in enumerate(ranking, start=1)
+        ]  # fmt: skip
+        callable_ids = {scored.model_id for scored in ranking}
+        others = [model.id for model in gateway.catalog.models if model.id not in callable_ids]
+        rows += [{**dict.fromkeys(rows[0] if rows else ("rank", "model", "left out because")), "model": one,
+                  "left out because": "its provider has no key"} for one in others]  # fmt: skip
+        rows += [
+            {**dict.fromkeys(rows[0] if rows else ("rank", "model")), "model": one, "left out because": why}
+            for one, why in gateway.catalog.refused.items()
+        ]
+        return rows, reason(ranking)
+
+    rows, why = _with_gateway(run)
+    _print(rows, as_json, title=f"Models for {task}: {why}")
+    if not any(row.get("rank") for row in rows):
+        raise typer.Exit(UNUSABLE)
+
+
+def _with_gateway(work: Any, waiting: str = "") -> Any:  # Any: each command's own coroutine function and result
+    async def run() -> Any:  # Any: as above
+        async with _gateway() as (database, gateway):
+            return await work(database, gateway)
+
+    if not waiting:
+        return asyncio.run(run())
+    with Console(stderr=True).status(f"{waiting} …"):
+        return asyncio.run(run())
+
+
+@asynccontextmanager
+async def _gateway() -> AsyncIterator[tuple[Database, Gateway]]:
+    settings = load_settings()
+    logging.configure(settings.model_copy(update={"log_level": "ERROR"}))  # a command says itself what happened
+    async with open_database(settings) as database:
+        gateway = await open_gateway(settings, database, Purse(database))
+        try:
+            await open_keys(settings, database, gateway)
+            await gateway.refresh()
+            yield database, gateway
+        finally:
+            await gateway.close()
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool, *, title: str) -> None:  # Any: rows
+    if as_json:
+        typer.echo(json.dumps(rows, default=_plain))
+        return
+    if not rows:
+        typer.echo(f"{title}: nothing yet.")
+        return
+    names = [name for name in rows[0] if name != "states"]  # too long for a table
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in names:
+        table.add_column(name, justify="right" if isinstance(rows[0][name], int | float) else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_shown(name, row.get(name)) for name in names), style=_style(row))
+    console = Console()
+    Console(width=None if console.is_terminal else PIPE_WIDTH).print(table)
+
+
+def _shown(name: str, value: Any) -> str:  # Any: a cell
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6f}" if "usd" in name else f"{value:.2f}"
+    return str(value)
+
+
+def _style(row: dict[str, Any]) -> str | None:  # Any: a row
+    bad = row.get("usable") is False or row.get("status") == "failed" or row.get("circuit") == "open"
+    if bad:
+        return "red"
+    return "dim" if row.get("left out because") else None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return float(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return str(value)
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")

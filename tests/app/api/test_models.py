@@ -1,0 +1,167 @@
+"""Budgets, providers, keys and tasks over REST."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app.settings import Settings
+from tests.app.api.conftest import client_of, running
+from tests.fakes.providers import FakeProviders, Script
+
+API = "/api/v1"
+GOOD = "sk-good-0123456789abcdef"
+
+
+@pytest.fixture
+async def client(providers: FakeProviders, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """An installation with a key for OpenAI, asked by its owner."""
+    settings = Settings(
+        tooloo_data_dir=tmp_path / "data", ollama_base_url="http://127.0.0.1:9", openai_api_key=SecretStr("sk-test"),
+        openai_base_url=f"{providers.url}/v1", anthropic_base_url=providers.url,
+        metrics_api_key=SecretStr("metrics-key"),
+    )  # fmt: skip
+    async with running(settings) as app, client_of(app) as opened:
+        yield opened
+
+
+def task(**more: object) -> dict[str, object]:
+    return {"type": "generate", "input": {"content": "Say hello."}, **more}
+
+
+async def test_a_task_has_the_answer_the_routing_and_the_audit(client: httpx.AsyncClient) -> None:
+    first = (await client.post(f"{API}/tasks/submit", json=task(metadata={"source": "test"}))).json()
+    again = (await client.post(f"{API}/tasks/submit", json=task())).json()
+
+    result = first["result"]
+    assert (first["success"], first["status"], result["output"]) == (True, "completed", "Hello from the fake.")
+    assert result.keys() == {"output", "provider", "model", "executionTime", "tokensUsed", "cost", "shared"}
+    assert first["routing"].keys() == {"selectedProvider", "reason", "alternatives"}
+    assert first["audit"].keys() == {"requestId", "timestamp", "processingTime"}
+    assert (result["tokensUsed"], result["cost"] > 0) == (120, True)
+    assert (again["taskId"], again["result"]["shared"], again["result"]["cost"]) == (first["taskId"], True, 0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "cook", "input": {"content": "x"}},
+        {"type": "generate"},
+        {"type": "generate", "input": {"content": ""}},
+        {"type": "generate", "input": {"content": "x" * 100_001}},
+        {"type": "classify", "input": {"content": "x"}},
+        {"type": "generate", "input": {"content": "x"}, "config": {"timeout": 0}},
+        {"type": "generate", "input": {"content": "x"}, "config": {"maxTokens": 0}},
+        {"type": "generate", "input": {"content": "x", "surprise": 1}},
+    ],
+)
+async def test_a_task_that_does_not_fit_is_a_problem(client: httpx.AsyncClient, body: dict[str, object]) -> None:
+    response = await client.post(f"{API}/tasks/submit", json=body)
+
+    assert response.status_code == 422
+    assert response.json()["detail"]
+
+
+async def test_a_task_for_somebody_else_is_not_allowed(client: httpx.AsyncClient) -> None:
+    response = await client.post(f"{API}/tasks/submit", json=task(metadata={"userId": "somebody"}))
+
+    assert response.status_code == 403
+
+
+async def test_a_failing_provider_is_a_problem_that_says_whether_to_retry(
+    client: httpx.AsyncClient, providers: FakeProviders
+) -> None:
+    providers.scripts["*"] = Script(status=401)
+
+    response = await client.post(f"{API}/tasks/submit", json=task())
+
+    assert response.status_code == 502
+    assert response.json()["retryable"] is False
+
+
+async def test_metrics_need_their_key(client: httpx.AsyncClient) -> None:
+    await client.post(f"{API}/tasks/submit", json=task())
+
+    without = await client.get(f"{API}/tasks/metrics")
+    wrong = await client.get(f"{API}/tasks/metrics", headers={"authorization": "Bearer nope"})
+    right = await client.get(f"{API}/tasks/metrics", headers={"authorization": "Bearer metrics-key"})
+
+    assert (without.status_code, wrong.status_code, right.status_code) == (401, 401, 200)
+    assert 'tooloo_tasks_total{status="completed",type="generate"} 1.0' in right.text
+    assert 'tooloo_budget_limit_usd{budget="provider:openai"} 20.0' in right.text
+    assert 'tooloo_model_calls_total{kind="",model=' in right.text
+
+
+async def test_tasks_health_names_what_would_run(client: httpx.AsyncClient) -> None:
+    health = (await client.get(f"{API}/tasks/health")).json()
+
+    assert health["status"] == "ok"
+    assert health["next"].startswith("openai/")
+
+
+async def test_a_budget_can_be_asked_booked_and_watched(client: httpx.AsyncClient) -> None:
+    fits = (await client.post(f"{API}/budget/check", json={"provider": "openai", "amountUsd": 5})).json()
+    too_much = (await client.post(f"{API}/budget/check", json={"provider": "openai", "amountUsd": 50})).json()
+    bill = {"provider": "openai", "costUsd": 19, "callId": "bill-1"}
+    booked = (await client.post(f"{API}/budget/record-cost", json=bill)).json()
+    again = (await client.post(f"{API}/budget/track", json=bill)).json()
+    status = (await client.get(f"{API}/budget/status")).json()
+    alerts = (await client.get(f"{API}/budget/alerts")).json()["items"]
+    unknown = await client.post(f"{API}/budget/check", json={"provider": "nobody", "amountUsd": 5})
+
+    openai = next(item for item in status["items"] if item["provider"] == "openai")
+    assert (fits["fits"], fits["remainingUsd"]) == (True, 20)
+    assert (too_much["fits"], "has no room" in too_much["reason"]) == (False, True)
+    assert (booked["booked"], again["booked"], openai["spentUsd"]) == (True, False, 19)
+    assert [(alert["type"], alert["budget"]) for alert in alerts] == [("budget.warning", "provider:openai")]
+    assert unknown.status_code == 404
+
+
+async def test_caps_of_ones_own_and_of_one_intent(client: httpx.AsyncClient) -> None:
+    await client.put(f"{API}/budget/own", json={"monthlyUsd": 5})
+    capped = await client.put(f"{API}/budget/own/intent", json={"intent": "task.generate", "monthlyUsd": 0})
+    status = (await client.get(f"{API}/budget/status")).json()
+    refused = await client.post(f"{API}/tasks/submit", json=task())
+
+    assert capped.json() == {"intent": "task.generate", "monthlyUsd": 0, "active": True}
+    assert (status["own"]["monthlyUsd"], status["intents"][0]["intent"]) == (5, "task.generate")
+    assert (refused.status_code, "Your budget for task.generate" in refused.json()["detail"]) == (503, True)
+
+
+async def test_providers_are_told_with_circuit_key_and_figures(
+    client: httpx.AsyncClient, providers: FakeProviders
+) -> None:
+    providers.accepted_keys = frozenset({GOOD})
+    wrong = await client.put(f"{API}/providers/anthropic/key", json={"key": "sk-wrong-0123456789"})
+    stored = await client.put(f"{API}/providers/anthropic/key", json={"key": GOOD})
+    await client.post(f"{API}/tasks/submit", json=task())
+    status = {item["provider"]: item for item in (await client.get(f"{API}/providers/status")).json()["items"]}
+    health = (await client.get(f"{API}/providers/health")).json()["items"]
+    selections = (await client.get(f"{API}/providers/selections")).json()["items"]
+    trail = (await client.get(f"{API}/audit")).json()["items"]
+    removed = await client.delete(f"{API}/providers/anthropic/key")
+
+    assert (wrong.status_code, stored.json()) == (422, {"provider": "anthropic", "models": 2})
+    assert (status["anthropic"]["key"], status["anthropic"]["keyEnding"]) == ("stored", "cdef")
+    assert (status["openai"]["key"], status["gemini"]["key"]) == ("environment", "none")
+    assert (status["openai"]["circuit"], status["openai"]["usable"]) == ("closed", True)
+    assert (health[0]["calls"], health[0]["successRate"]) == (1, 1.0)
+    assert (selections[0]["states"].split(" > ")[-1], len(selections[0]["ranking"]) > 3) == ("Completed", True)
+    assert {entry["action"] for entry in trail} == {"key.set", "task.submit"}
+    assert removed.status_code == 200
+    assert GOOD not in str([status, trail])
+
+
+async def test_a_circuit_can_be_reset(client: httpx.AsyncClient, providers: FakeProviders) -> None:
+    providers.scripts["*"] = Script(status=401)
+    for number in range(5):
+        await client.post(f"{API}/tasks/submit", json=task(input={"content": f"hello {number}"}))
+    broken = {item["provider"]: item for item in (await client.get(f"{API}/providers/status")).json()["items"]}
+    reset = await client.post(f"{API}/providers/openai/circuit/reset")
+    unknown = await client.post(f"{API}/providers/nobody/circuit/reset")
+
+    assert broken["openai"]["circuit"] == "open"
+    assert "failed 5 times" in broken["openai"]["reason"]
+    assert (reset.json()["circuit"], unknown.status_code) == ("closed", 404)
