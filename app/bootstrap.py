@@ -35,6 +35,7 @@ from app.models.providers.litellm import LiteLLMWire
 from app.models.providers.null import NullWire
 from app.models.providers.openai import OpenAIWire
 from app.models.providers.wire import Wire
+from app.models.quality import GradedAnswers
 from app.models.tasks import TaskService
 from app.orchestration.actions import Actions
 from app.orchestration.engine import WorkflowEngine
@@ -74,7 +75,7 @@ class Services:
 
 def consumers(database: Database) -> list[Consumer]:
     """Everything that follows the event log."""
-    return [LearnerStats(database)]
+    return [LearnerStats(database), GradedAnswers(database)]
 
 
 def no_accounts(settings: Settings) -> str:

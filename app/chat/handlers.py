@@ -7,6 +7,7 @@ from typing import Any
 
 import chainlit as cl
 import structlog
+from chainlit.chat_context import chat_context
 from chainlit.types import CommandDict, ThreadDict
 from chainlit.user import PersistedUser
 
@@ -76,7 +77,16 @@ class Chat:
 
     async def message(self, message: cl.Message) -> None:
         files = [element for element in message.elements if element.path]
+        is_unnamed = not message.content.strip() and len(chat_context.get()) == 1
         await self._answer(message.content, picked=message.command, attached=files)
+        if is_unnamed and message.command:
+            await self._name_thread(f"/{message.command}")
+
+    async def _name_thread(self, name: str) -> None:
+        """A chat that begins with a command from the menu has no words to be named by, and would not be listed."""
+        thread_id = cl.context.session.thread_id
+        await self._history.update_thread(thread_id, name=name)
+        await cl.context.emitter.emit("first_interaction", {"interaction": name, "thread_id": thread_id})
 
     async def say(self, action: cl.Action) -> None:
         """A button: its words are said as if typed."""

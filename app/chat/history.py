@@ -186,7 +186,7 @@ class History(BaseDataLayer):
             )
             values = {
                 "thread_id": thread_id,
-                "parent_id": document.get("parentId"),
+                "parent_id": step.get("parentId") or (old.parent_id if old is not None else None),
                 "type": document["type"],
                 "output": document.get("output") or "",
                 "document": document,
@@ -318,14 +318,12 @@ class History(BaseDataLayer):
     async def upsert_feedback(self, feedback: Feedback) -> str:
         user_id = _caller_id()
         async with self._database.write() as connection:
-            step = (await connection.execute(sa.select(steps).where(steps.c.id == feedback.forId))).first()
-            if step is None:
-                raise NotFound("This message is not there.")
+            step = await _judged_step(connection, feedback.forId)
             thread_id = step.thread_id
             await self._require_owner(connection, thread_id)
             values = {"value": feedback.value, "comment": (feedback.comment or "")[:2000] or None}
             statement = self._database.insert(feedbacks).values(
-                id=uuid.uuid4().hex, thread_id=thread_id, step_id=feedback.forId, user_id=user_id,
+                id=uuid.uuid4().hex, thread_id=thread_id, step_id=step.id, user_id=user_id,
                 created_at=self._clock(), **values,
             )  # fmt: skip
             stored = await connection.execute(
@@ -379,6 +377,20 @@ class History(BaseDataLayer):
             raise NotFound("This conversation is not there.")
         if owner != (user_id or _caller_id()):
             raise NotAllowed("This conversation belongs to somebody else.")
+
+
+async def _judged_step(connection: AsyncConnection, judged_id: str) -> sa.Row[Any]:  # Any: columns of several types
+    """The message that a thumb is for; the page names the frame around an answer instead, and frames are not kept.
+
+    Raises:
+        NotFound: there is none.
+    """
+    is_answer = sa.and_(steps.c.parent_id == judged_id, steps.c.type == "assistant_message")
+    query = sa.select(steps).where(sa.or_(steps.c.id == judged_id, is_answer)).order_by(steps.c.created_at.desc())
+    step = (await connection.execute(query.limit(1))).first()
+    if step is None:
+        raise NotFound("This message is not there.")
+    return step
 
 
 def _caller_id() -> str:

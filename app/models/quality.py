@@ -4,20 +4,24 @@ Each observation is a share of success from 0 to 1 with a weight; their sums, wi
 are the estimate the selector uses (``selector.Learned``).
 """
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Literal
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.events.schema import Event
 from app.models.selector import Learned
 from app.storage.database import Database
+from app.storage.tables.learning import started_challenges
 from app.storage.tables.models import model_quality, provider_logs, quality_observations
 
 Observation = Literal["thumb", "asked-again", "schema", "graded"]
 
 # A thumb is what somebody thought of this answer; the others only hint at it.
 WEIGHTS: dict[Observation, float] = {"thumb": 1.0, "asked-again": 0.5, "schema": 0.5, "graded": 0.5}
+GRADED_WITHIN = timedelta(minutes=30)
 
 
 async def learned(database: Database) -> dict[tuple[str, str], Learned]:
@@ -34,31 +38,68 @@ async def observe(database: Database, call_id: str, kind: Observation, value: fl
 
     Returns False when no such call answered anything.
     """
+    return await database.run(lambda connection: _note(connection, database, call_id, kind, value, now))
 
-    def note(connection: sa.Connection) -> bool:
-        call = connection.execute(
-            sa.select(provider_logs.c.provider, provider_logs.c.model, provider_logs.c.task).where(
-                provider_logs.c.id == call_id, provider_logs.c.status == "ok"
+
+class GradedAnswers:
+    """Follows the event log: a solution that is handed in soon after a model's answer in the same chat says something
+    about that answer."""
+
+    name = "graded-answers"
+    types: Sequence[str] = ("challenge.submitted",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def apply(self, connection: AsyncConnection, event: Event) -> None:
+        thread = sa.select(started_challenges.c.thread_id).where(started_challenges.c.id == event.key).scalar_subquery()
+        call_id = await connection.scalar(
+            sa.select(provider_logs.c.id)
+            .where(
+                provider_logs.c.thread_id == thread,
+                provider_logs.c.status == "ok",
+                provider_logs.c.created_at.between(event.occurred_at - GRADED_WITHIN, event.occurred_at),
             )
-        ).first()
-        if call is None:
-            return False
-        model_id, task = f"{call.provider}/{call.model}", call.task
-        is_this = sa.and_(quality_observations.c.call_id == call_id, quality_observations.c.kind == kind)
-        before = connection.scalar(sa.select(quality_observations.c.value).where(is_this))
-        connection.execute(quality_observations.delete().where(is_this))
-        if value is not None:
-            row = {"call_id": call_id, "kind": kind, "model_id": model_id, "task": task, "value": value}
-            connection.execute(quality_observations.insert().values(**row, created_at=now))
-        weight = WEIGHTS[kind]
-        change = {
-            "good": weight * ((value or 0.0) - (before or 0.0)),
-            "total": weight * ((value is not None) - (before is not None)),
-        }
-        _add(connection, database, model_id, task, change, now)
-        return True
+            .order_by(provider_logs.c.created_at.desc())
+            .limit(1)
+        )
+        if call_id is not None:
+            value = float(event.payload["score"]) / 100
+            await connection.run_sync(_note, self._database, str(call_id), "graded", value, event.occurred_at)
 
-    return await database.run(note)
+    async def reset(self, connection: AsyncConnection) -> None:
+        await connection.execute(quality_observations.delete().where(quality_observations.c.kind == "graded"))
+        await connection.execute(model_quality.delete())
+        for row in (await connection.execute(sa.select(quality_observations))).all():
+            weight = WEIGHTS[row.kind]
+            change = {"good": weight * row.value, "total": weight}
+            await connection.run_sync(_add, self._database, row.model_id, row.task, change, row.created_at)
+
+
+def _note(
+    connection: sa.Connection, database: Database, call_id: str, kind: Observation, value: float | None, now: datetime
+) -> bool:
+    call = connection.execute(
+        sa.select(provider_logs.c.provider, provider_logs.c.model, provider_logs.c.task).where(
+            provider_logs.c.id == call_id, provider_logs.c.status == "ok"
+        )
+    ).first()
+    if call is None:
+        return False
+    model_id, task = f"{call.provider}/{call.model}", call.task
+    is_this = sa.and_(quality_observations.c.call_id == call_id, quality_observations.c.kind == kind)
+    before = connection.scalar(sa.select(quality_observations.c.value).where(is_this))
+    connection.execute(quality_observations.delete().where(is_this))
+    if value is not None:
+        row = {"call_id": call_id, "kind": kind, "model_id": model_id, "task": task, "value": value}
+        connection.execute(quality_observations.insert().values(**row, created_at=now))
+    weight = WEIGHTS[kind]
+    change = {
+        "good": weight * ((value or 0.0) - (before or 0.0)),
+        "total": weight * ((value is not None) - (before is not None)),
+    }
+    _add(connection, database, model_id, task, change, now)
+    return True
 
 
 def _add(

@@ -1,7 +1,7 @@
 """Which model answers: a pure score over candidates, with every number kept so that it can be shown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -149,7 +149,7 @@ class Scored:
     excluded: str | None = None
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON
-        return asdict(self)
+        return dict(vars(self))
 
 
 def rank(models: Sequence[Model], need: Need, knowledge: Knowledge, *, tie_order: Sequence[str] = ()) -> list[Scored]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import socketio
 
+from tests.bench import gateway, spender
 from tests.e2e.conftest import Server
 from tests.fakes.providers import FakeProviders, Running, Script
 
@@ -143,7 +144,41 @@ def measure() -> Rows:
         )
         rows.append(("submit to verdict (Python, 7 cases, REST)", ms(asyncio.run(verdicts(server)))))
         server.stop()
+    return rows + money()
+
+
+def money() -> Rows:
+    """The selector, the purse and the gateway, beside LiteLLM on the same fake."""
+    rows: Rows = [("decision among 50 candidates", f"{gateway.decision_ms():.2f} ms")]
+    tokens = spender.scripted_tokens()
+    with Running(FakeProviders()) as fake:
+        fake.scripts["*"] = Script(words=tuple(" word" for _ in range(24)))
+        rows += gateway.compare(fake.url)
+    for kind in spender.KINDS:
+        for processes in (1, 3):
+            rows.append((f"overspend factor, 200 calls at once on a budget for 20, {kind}, {processes} process(es)",
+                         f"{overspend(kind, processes, tokens):.2f}"))  # fmt: skip
+    with Running(FakeProviders()) as fake:
+        fake.scripts["*"] = Script(**tokens, first_pause_seconds=0.2)
+        dollars = (tokens["input_tokens"] * 0.25 + tokens["output_tokens"] * 2) / 1_000_000
+        went = asyncio.run(gateway.router_overspend(fake.url, calls=200, budget_for=20, call_usd=dollars))
+    rows.append(("overspend factor, LiteLLM Router, the same 200 plain calls from 1 process", f"{went / 20:.2f}"))
     return rows
+
+
+def overspend(kind: spender.Kind, processes: int, tokens: dict[str, int]) -> float:
+    """What the fake provider bills over the budget's limit: at most 1."""
+    with tempfile.TemporaryDirectory() as folder, Running(FakeProviders()) as fake:
+        fake.ollama_models = (spender.FREE,)
+        fake.scripts[spender.FREE] = Script(status=401)
+        fake.scripts[spender.PAID] = Script(**tokens, pause_seconds=0.01)
+        order = spender.Order(
+            data_dir=folder, database_url=None, fake_url=fake.url, kinds=(kind,), calls=200, starts_at=0
+        )
+        limit = asyncio.run(spender.prepare(order, budget_for=20))
+        spender.fire_from(processes, order)
+        billed = sum(call["model"] == spender.PAID for call in fake.calls)
+        return billed * spender.hold_microusd(spender.settings_of(order)) / limit
 
 
 def table(rows: Rows) -> str:

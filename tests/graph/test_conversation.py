@@ -311,3 +311,19 @@ async def test_checkpoints_are_pruned_to_the_latest(services: Services, owner: U
         kept = connection.execute("SELECT count(*) FROM checkpoints").fetchone()[0]
     connection.close()
     assert kept == 1
+
+
+async def test_a_graded_solution_speaks_for_the_answer_before_it(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    await say(services, owner, "give me an easy python challenge about strings")
+    await say(services, owner, "tell me how to split text on spaces in unix tools")
+    await services.deps.gateway.log.flush()
+    await say(services, owner, "```python\ndef reverse_words(text):\n    return ' '.join(reversed(text.split()))\n```")
+    await services.bus.drain()
+
+    live = await quality.learned(services.database)
+    await services.bus.replay("graded-answers")
+
+    assert [(one.good, one.total) for one in live.values()] == [(0.5, 0.5)]
+    assert await quality.learned(services.database) == live

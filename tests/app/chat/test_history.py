@@ -160,6 +160,23 @@ async def test_nobody_writes_into_anothers_thread(layer: Direct, ada: User, eve:
     assert [s["output"] for s in thread["steps"]] == ["mine"]
 
 
+async def test_a_thumb_for_the_frame_of_an_answer_judges_the_answer_and_its_model(
+    layer: Direct, ada: User, thread_id: str, judged: list[tuple[str, float | None]]
+) -> None:
+    frame = str(uuid.uuid4())
+    answer = step(thread_id, "Hello.", type="assistant_message", parentId=frame, metadata={"callId": "call-1"})
+
+    with acting_as(ada):
+        await layer.create_step(answer)
+        feedback_id = await layer.upsert_feedback(Feedback(forId=frame, value=1))
+        await layer.upsert_feedback(Feedback(forId=frame, value=0))
+        thread = await layer.get_thread(thread_id)
+        await layer.delete_feedback(feedback_id)
+
+    assert thread["steps"][-1]["feedback"]["value"] == 0
+    assert judged == [("call-1", 1.0), ("call-1", 0.0), ("call-1", None)]
+
+
 async def test_feedback_comes_back_and_only_its_owner_deletes_it(
     layer: Direct, ada: User, eve: User, thread_id: str
 ) -> None:

@@ -1,0 +1,201 @@
+"""What a call costs in processor time and latency: the raw SDK, our gateway, LiteLLM and its Router, in one run.
+
+Run as ``python -m tests.bench.gateway WHO SECONDS_URL`` in a process of its own for each, so that none pays for another.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+WHO = ("raw SDK", "our gateway", "LiteLLM", "LiteLLM Router")
+MODEL = "gpt-5-mini"
+WARM_UP, CALLS = 20, 150
+QUESTION = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
+
+Once = Callable[[bool], Awaitable[None]]
+
+
+async def raw(url: str) -> Once:
+    import openai
+
+    client = openai.AsyncOpenAI(api_key="sk-bench", base_url=f"{url}/v1", max_retries=0)
+
+    async def once(stream: bool) -> None:
+        more: dict[str, Any] = {"stream_options": {"include_usage": True}} if stream else {}
+        answer = await client.chat.completions.create(model=MODEL, messages=QUESTION, stream=stream, **more)  # type: ignore[call-overload]
+        if stream:
+            async for _ in answer:
+                pass
+
+    return once
+
+
+async def ours(url: str) -> Once:
+    from app import logs
+    from app.bootstrap import open_gateway
+    from app.identity.accounts import AccountService
+    from app.models.budget import Purse
+    from app.models.call import CallRequest
+    from app.models.providers.wire import Message
+    from app.settings import Settings
+    from app.storage.database import Database, sqlite_url
+    from app.storage.migrate import migrate
+
+    folder = Path(tempfile.mkdtemp())
+    settings = Settings(  # type: ignore[call-arg]  # the rest have defaults
+        tooloo_data_dir=folder, openai_api_key="sk-bench", openai_base_url=f"{url}/v1",  # type: ignore[arg-type]
+        ollama_base_url="http://127.0.0.1:9", log_format="json",
+    )  # fmt: skip
+    logs.configure(settings)
+    database = Database(sqlite_url(folder / "bench.sqlite"))
+    await migrate(database)
+    owner = await AccountService(database=database, clock=lambda: datetime.now(UTC)).owner()
+    gateway = await open_gateway(settings, database, Purse(database))
+
+    async def once(stream: bool) -> None:
+        request = CallRequest(
+            task="chat", user_id=owner.id, thread_id=None, system="Be brief.", stream=stream,
+            messages=(Message(role="user", content="Hello?"),), model=f"openai/{MODEL}", max_output_tokens=200,
+        )  # fmt: skip
+        async for _ in gateway.stream(request):
+            pass
+
+    return once
+
+
+async def litellm_alone(url: str) -> Once:
+    import litellm
+
+    async def once(stream: bool) -> None:
+        answer = await litellm.acompletion(
+            model=f"openai/{MODEL}", messages=QUESTION, api_key="sk-bench", api_base=f"{url}/v1", stream=stream,
+            num_retries=0, **({"stream_options": {"include_usage": True}} if stream else {}),
+        )  # fmt: skip
+        if stream:
+            async for _ in answer:
+                pass
+
+    return once
+
+
+async def litellm_router(url: str) -> Once:
+    import litellm
+
+    router = litellm.Router(model_list=[router_model(url)], num_retries=0)
+
+    async def once(stream: bool) -> None:
+        answer = await router.acompletion(
+            model="bench", messages=QUESTION, stream=stream,  # type: ignore[arg-type]
+            **({"stream_options": {"include_usage": True}} if stream else {}),
+        )  # fmt: skip
+        if stream:
+            async for _ in answer:
+                pass
+
+    return once
+
+
+def router_model(url: str) -> dict[str, Any]:
+    parameters = {"model": f"openai/{MODEL}", "api_key": "sk-bench", "api_base": f"{url}/v1"}
+    return {"model_name": "bench", "litellm_params": parameters}
+
+
+async def measure(who: str, url: str) -> dict[str, list[float]]:
+    """Processor milliseconds and latency of a call, plain and streamed."""
+    made = {"raw SDK": raw, "our gateway": ours, "LiteLLM": litellm_alone, "LiteLLM Router": litellm_router}
+    once = await made[who](url)
+    figures = {}
+    for stream in (False, True):
+        for _ in range(WARM_UP):
+            await once(stream)
+        processor, wall = time.process_time(), time.perf_counter()
+        for _ in range(CALLS):
+            await once(stream)
+        figures["streamed" if stream else "plain"] = [
+            (time.process_time() - processor) / CALLS * 1000,
+            (time.perf_counter() - wall) / CALLS * 1000,
+        ]
+    return figures
+
+
+def compare(url: str) -> list[tuple[str, str]]:
+    """A row for each, with the ratio to the raw SDK's processor time."""
+    figures = {who: _in_own_process(who, url) for who in WHO}
+    rows = []
+    for who in WHO:
+        parts = []
+        for kind in ("plain", "streamed"):
+            processor, wall = figures[who][kind]
+            ratio = processor / figures["raw SDK"][kind][0]
+            parts.append(f"{kind} {processor:.1f} ms ({ratio:.1f}×), latency {wall:.1f} ms")
+        rows.append((f"processor time a call, {who}", "; ".join(parts)))
+    return rows
+
+
+def _in_own_process(who: str, url: str) -> dict[str, list[float]]:
+    output = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.bench.gateway", who, url], cwd=ROOT, capture_output=True,
+        text=True, check=True, env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    )  # fmt: skip
+    figures: dict[str, list[float]] = json.loads(output.stdout.splitlines()[-1])
+    return figures
+
+
+def decision_ms() -> float:
+    """A decision among fifty candidates, each with a track and something learned."""
+    from dataclasses import replace
+
+    from app.models.catalog import load_catalog
+    from app.models.selector import Knowledge, Learned, Need, Outcome, Track, rank
+
+    now = datetime.now(UTC)
+    base = load_catalog(None, today=now.date()).models
+    models = [replace(base[n % len(base)], name=f"m{n}") for n in range(50)]
+    track = Track(at=now).after(Outcome(model_id="x", error_kind="server", at=now, tokens_per_second=80.0))
+    knowledge = Knowledge(
+        now=now, tracks={model.id: track for model in models},
+        learned={(model.id, "chat"): Learned(good=3, total=5) for model in models},
+    )  # fmt: skip
+    need = Need(task="chat", input_tokens=1000, output_tokens=500)
+    for _ in range(50):
+        rank(models, need, knowledge)
+    began = time.perf_counter()
+    for _ in range(500):
+        rank(models, need, knowledge)
+    return (time.perf_counter() - began) / 500 * 1000
+
+
+async def router_overspend(url: str, *, calls: int, budget_for: int, call_usd: float) -> int:
+    """How many of ``calls`` at once LiteLLM's Router lets out on a budget for ``budget_for``."""
+    import litellm
+
+    router = litellm.Router(
+        model_list=[router_model(url)], num_retries=0,
+        provider_budget_config={"openai": {"budget_limit": budget_for * call_usd, "time_period": "1d"}},  # type: ignore[dict-item]
+    )  # fmt: skip
+
+    async def once() -> bool:
+        try:
+            await router.acompletion(model="bench", messages=QUESTION)  # type: ignore[arg-type]
+        except Exception:  # whatever refuses
+            return False
+        return True
+
+    return sum(await asyncio.gather(*(once() for _ in range(calls))))
+
+
+def main() -> None:
+    sys.stdout.write(json.dumps(asyncio.run(measure(sys.argv[1], sys.argv[2]))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

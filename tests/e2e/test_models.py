@@ -1,0 +1,87 @@
+"""Models and money as people meet them: a key set in the chat, cost under each answer, alerts, thumbs."""
+
+import json
+import re
+import sqlite3
+import urllib.request
+from collections.abc import Callable
+
+from playwright.sync_api import BrowserContext, expect
+
+from tests.e2e.conftest import Chat, Server
+from tests.e2e.test_newcomer import settle
+from tests.fakes.providers import FakeProviders, Script
+
+GOOD = "sk-good-0123456789abcdef"
+
+
+def put(server: Server, path: str, body: object) -> None:
+    request = urllib.request.Request(
+        f"{server.url}/api/v1{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="PUT"
+    )
+    urllib.request.urlopen(request).close()
+
+
+def test_a_key_is_set_in_the_chat_and_a_model_answers_at_once(
+    context: BrowserContext, serve: Callable[..., Server], providers: FakeProviders
+) -> None:
+    providers.accepted_keys = frozenset({GOOD})
+    server = serve(OPENAI_BASE_URL=f"{providers.url}/v1", ANTHROPIC_BASE_URL=providers.url)
+    chat = Chat(context.new_page(), server.url).open()
+    chat.command("keys")
+    openai = chat.card("keys-card").get_by_test_id("key-openai")
+    expect(openai).to_contain_text("no key")
+    settle(chat)
+
+    openai.get_by_label("OpenAI").fill("sk-wrong-0123456789")
+    openai.get_by_role("button", name="Test and save").click()
+    expect(openai.get_by_role("alert")).to_contain_text("does not accept this key")
+    openai.get_by_label("OpenAI").fill(GOOD)
+    openai.get_by_label("OpenAI").press("Enter")
+    expect(openai).to_contain_text("It works: 2 models")
+    expect(openai).to_contain_text("ending in cdef")
+    expect(openai.get_by_label("OpenAI")).to_have_value("")
+    chat.shot("keys")
+    chat.say("tell me about the history of unix")
+    expect(chat.page.get_by_text("Hello from the fake.")).to_be_visible()
+    expect(chat.page).to_have_url(re.compile("/thread/"))
+    expect(chat.page.get_by_role("link", name="/keys")).to_be_visible()
+    settle(chat)
+    chat.page.reload()
+
+    expect(chat.card("keys-card").get_by_test_id("key-openai")).to_be_visible()
+    server.stop()
+    stored = b"".join(file.read_bytes() for file in (server.folder / "data").glob("tooloo.sqlite*"))
+    assert GOOD.encode() not in stored
+    assert GOOD not in server.log.read_text()
+    assert chat.errors == []
+
+
+def test_cost_alerts_and_thumbs(
+    context: BrowserContext, serve: Callable[..., Server], providers: FakeProviders
+) -> None:  # fmt: skip
+    providers.scripts["*"] = Script(input_tokens=2000, output_tokens=1000)
+    server = serve(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"{providers.url}/v1")
+    put(server, "/budget/own", {"monthlyUsd": 0.004})
+    chat = Chat(context.new_page(), server.url).open()
+
+    chat.say("tell me about the history of unix")
+    expect(chat.card("answer-cost")).to_contain_text("in this chat")
+    settle(chat)
+    chat.page.get_by_role("button", name="Bad answer").last.click()
+    chat.page.get_by_role("button", name="Submit feedback").click()
+    chat.say("tell me about the history of make")
+    expect(chat.page.get_by_text("Your budget has no room for this call").first).to_be_visible()
+    chat.shot("budget-spent")
+    chat.say("what have I spent")
+    expect(chat.card("budget-gauge")).to_contain_text("your own cap")
+    chat.command("why")
+    expect(chat.page.get_by_text("Score = (0.30 cost").first).to_be_visible()
+    chat.shot("why")
+    server.stop()
+
+    with sqlite3.connect(server.folder / "data" / "tooloo.sqlite") as database:
+        learned = database.execute("SELECT good, total FROM model_quality").fetchall()
+    database.close()
+    assert learned == [(0.0, 1.0)]
+    assert chat.errors == []
