@@ -11,40 +11,34 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-import sqlalchemy as sa
 import structlog
 
 from app.errors import BudgetExceeded, NoModelAvailable, ProviderFailed
 from app.events.schema import NewEvent
-from app.models import quality, selector
+from app.models import selector
 from app.models.breaker import Breaker
 from app.models.budget import Alert, Purse
 from app.models.call import Call, CallRequest, TimeLimits, check_request, likely_tokens
 from app.models.catalog import Catalog, Model, Task
 from app.models.lifecycle import Life
-from app.models.log import CallLog, CallRecord, recent_outcomes
+from app.models.log import CallLog, CallRecord
 from app.models.metrics import Metrics
 from app.models.providers.null import NULL_MODEL
 from app.models.providers.openai import ollama_tags
 from app.models.providers.wire import Message, StreamEvent, TextDelta, Usage, Wire, failed
+from app.models.standing import Standing
 from app.storage.database import Database
-from app.storage.tables.models import provider_rate_limits
 
 logger = structlog.get_logger()
 
 EXPECTED_OUTPUT_TOKENS = 500
-OUTCOMES_KEPT = 1000
 OLLAMA_LOOK_SECONDS = 60
 OLLAMA_TIMEOUT_SECONDS = 1.0
-REFRESH_SECONDS = 1.0  # how old may be what other processes have written
 MOST_MODELS = 4
 MOST_RETRIES = 2  # of one model, beside the first try
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 0.25, 4.0
 PATIENCE_SECONDS = 8.0  # the longest Retry-After that we wait for; beyond it another model is asked
 HOLD_MARGIN = timedelta(minutes=5)
-FIRST_TOKENS_KEPT = 200
-FEWEST_FIRST_TOKENS = 20  # before a 95th percentile means anything
-HEDGE_PERCENTILE = 0.95
 PROVIDER_WIDE_KINDS = frozenset({"auth", "quota"})
 MOST_RETIRED = 8  # wires of keys that were replaced; calls may still run on them
 
@@ -132,22 +126,15 @@ class Gateway:
         self._rules = rules
         self._clock = clock
         self._random = randomness or random.Random()  # for pauses and exploration, not for secrets
-        self._tracks: dict[str, selector.Track] = {}
-        self._first_tokens: dict[str, deque[int]] = {}
-        self._learned: Mapping[tuple[str, str], selector.Learned] = {}
-        self._switched_off: set[str] = set()
-        self._limited_until: dict[str, datetime] = {}
-        self._refreshed_at = self._ollama_looked_at = float("-inf")
-        self._refreshing = asyncio.Lock()
+        self._standing = Standing(database=database, purse=purse, breaker=breaker, clock=clock)
+        self._ollama_looked_at = float("-inf")
         self._ollama_look = asyncio.Lock()
 
     # -- what there is -----------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Remember how the calls of the last day went."""
-        since = self._clock() - timedelta(days=1)
-        for outcome in await recent_outcomes(self._database, since, limit=OUTCOMES_KEPT):
-            self._remember(outcome)
+        await self._standing.open()
 
     async def models(self) -> list[Model]:
         """The models that can be called: those of providers with a key, and what a local Ollama holds now."""
@@ -181,28 +168,11 @@ class Gateway:
 
     def why_unusable(self, provider: str) -> str | None:
         """Why no call goes to a provider now; None when one does."""
-        now = self._clock()
-        if provider in self._switched_off:
-            return "its budget is switched off"
-        until = self._limited_until.get(provider)
-        if until is not None and until > now:
-            return f"it asked us to wait until {until:%H:%M:%S} UTC"
-        return self.breaker.why_closed_to(provider, now)
+        return self._standing.why_unusable(provider)
 
     async def refresh(self, *, force: bool = False) -> None:
         """Read what other processes have written, at most once a second."""
-        if not force and time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
-            return
-        async with self._refreshing:
-            if not force and time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
-                return
-            self._switched_off = await self._purse.switched_off()
-            self._learned = await quality.learned(self._database)
-            await self.breaker.refresh()
-            async with self._database.read() as connection:
-                for row in await connection.execute(sa.select(provider_rate_limits)):
-                    self._limited_until[row.provider] = row.limited_until
-            self._refreshed_at = time.monotonic()
+        await self._standing.refresh(force=force)
 
     async def close(self) -> None:
         await self.log.close()
@@ -296,12 +266,7 @@ class Gateway:
             output_tokens=min(EXPECTED_OUTPUT_TOKENS, request.max_output_tokens),
             capabilities=request.capabilities, prefer=request.prefer,
         )  # fmt: skip
-        reasons = {provider: self.why_unusable(provider) for provider in {model.provider for model in models}}
-        knowledge = selector.Knowledge(
-            now=self._clock(), tracks=self._tracks, learned=self._learned,
-            excluded={model.id: why for model in models if (why := reasons[model.provider])},
-        )  # fmt: skip
-        return selector.rank(models, need, knowledge, tie_order=self._rules.tie_order)
+        return selector.rank(models, need, self._standing.knowledge(models), tie_order=self._rules.tie_order)
 
     async def _reserved(self, run: _Run, model: Model, chain: deque[Model]) -> Call | None:
         """A call that may leave; None when the circuit or a budget keeps it back."""
@@ -324,7 +289,8 @@ class Gateway:
             chain.clear()
             chain.extend(free_first)
             return None
-        except BaseException:
+        except BaseException:  # stopped while it was reserved: the call never left
+            await asyncio.shield(self._purse.release(call.id, now=self._clock()))
             await self.breaker.abandon(model.provider)
             raise
         payload = {"provider": model.provider, "model": model.name, "reason": selector.reason(run.ranking, model.id)}
@@ -390,7 +356,7 @@ class Gateway:
 
         Both are booked: the one that is stopped in full, since it may have begun.
         """
-        patience = self._usual_first_token_seconds(call.model.id)
+        patience = self._standing.usual_first_token_seconds(call.model.id)
         runner = asyncio.ensure_future(anext(stream, None))
         runners = {runner: (call, stream)}
         try:
@@ -459,10 +425,12 @@ class Gateway:
         else:
             await self.breaker.failed(provider, error.kind)
             if error.kind == "rate_limit":
-                await self._note_rate_limit(run, call, error.retry_after_seconds, now)
+                await self._standing.note_rate_limit(provider, error.retry_after_seconds)
+                limited = {"provider": provider, "retryAfterSeconds": error.retry_after_seconds}
+                await self.log.put(None, self._event(run, call, "provider.rate-limited", limited))
         record = self._record(run, call, "stopped" if stopped else "failed" if error else "ok", error)
         if not stopped:
-            self._remember(
+            self._standing.remember(
                 selector.Outcome(
                     model_id=call.model.id, error_kind=record.error_kind, at=now,
                     tokens_per_second=record.tokens_per_second,
@@ -500,19 +468,6 @@ class Gateway:
         return NewEvent(type=event_type, key=call.id, user_id=run.request.user_id, occurred_at=self._clock(),
                         payload=payload)  # fmt: skip
 
-    def _remember(self, outcome: selector.Outcome, *, first_token_ms: int | None = None) -> None:
-        track = self._tracks.get(outcome.model_id, selector.Track(at=outcome.at))
-        self._tracks[outcome.model_id] = track.after(outcome)
-        if first_token_ms is not None:
-            kept = self._first_tokens.setdefault(outcome.model_id, deque(maxlen=FIRST_TOKENS_KEPT))
-            kept.append(first_token_ms)
-
-    def _usual_first_token_seconds(self, model_id: str) -> float | None:
-        kept = self._first_tokens.get(model_id, ())
-        if len(kept) < FEWEST_FIRST_TOKENS:
-            return None
-        return sorted(kept)[int(len(kept) * HEDGE_PERCENTILE)] / 1000
-
     # -- what comes after a failure ----------------------------------------------------------------------------
 
     def _pause(self, run: _Run, error: ProviderFailed, retries: int) -> float | None:
@@ -546,21 +501,6 @@ class Gateway:
         if run.life.state != "Retrying":
             run.life.to("Retrying")
         return True
-
-    async def _note_rate_limit(self, run: _Run, call: Call, wait_seconds: float | None, now: datetime) -> None:
-        provider = call.model.provider
-        until = now + timedelta(seconds=min(wait_seconds or 0.0, 3600))
-        self._limited_until[provider] = until
-        values = {"limited_until": until, "retry_after_seconds": wait_seconds, "updated_at": now}
-
-        def write(connection: sa.Connection) -> None:
-            statement = self._database.insert(provider_rate_limits).values(provider=provider, **values)
-            hits = {"hits": provider_rate_limits.c.hits + 1}
-            connection.execute(statement.on_conflict_do_update(index_elements=["provider"], set_=values | hits))
-
-        await self._database.run(write)
-        payload = {"provider": provider, "retryAfterSeconds": wait_seconds}
-        await self.log.put(None, self._event(run, call, "provider.rate-limited", payload))
 
     def _model(self, scored: selector.Scored) -> Model:
         model = NULL_MODEL if scored.model_id == NULL_MODEL.id else self.catalog.find(scored.model_id)

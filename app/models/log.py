@@ -100,11 +100,13 @@ class CallLog:
             if not records and not events:
                 return
             self._records, self._events = [], []
+            writing = asyncio.ensure_future(self._database.run(lambda connection: _write(connection, records, events)))
             try:
-                await self._database.run(lambda connection: _write(connection, records, events))
-            except BaseException:
-                self._records, self._events = records + self._records, events + self._events
-                raise
+                await asyncio.shield(writing)
+            finally:
+                await asyncio.wait({writing})  # also when we are cancelled: what was written must not be written again
+                if writing.exception() is not None:
+                    self._records, self._events = records + self._records, events + self._events
 
     async def close(self) -> None:
         if self._due is not None and not self._due.done():

@@ -327,7 +327,7 @@ async def test_a_slow_first_word_is_hedged_and_both_are_booked(
     open_one: OpenGateway, providers: FakeProviders, learner: User, sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = await open_one(tooloo_hedging=True)
-    monkeypatch.setattr("app.models.gateway.FEWEST_FIRST_TOKENS", 3)
+    monkeypatch.setattr("app.models.standing.FEWEST_FIRST_TOKENS", 3)
     first, second = [scored.model_id for scored in (await gateway.preview("chat"))[:2]]
     for _ in range(3):
         await gateway.complete(request_to(learner, first))

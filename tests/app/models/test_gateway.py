@@ -1,6 +1,7 @@
 """The gateway with the real SDKs against a fake provider over real HTTP."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,28 @@ async def test_the_call_of_a_deleted_account_stays_in_the_log_without_a_name(
     await gateway.log.flush()
 
     assert {row["user_id"] for row in await call_log.newest(sqlite)} == {None, learner.id}
+
+
+async def test_closing_while_the_log_is_written_writes_each_call_once(
+    gateway: Gateway, sqlite: Database, learner: User
+) -> None:
+    for delay in (0.0, 0.199, 0.2, 0.201, 0.203):
+        await gateway.complete(request_to(learner))
+        await asyncio.sleep(delay)
+        await gateway.log.close()
+
+    assert len(await call_log.newest(sqlite)) == 5
+
+
+async def test_a_call_that_is_stopped_while_it_reserves_holds_nothing(
+    gateway: Gateway, purse: Purse, providers: FakeProviders, learner: User
+) -> None:
+    for delay in (0.0, 0.001, 0.002, 0.004, 0.006):
+        task = asyncio.create_task(gateway.complete(request_to(learner, "gpt-5-mini")))
+        await asyncio.sleep(delay)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    assert (await spent_and_held(purse, "openai"))[1] == 0
+    assert len(providers.calls) <= 5

@@ -1,0 +1,107 @@
+"""How providers and models stand now: what was observed here, and what other processes have written."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from app.models import quality
+from app.models.breaker import Breaker
+from app.models.budget import Purse
+from app.models.catalog import Model
+from app.models.log import recent_outcomes
+from app.models.selector import Knowledge, Learned, Outcome, Track
+from app.storage.database import Database
+from app.storage.tables.models import provider_rate_limits
+
+OUTCOMES_KEPT = 1000
+REFRESH_SECONDS = 1.0  # how old may be what other processes have written
+LONGEST_WAIT_SECONDS = 3600.0
+FIRST_TOKENS_KEPT = 200
+FEWEST_FIRST_TOKENS = 20  # before a 95th percentile means anything
+HEDGE_PERCENTILE = 0.95
+
+
+class Standing:
+    def __init__(self, *, database: Database, purse: Purse, breaker: Breaker, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._purse = purse
+        self._breaker = breaker
+        self._clock = clock
+        self._tracks: dict[str, Track] = {}
+        self._first_tokens: dict[str, deque[int]] = {}
+        self._learned: Mapping[tuple[str, str], Learned] = {}
+        self._switched_off: set[str] = set()
+        self._limited_until: dict[str, datetime] = {}
+        self._refreshed_at = float("-inf")
+        self._refreshing = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Remember how the calls of the last day went."""
+        since = self._clock() - timedelta(days=1)
+        for outcome in await recent_outcomes(self._database, since, limit=OUTCOMES_KEPT):
+            self.remember(outcome)
+
+    async def refresh(self, *, force: bool = False) -> None:
+        """Read what other processes have written, at most once a second."""
+        if not force and time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
+            return
+        async with self._refreshing:
+            if not force and time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
+                return
+            self._switched_off = await self._purse.switched_off()
+            self._learned = await quality.learned(self._database)
+            await self._breaker.refresh()
+            async with self._database.read() as connection:
+                for row in await connection.execute(sa.select(provider_rate_limits)):
+                    self._limited_until[row.provider] = row.limited_until
+            self._refreshed_at = time.monotonic()
+
+    def why_unusable(self, provider: str) -> str | None:
+        """Why no call goes to a provider now; None when one does."""
+        now = self._clock()
+        if provider in self._switched_off:
+            return "its budget is switched off"
+        until = self._limited_until.get(provider)
+        if until is not None and until > now:
+            return f"it asked us to wait until {until:%H:%M:%S} UTC"
+        return self._breaker.why_closed_to(provider, now)
+
+    def knowledge(self, models: Sequence[Model]) -> Knowledge:
+        """What the selector needs to know about these models."""
+        reasons = {provider: self.why_unusable(provider) for provider in {model.provider for model in models}}
+        return Knowledge(
+            now=self._clock(), tracks=self._tracks, learned=self._learned,
+            excluded={model.id: why for model in models if (why := reasons[model.provider])},
+        )  # fmt: skip
+
+    def remember(self, outcome: Outcome, *, first_token_ms: int | None = None) -> None:
+        track = self._tracks.get(outcome.model_id, Track(at=outcome.at))
+        self._tracks[outcome.model_id] = track.after(outcome)
+        if first_token_ms is not None:
+            kept = self._first_tokens.setdefault(outcome.model_id, deque(maxlen=FIRST_TOKENS_KEPT))
+            kept.append(first_token_ms)
+
+    def usual_first_token_seconds(self, model_id: str) -> float | None:
+        """By when 95 of 100 answers of a model have begun; None before enough were seen."""
+        kept = self._first_tokens.get(model_id, ())
+        if len(kept) < FEWEST_FIRST_TOKENS:
+            return None
+        return sorted(kept)[int(len(kept) * HEDGE_PERCENTILE)] / 1000
+
+    async def note_rate_limit(self, provider: str, wait_seconds: float | None) -> None:
+        """A provider asked us to wait: no process asks it anything until then."""
+        now = self._clock()
+        until = now + timedelta(seconds=min(wait_seconds or 0.0, LONGEST_WAIT_SECONDS))
+        self._limited_until[provider] = until
+        values = {"limited_until": until, "retry_after_seconds": wait_seconds, "updated_at": now}
+
+        def write(connection: sa.Connection) -> None:
+            statement = self._database.insert(provider_rate_limits).values(provider=provider, **values)
+            hits = {"hits": provider_rate_limits.c.hits + 1}
+            connection.execute(statement.on_conflict_do_update(index_elements=["provider"], set_=values | hits))
+
+        await self._database.run(write)
