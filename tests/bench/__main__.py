@@ -171,14 +171,13 @@ def overspend(kind: spender.Kind, processes: int, tokens: dict[str, int]) -> flo
     with tempfile.TemporaryDirectory() as folder, Running(FakeProviders()) as fake:
         fake.ollama_models = (spender.FREE,)
         fake.scripts[spender.FREE] = Script(status=401)
-        fake.scripts[spender.PAID] = Script(**tokens, pause_seconds=0.01)
+        fake.scripts["*"] = Script(**tokens, pause_seconds=0.01)
         order = spender.Order(
             data_dir=folder, database_url=None, fake_url=fake.url, kinds=(kind,), calls=200, starts_at=0
         )
         limit = asyncio.run(spender.prepare(order, budget_for=20))
         spender.fire_from(processes, order)
-        billed = sum(call["model"] == spender.PAID for call in fake.calls)
-        return billed * spender.hold_microusd(spender.settings_of(order)) / limit
+        return spender.billed_microusd(fake.calls) / limit
 
 
 def table(rows: Rows) -> str:

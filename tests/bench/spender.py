@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from app.bootstrap import open_database, open_gateway, utc_now
 from app.errors import TooLooError
@@ -89,6 +89,17 @@ def hold_microusd(settings: Settings) -> int:
     model = load_catalog(settings.tooloo_catalog, today=utc_now().date()).find(f"openai/{PAID}")
     assert model is not None
     return Call(request("u" * 32, "plain"), model, now=utc_now()).hold_microusd
+
+
+def billed_microusd(calls: list[dict[str, Any]]) -> int:
+    """What the fake provider bills for the calls that it took: all tokens of each, stopped or not."""
+    catalog = load_catalog(None, today=utc_now().date())
+    models = {call["model"]: catalog.find(f"openai/{call['model']}") for call in calls if call["model"] != FREE}
+    return sum(
+        model.cost_microusd(input_tokens=call["input_tokens"], output_tokens=call["output_tokens"])
+        for call in calls
+        if (model := models.get(call["model"])) is not None
+    )
 
 
 def scripted_tokens() -> dict[str, int]:

@@ -8,7 +8,16 @@ import pytest
 
 from app.bootstrap import open_database
 from app.models.budget import Purse
-from tests.bench.spender import FREE, KINDS, PAID, Order, fire_from, prepare, scripted_tokens, settings_of
+from tests.bench.spender import (
+    FREE,
+    KINDS,
+    Order,
+    billed_microusd,
+    fire_from,
+    prepare,
+    scripted_tokens,
+    settings_of,
+)
 from tests.fakes.providers import FakeProviders, Script
 
 
@@ -20,13 +29,14 @@ async def test_three_processes_never_pass_a_budget(
     order = Order(data_dir=str(tmp_path), database_url=url, fake_url=providers.url, kinds=KINDS, calls=200, starts_at=0)
     providers.ollama_models = (FREE,)
     providers.scripts[FREE] = Script(status=401)
-    providers.scripts[PAID] = Script(**scripted_tokens(), pause_seconds=0.01)
+    providers.scripts["*"] = Script(**scripted_tokens(), pause_seconds=0.01)
     limit = await prepare(order, budget_for=20)
 
     went_out = await asyncio.to_thread(fire_from, 3, order)
 
-    billed_calls = [call for call in providers.calls if call["model"] == PAID]
+    billed = await asyncio.to_thread(billed_microusd, providers.calls)
     async with open_database(settings_of(order)) as database:
         budget = (await Purse(database).budgets(datetime.now(UTC), ids=["provider:openai"]))[0]
-    assert went_out == len(billed_calls) == 20
-    assert (budget.spent_microusd, budget.held_microusd) == (limit, 0)
+    assert went_out >= 20  # some fall to models that cost less than the one that the budget was made for
+    assert limit * 0.9 < billed <= limit
+    assert (budget.spent_microusd, budget.held_microusd) == (billed, 0)
