@@ -1,6 +1,7 @@
 """A model's answer in the conversation: its words, what happened on the way, and what it cost."""
 
 from datetime import timedelta
+from typing import get_args
 
 from app.models import log as call_log
 from app.models import quality
@@ -8,6 +9,7 @@ from app.models.budget import WINDOW, Alert, name_of
 from app.models.call import CallRequest
 from app.models.gateway import Answered, Switched
 from app.models.providers.wire import TextDelta
+from app.models.selector import Preference
 from graph.deps import Deps
 from graph.reply import Speaker
 from graph.state import State
@@ -32,6 +34,11 @@ async def answer(request: CallRequest, deps: Deps, say: Speaker) -> None:
                 )
             case Answered():
                 await _say_end(request, chunk, deps, say)
+
+
+def preference_of(state: State) -> Preference | None:
+    """What this chat asked for with /model free, best or fast."""
+    return next((known for known in get_args(Preference) if known == state.get("prefer")), None)
 
 
 async def note_if_asked_again(state: State, deps: Deps) -> None:

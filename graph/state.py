@@ -31,6 +31,8 @@ class State(TypedDict, total=False):
     messages: Annotated[list[ChatMessage], _latest]
     repository_id: str
     model: str
+    prefer: str
+    burst: bool
 
 
 class Update(TypedDict, total=False):
@@ -43,3 +45,5 @@ class Update(TypedDict, total=False):
     messages: list[ChatMessage]
     repository_id: str
     model: str
+    prefer: str
+    burst: bool

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field, SecretStr
 
 from app.api.identity import Admin, Reader, Using, Writer
-from app.api.wire import Body, page
+from app.api.wire import Body, camel, page
 from app.errors import NotFound
 from app.events import log as event_log
 from app.models import audit
@@ -169,7 +169,7 @@ async def set_provider(provider: str, body: Limits, user: Admin, using: Using) -
 @router.post("/providers/select")
 async def select(body: Choice, _user: Reader, using: Using) -> Json:
     ranking = await using.deps.gateway.preview(body.task, prefer=body.prefer)
-    return {"reason": reason(ranking), "ranking": [scored.to_json() for scored in ranking]}
+    return {"reason": reason(ranking), "ranking": [camel(scored.to_json()) for scored in ranking]}
 
 
 @router.get("/providers/status")
@@ -223,7 +223,9 @@ async def selections(user: Reader, using: Using, limit: int = Query(50, ge=1, le
             {
                 "callId": call["id"], "requestId": call["request_id"], "task": call["task"],
                 "provider": call["provider"], "model": call["model"], "status": call["status"],
-                "states": call["states"], "createdAt": call["created_at"].isoformat(), **call["selection"],
+                "states": call["states"], "createdAt": call["created_at"].isoformat(),
+                "reason": call["selection"].get("reason"),
+                "ranking": [camel(scored) for scored in call["selection"].get("ranking", [])],
             }
             for call in calls
         ]

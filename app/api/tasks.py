@@ -32,6 +32,7 @@ class TaskConfig(Body):
     fallback_providers: list[str] = Field(default_factory=list, max_length=10)
     quality: Quality = "balanced"
     max_tokens: int = Field(1024, ge=1, le=32_000)
+    use_burst: bool = Field(False, description="May use the burst budgets (administrators)")
 
 
 class TaskMetadata(Body):
@@ -51,12 +52,14 @@ async def submit(body: Submission, request: Request, user: Writer, using: Using)
     """Run one typed task. An equal task of the same user within 300 seconds gets the same answer, at no cost."""
     if body.metadata.user_id not in (None, user.id, user.name):
         raise NotAllowed("metadata.userId is not yours. Leave it out: the token says who you are.")
+    if body.config.use_burst and not user.is_admin:
+        raise NotAllowed("Only an administrator uses the burst budgets. Leave config.useBurst out.")
     wanted = TaskRequest(
         type=body.type, content=body.input.content, priority=body.input.priority, labels=tuple(body.input.labels),
         fields=tuple(body.input.fields), language=body.input.language, sentences=body.input.sentences,
         timeout_seconds=body.config.timeout, preferred_provider=body.config.preferred_provider,
         fallback_providers=tuple(body.config.fallback_providers), quality=body.config.quality,
-        max_tokens=body.config.max_tokens, source=body.metadata.source,
+        max_tokens=body.config.max_tokens, use_burst=body.config.use_burst, source=body.metadata.source,
     )  # fmt: skip
     result = await using.tasks.submit(wanted, user_id=user.id, tier=await using.accounts.tier_of(user))
     return _answer(result, request.state.request_id)

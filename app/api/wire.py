@@ -10,3 +10,8 @@ class Body(BaseModel):
 
 def page(items: list[dict[str, object]], next_cursor: str | None = None) -> dict[str, object]:
     return {"items": items, "nextCursor": next_cursor}
+
+
+def camel(document: dict[str, object]) -> dict[str, object]:
+    """The same with its names in camelCase."""
+    return {to_camel(name): value for name, value in document.items()}

@@ -76,6 +76,8 @@ def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     if not arguments:
         return "provider.check-budget", {}
     words = arguments.lower().replace("$", "").split()
+    if words in (["burst"], ["burst", "off"]):
+        return "provider.check-budget", {"burst": words == ["burst"]}
     amounts = [float(word) for word in words if re.fullmatch(r"\d+(\.\d+)?", word)]
     providers = [PROVIDERS[word] for word in words if word in PROVIDERS]
     intents = [word for word in words if re.fullmatch(r"[a-z]+\.[a-z][a-z_.-]{1,20}", word)]
@@ -89,12 +91,17 @@ def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     return "provider.check-budget", {"amount_usd": amounts[0], **named}
 
 
+PREFERENCES = {"free": "free", "best": "quality", "fast": "fast"}
+
+
 def _model(arguments: str, slots: Slots) -> tuple[str, Parameters]:
     name = arguments.strip()
     if not name:
-        raise InvalidInput("Say which model answers from now on, or auto.")
+        raise InvalidInput("Say which model answers from now on, or auto, free, best or fast.")
     if name.lower() == "auto":
         return "provider.change", {"do": "auto"}
+    if name.lower() in PREFERENCES:
+        return "provider.change", {"do": "prefer", "prefer": PREFERENCES[name.lower()]}
     if name.lower() in PROVIDERS:
         return "provider.change", {"do": "pin", "provider": PROVIDERS[name.lower()]}
     return "provider.change", {"do": "pin", "model": slots.get("model", name) if " " in name else name}
@@ -169,7 +176,7 @@ COMMANDS = (
             parse=lambda arguments, _slots: ("chat.keys", {"arguments": arguments})),
     Command(name="models", description="Which models there are", icon="cpu", example="/models",
             parse=_plain("provider.change", do="list")),
-    Command(name="model", description="Which model answers here: NAME or auto", icon="brain",
+    Command(name="model", description="Which model answers here: NAME, auto, free, best or fast", icon="brain",
             example="/model auto", parse=_model),
     Command(name="why", description="Why this model answered", icon="circle-question-mark", example="/why",
             parse=_plain("provider.change", do="why")),

@@ -17,6 +17,7 @@ from app.errors import InvalidInput, NotFound, RateLimited, Unauthenticated
 from app.events import log as event_log
 from app.events.schema import NewEvent
 from app.identity.accounts import AccountService, User
+from app.models import audit
 from app.storage.database import Database
 from app.storage.tables.identity import api_tokens, sign_ins, users
 
@@ -124,6 +125,8 @@ class AccessService:
                     scopes=list(token.scopes), created_at=token.created_at,
                 )
             )  # fmt: skip
+            detail = {"token": token.id, "scopes": list(token.scopes)}
+            await connection.run_sync(audit.record, user.id, "token.add", token.name, detail, at=token.created_at)
         return token, secret
 
     async def user_of_token(self, secret: str) -> tuple[User, tuple[Scope, ...]]:
@@ -179,6 +182,7 @@ class AccessService:
             )
             if revoked.rowcount == 0:
                 raise NotFound(f"{user.name!r} has no token {token_id!r}. See: tooloo token list")
+            await connection.run_sync(audit.record, user.id, "token.revoke", token_id, {}, at=self._clock())
 
 
 def _hash(secret: str) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from app.events import log as event_log
 from app.events.schema import NewEvent
+from app.models import audit
 from app.models.tiers import TIERS, Tier
 from app.storage.database import Database
 from app.storage.tables.identity import users
@@ -23,6 +24,7 @@ from app.storage.tables.identity import users
 Role = Literal["user", "admin"]
 
 OWNER = "owner"
+COMMAND_LINE = "command line"  # accounts are made and changed there alone
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,79}")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 1024
 
@@ -96,6 +98,7 @@ class AccountService:
         user = await self.by_name(name)
         async with self._database.write(durable=True) as connection:
             await connection.execute(users.update().where(users.c.id == user.id).values(tier=tier))
+            await connection.run_sync(audit.record, COMMAND_LINE, "user.tier", name, {"tier": tier}, at=self._clock())
 
     async def verify(self, name: str, password: str) -> User:
         """The account that a name and password belong to; an unknown name takes as long as a wrong password.
@@ -158,6 +161,7 @@ class AccountService:
                     NewEvent(type="user.created", key=user.id, user_id=user.id, occurred_at=now,
                              payload={"name": name, "role": role}),
                 )  # fmt: skip
+                await connection.run_sync(audit.record, COMMAND_LINE, "user.add", name, {"role": role}, at=now)
         except IntegrityError as error:
             raise Conflict(f"The name {name!r} is taken. Choose another.") from error
         return user

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from app.errors import InvalidInput, ProviderFailed
 from app.models import selector
-from app.models.catalog import Capability, Model, Task
+from app.models.catalog import Model, Task
 from app.models.providers.wire import (
     Finished,
     FinishReason,
@@ -55,7 +55,6 @@ class CallRequest:
     model: str | None = None
     providers: tuple[str, ...] = ()
     prefer: selector.Preference | None = None
-    capabilities: frozenset[Capability] = frozenset()
     allow_burst: bool = False
     stream: bool = True
     total_seconds: float | None = None

@@ -264,7 +264,7 @@ class Gateway:
         need = selector.Need(
             task=request.task, input_tokens=likely_tokens(request),
             output_tokens=min(EXPECTED_OUTPUT_TOKENS, request.max_output_tokens),
-            capabilities=request.capabilities, prefer=request.prefer,
+            capabilities=frozenset({"streaming"} if request.stream else ()), prefer=request.prefer,
         )  # fmt: skip
         return selector.rank(models, need, self._standing.knowledge(models), tie_order=self._rules.tie_order)
 

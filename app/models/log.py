@@ -85,7 +85,7 @@ class CallLog:
             self._records.append(record)
         self._events.extend(events)
         if len(self._records) + len(self._events) >= MOST_WAITING:
-            await self.flush()
+            await self._flush_or_wait()
         elif self._due is None or self._due.done():
             self._due = asyncio.create_task(self._flush_later())
 
@@ -116,9 +116,14 @@ class CallLog:
 
     async def _flush_later(self) -> None:
         await asyncio.sleep(FLUSH_SECONDS)
+        await self._flush_or_wait()
+
+    async def _flush_or_wait(self) -> None:
+        """The log outlives a database that is gone for a while, and never keeps an answer back; the next call tries
+        again, with the newest that there is room for."""
         try:
             await self.flush()
-        except Exception:  # the log must outlive a database that is gone for a while; the next call tries again
+        except Exception:
             logger.exception("model.log_failed", waiting=len(self._records))
             del self._records[:-MOST_WAITING], self._events[:-MOST_WAITING]
 

@@ -73,6 +73,7 @@ class TaskRequest:
     fallback_providers: tuple[str, ...] = ()
     quality: Quality = "balanced"
     max_tokens: int = 1024
+    use_burst: bool = False
     source: str = "api"
 
 
@@ -213,7 +214,7 @@ class TaskService:
             system=self._instruction(request), messages=(Message(role="user", content=request.content),),
             max_output_tokens=request.max_tokens, model=NULL_MODEL.id if preferred == "null" else None,
             providers=() if preferred == "null" else order, prefer=PREFERENCES[request.quality],
-            stream=False, total_seconds=request.timeout_seconds,
+            allow_burst=request.use_burst, stream=False, total_seconds=request.timeout_seconds,
         )  # fmt: skip
 
     def _instruction(self, request: TaskRequest) -> str:

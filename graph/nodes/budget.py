@@ -17,10 +17,27 @@ _NAMES = {"provider": "{}", "user": "your own cap", "intent": "your cap on {}"}
 async def budget(state: State, runtime: Run) -> Update:
     say = speaker(runtime)
     deps, slots = runtime.context, state.get("parameters", {})
+    update = Update()
+    if "burst" in slots:
+        update["burst"] = _allow_burst(state, say)
     if "amount_usd" in slots:
         await _change(state, deps, say)
     await _show(state, deps, say)
-    return said(state, say)
+    update["messages"] = said(state, say)["messages"]
+    return update
+
+
+def _allow_burst(state: State, say: Speaker) -> bool:
+    """Whether calls of this chat may use the burst budgets where the monthly ones have no room."""
+    allow = bool(state["parameters"]["burst"])
+    if allow and not state.get("is_admin"):
+        raise NotAllowed("Only an administrator lets a chat use the burst budgets.")
+    say.text(
+        "Calls of this chat may use the burst budgets from now on; `/budget burst off` ends that.\n\n"
+        if allow
+        else "Calls of this chat keep to the monthly budgets.\n\n"
+    )
+    return allow
 
 
 async def _change(state: State, deps: Deps, say: Speaker) -> None:

@@ -21,6 +21,7 @@ WHY_HEAD = (
     "| Model | Cost | Quality | Speed | Uptime | × success | × priority | Score | Estimate | Left out because |\n"
     "|---|---|---|---|---|---|---|---|---|---|\n"
 )
+PREFERRED = {"free": "free models", "quality": "the best models for the task", "fast": "fast models"}
 FORMULA = "Score = (0.30 cost + 0.40 quality + 0.20 speed + 0.10 uptime) × success × priority."
 
 
@@ -34,8 +35,11 @@ async def models(state: State, runtime: Run) -> Update:
     elif wanted == "auto" or (
         wanted is None and any(w in state["text"].lower() for w in ("auto", "default", "selector"))
     ):
-        update["model"] = ""
+        update["model"] = update["prefer"] = ""
         say.text("From now on the selector chooses for each question by cost, quality, speed and reliability.")
+    elif wanted == "prefer":
+        update["model"], update["prefer"] = "", slots["prefer"]
+        say.text(f"From now on this chat prefers {PREFERRED[slots['prefer']]}. `/model auto` ends that.")
     elif wanted == "pin" or slots.get("model") or slots.get("provider"):
         update["model"] = await _pin(deps, say, slots.get("model"), slots.get("provider"))
     else:

@@ -7,7 +7,7 @@ from app.learning.training import Marked, Session
 from app.models.call import CallRequest
 from app.models.providers.wire import Message
 from graph import wording
-from graph.answering import answer
+from graph.answering import answer, preference_of
 from graph.deps import Deps
 from graph.intents.slots import asks_to_explain
 from graph.nodes.base import Run, said, speaker
@@ -82,6 +82,7 @@ async def _lesson(state: State, deps: Deps, say: Speaker, concept: Concept) -> N
     language = state.get("parameters", {}).get("language", "python")
     request = CallRequest(
         task="explain", intent="learn.review-topic", user_id=state["user_id"], thread_id=state["thread_id"], model=state.get("model") or None,
+        prefer=preference_of(state), allow_burst=state.get("burst", False),
         system=render("lesson", language=language, lesson=concept.lesson),
         messages=(Message(role="user", content=state["text"]),),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from app.bootstrap import Services
 from app.errors import InvalidInput, RateLimited, TooLooError
 from app.events import log as event_log
 from app.identity.accounts import User
+from app.models import log as call_log
 from app.models import quality
 from graph.conversation import Turn
 from graph.reply import Reply
@@ -327,3 +328,33 @@ async def test_a_graded_solution_speaks_for_the_answer_before_it(
 
     assert [(one.good, one.total) for one in live.values()] == [(0.5, 0.5)]
     assert await quality.learned(services.database) == live
+
+
+async def test_a_chat_may_prefer_free_best_or_fast(services: Services, owner: User, providers: FakeProviders) -> None:
+    best = await say(services, owner, "x", intent="provider.change", parameters={"do": "prefer", "prefer": "quality"})
+    await say(services, owner, "tell me about the history of unix")
+    await say(services, owner, "x", intent="provider.change", parameters={"do": "auto"})
+    await say(services, owner, "tell me about the history of make")
+
+    await services.deps.gateway.log.flush()
+    newest, before = await call_log.newest(services.database, limit=2)
+    assert "prefers the best models" in best.text
+    assert [scored["priority"] for scored in before["selection"]["ranking"]] == [1.5, 1.5, 1.5, 1.5, 1.0]
+    assert {scored["priority"] for scored in newest["selection"]["ranking"]} == {1.0}
+    assert len(providers.calls) == 2
+
+
+async def test_the_burst_budget_is_used_only_by_a_chat_that_asked_for_it(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    purse, now = services.deps.purse, services.deps.clock()
+    await purse.set_limit("provider", "openai", limit_microusd=1, active=True, actor=owner.id, now=now)
+
+    refused = await say(services, owner, "tell me about the history of unix")
+    await say(services, owner, "x", intent="provider.check-budget", parameters={"burst": True})
+    answered = await say(services, owner, "tell me about the history of make")
+
+    burst = (await purse.budgets(now, ids=["burst:openai"]))[0]
+    assert "The budget for openai has no room" in refused.text
+    assert "Hello from the fake." in answered.text
+    assert burst.spent_microusd > 0

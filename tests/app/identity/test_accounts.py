@@ -5,6 +5,7 @@ import pytest
 from app.errors import Conflict, InvalidInput, NotFound, RateLimited, Unauthenticated
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService, User
+from app.models import audit
 from app.storage.database import Database
 from tests.fakes.clock import Clock
 
@@ -109,3 +110,18 @@ async def test_unknown_scopes_are_refused(access: AccessService, ada: User, scop
 async def test_only_administrators_get_the_admin_scope(access: AccessService, eve: User) -> None:
     with pytest.raises(InvalidInput, match="no administrator"):
         await access.add_token(eve, "laptop", ["admin"])
+
+
+async def test_changes_of_accounts_and_tokens_leave_a_trail_without_secrets(
+    access: AccessService, accounts: AccountService, ada: User, database: Database
+) -> None:
+    token, secret = await access.add_token(ada, "laptop", ["read"])
+    await access.revoke_token(ada, token.id)
+    await accounts.set_tier("ada", "pro")
+
+    trail = await audit.newest(database)
+    assert {entry.action for entry in trail} == {"user.add", "token.add", "token.revoke", "user.tier"}
+    assert secret not in str(trail)
+    assert await accounts.tier_of(ada) == "pro"
+    with pytest.raises(InvalidInput, match="free, basic, pro, enterprise"):
+        await accounts.set_tier("ada", "gold")

@@ -11,6 +11,7 @@ from app.errors import ProviderErrorKind, ProviderFailed
 from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import log as call_log
+from app.models.breaker import COUNTED_KINDS
 from app.models.budget import Purse
 from app.models.gateway import Answered, Gateway, Switched
 from app.models.providers.wire import TextDelta
@@ -71,6 +72,8 @@ async def test_a_refusal_is_sorted_retried_where_that_helps_and_free(
     assert "sk-test" not in failure.user_message
     assert "leaked" not in failure.user_message
     assert len(providers.calls) == tries
+    circuit = gateway.breaker.circuits().get(provider_of(provider))
+    assert (circuit.failures if circuit else 0) == (tries if kind in COUNTED_KINDS else 0)
     assert await spent_and_held(purse, provider_of(provider)) == (0, 0)
 
 
@@ -159,6 +162,18 @@ async def test_broken_json_in_a_stream_is_an_error(
 
     assert isinstance(failure, ProviderFailed)
     assert failure.kind == "server"
+
+
+async def test_an_error_within_a_stream_that_began_well_is_an_error(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    overloaded = '{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}'
+    providers.scripts["*"] = Script(raw=f"event: error\ndata: {overloaded}\n\n")
+
+    failure = await ask(gateway, providers, learner, "anthropic")
+
+    assert isinstance(failure, ProviderFailed)
+    assert (failure.kind, failure.before_generation) == ("server", False)
 
 
 @pytest.mark.parametrize(
