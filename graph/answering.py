@@ -5,10 +5,11 @@ from typing import get_args
 
 from app.models import log as call_log
 from app.models import quality
-from app.models.budget import WINDOW, Alert, name_of
+from app.models.budget import name_of
 from app.models.call import CallRequest
-from app.models.gateway import Answered, Switched
+from app.models.ledger import WINDOW, Alert
 from app.models.providers.wire import TextDelta
+from app.models.run import Answered, Switched
 from app.models.selector import Preference
 from graph.deps import Deps
 from graph.reply import Speaker

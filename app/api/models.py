@@ -15,7 +15,6 @@ from app.models import log as call_log
 from app.models.budget import (
     LARGEST_LIMIT_USD,
     MICROUSD,
-    WINDOW,
     Budget,
     intent_owner,
     limit_of,
@@ -24,6 +23,7 @@ from app.models.budget import (
     spent_message,
 )
 from app.models.catalog import Task
+from app.models.ledger import WINDOW
 from app.models.selector import Preference, reason
 
 router = APIRouter(tags=["models"])

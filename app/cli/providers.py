@@ -22,8 +22,9 @@ from app.models import log as call_log
 from app.models.budget import MICROUSD, Purse
 from app.models.call import CallRequest
 from app.models.catalog import TASKS, Task
-from app.models.gateway import Answered, Gateway
+from app.models.gateway import Gateway
 from app.models.providers.wire import Message, TextDelta
+from app.models.run import Answered
 from app.models.selector import reason
 from app.settings import load_settings
 from app.storage.database import Database

@@ -3,29 +3,28 @@
 import asyncio
 import random
 import time
-import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 import structlog
 
 from app.errors import BudgetExceeded, NoModelAvailable, ProviderFailed
-from app.events.schema import NewEvent
 from app.models import selector
 from app.models.breaker import Breaker
-from app.models.budget import Alert, Purse
+from app.models.budget import Purse
 from app.models.call import Call, CallRequest, TimeLimits, check_request, likely_tokens
 from app.models.catalog import Catalog, Model, Task
-from app.models.lifecycle import Life
-from app.models.log import CallLog, CallRecord
+from app.models.ledger import Alert
+from app.models.log import CallLog
 from app.models.metrics import Metrics
 from app.models.providers.null import NULL_MODEL
 from app.models.providers.openai import ollama_tags
-from app.models.providers.wire import Message, StreamEvent, TextDelta, Usage, Wire, failed
+from app.models.providers.wire import Message, StreamEvent, TextDelta, Wire, failed
+from app.models.run import Answer, Answered, Run, Switched
 from app.models.standing import Standing
 from app.storage.database import Database
 
@@ -44,38 +43,6 @@ MOST_RETIRED = 8  # wires of keys that were replaced; calls may still run on the
 
 
 @dataclass(frozen=True, kw_only=True)
-class Switched:
-    """A model broke off in its answer; what follows comes from another one, which goes on from there."""
-
-    from_model_id: str
-    to_model_id: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """The end of an answer: what it cost in all its calls, and why this model gave it.
-
-    ``spent`` are the budgets that had no room, so that another model than the best was asked; ``alerts`` are new.
-    """
-
-    call_id: str
-    model_id: str
-    text: str
-    finish: str
-    cost_microusd: int
-    tokens_counted: bool
-    usage: Usage
-    total_ms: int
-    reason: str
-    ranking: tuple[selector.Scored, ...]
-    alerts: tuple[Alert, ...] = ()
-    spent: tuple[str, ...] = ()
-
-
-Answer = TextDelta | Switched | Answered
-
-
-@dataclass(frozen=True, kw_only=True)
 class Rules:
     """How the gateway behaves; all of it comes from the settings."""
 
@@ -85,27 +52,6 @@ class Rules:
     hedging: bool = False
     exploration_share: float = 0.0
     ollama_base_url: str | None = None
-
-
-@dataclass(kw_only=True)
-class _Run:
-    """One request on its way through the models."""
-
-    request: CallRequest
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    life: Life = field(default_factory=Life)
-    ranking: list[selector.Scored] = field(default_factory=list)
-    shown: list[str] = field(default_factory=list)
-    cost_microusd: int = 0
-    alerts: list[Alert] = field(default_factory=list)
-    spent: list[str] = field(default_factory=list)
-    failure: ProviderFailed | None = None
-    failed_model_id: str | None = None
-    broke_off: str | None = None
-    models_tried: int = 0
-
-    def exclude(self, model: Model, why: str) -> None:
-        self.ranking = [replace(s, excluded=why) if s.model_id == model.id else s for s in self.ranking]
 
 
 class Gateway:
@@ -202,7 +148,7 @@ class Gateway:
             NoModelAvailable: no candidate is left; the message says why.
             ProviderFailed: the model failed, and so did those that were asked in its place.
         """
-        run = _Run(request=request)
+        run = Run(request=request)
         run.life.to("Validating")
         try:
             check_request(request)
@@ -215,7 +161,7 @@ class Gateway:
             if not run.life.is_over:
                 run.life.to("Failed")
 
-    async def _through(self, run: _Run, chain: deque[Model]) -> AsyncGenerator[Answer]:
+    async def _through(self, run: Run, chain: deque[Model]) -> AsyncGenerator[Answer]:
         """Ask one model after the other until one has answered to its end."""
         while chain and run.models_tried < MOST_MODELS:
             model = chain.popleft()
@@ -239,9 +185,9 @@ class Gateway:
                 raise run.failure
         if run.failure is not None:
             raise run.failure
-        raise NoModelAvailable(_why_none(run))
+        raise NoModelAvailable(run.why_none())
 
-    async def _chain(self, run: _Run) -> deque[Model]:
+    async def _chain(self, run: Run) -> deque[Model]:
         run.ranking = selector.explore(
             await self._rank(run.request), share=self._rules.exploration_share,
             roll=self._random.random(), pick=self._random.random(),
@@ -250,7 +196,7 @@ class Gateway:
         if order := run.request.providers:
             models = sorted((m for m in models if m.provider in order), key=lambda m: order.index(m.provider))
         if not models:
-            raise NoModelAvailable(_why_none(run))
+            raise NoModelAvailable(run.why_none())
         return deque(models)
 
     async def _rank(self, request: CallRequest) -> list[selector.Scored]:
@@ -268,7 +214,7 @@ class Gateway:
         )  # fmt: skip
         return selector.rank(models, need, self._standing.knowledge(models), tie_order=self._rules.tie_order)
 
-    async def _reserved(self, run: _Run, model: Model, chain: deque[Model]) -> Call | None:
+    async def _reserved(self, run: Run, model: Model, chain: deque[Model]) -> Call | None:
         """A call that may leave; None when the circuit or a budget keeps it back."""
         if not await self.breaker.admit(model.provider):
             run.exclude(model, "its circuit is open")
@@ -294,13 +240,13 @@ class Gateway:
             await self.breaker.abandon(model.provider)
             raise
         payload = {"provider": model.provider, "model": model.name, "reason": selector.reason(run.ranking, model.id)}
-        await self.log.put(None, self._event(run, call, "provider.selected", payload))
+        await self.log.put(None, run.event(call, "provider.selected", payload, self._clock()))
         if run.failed_model_id not in (None, model.id):
             fallback = {"from": run.failed_model_id, "to": model.id}
-            await self.log.put(None, self._event(run, call, "provider.fallback", fallback))
+            await self.log.put(None, run.event(call, "provider.fallback", fallback, self._clock()))
         return call
 
-    async def _carried(self, run: _Run, call: Call, chain: deque[Model]) -> AsyncGenerator[Answer]:
+    async def _carried(self, run: Run, call: Call, chain: deque[Model]) -> AsyncGenerator[Answer]:
         """Run one reserved call to its end, or book it and raise what broke it."""
         stream = self._events(call)
         switched = run.broke_off
@@ -336,13 +282,7 @@ class Gateway:
             raise
         run.life.to("Completed")
         await self._end(run, call)
-        yield Answered(
-            call_id=call.id, model_id=call.model.id, text="".join(run.shown), finish=call.finish or "stop",
-            cost_microusd=run.cost_microusd, tokens_counted=call.tokens_counted,
-            usage=call.usage or Usage(input_tokens=0, output_tokens=0),
-            total_ms=call.elapsed_ms(), reason=selector.reason(run.ranking, call.model.id),
-            ranking=tuple(run.ranking), alerts=tuple(run.alerts), spent=tuple(dict.fromkeys(run.spent)),
-        )  # fmt: skip
+        yield run.answered(call)
 
     def _events(self, call: Call) -> AsyncGenerator[StreamEvent]:
         wire = self.wire_of(call.model)
@@ -350,7 +290,7 @@ class Gateway:
         return call.events(wire, self._rules.limits)
 
     async def _hedged(
-        self, run: _Run, call: Call, stream: AsyncGenerator[StreamEvent], chain: deque[Model]
+        self, run: Run, call: Call, stream: AsyncGenerator[StreamEvent], chain: deque[Model]
     ) -> tuple[Call, AsyncGenerator[StreamEvent], StreamEvent | None]:
         """Ask a second model when the first is slower to begin than 95 of 100 times; the slower of the two is stopped.
 
@@ -388,7 +328,7 @@ class Gateway:
             raise
 
     async def _stop(
-        self, run: _Run, task: "asyncio.Future[StreamEvent | None]", loser: Call,
+        self, run: Run, task: "asyncio.Future[StreamEvent | None]", loser: Call,
         stream: AsyncGenerator[StreamEvent], *, book: bool,
     ) -> None:  # fmt: skip
         error = task.exception() if task.done() and not task.cancelled() else None
@@ -401,7 +341,7 @@ class Gateway:
 
     # -- after a call ------------------------------------------------------------------------------------------
 
-    async def _end(self, run: _Run, call: Call, *, error: ProviderFailed | None = None, stopped: bool = False) -> None:
+    async def _end(self, run: Run, call: Call, *, error: ProviderFailed | None = None, stopped: bool = False) -> None:
         """Book the call, once, remember how it went, and log it."""
         if call.has_ended:
             return
@@ -427,8 +367,8 @@ class Gateway:
             if error.kind == "rate_limit":
                 await self._standing.note_rate_limit(provider, error.retry_after_seconds)
                 limited = {"provider": provider, "retryAfterSeconds": error.retry_after_seconds}
-                await self.log.put(None, self._event(run, call, "provider.rate-limited", limited))
-        record = self._record(run, call, "stopped" if stopped else "failed" if error else "ok", error)
+                await self.log.put(None, run.event(call, "provider.rate-limited", limited, self._clock()))
+        record = run.record(call, "stopped" if stopped else "failed" if error else "ok", error)
         if not stopped:
             self._standing.remember(
                 selector.Outcome(
@@ -438,39 +378,13 @@ class Gateway:
                 first_token_ms=call.first_token_ms,
             )  # fmt: skip
         self.metrics.call(record)
-        await self.log.put(record, self._ending(run, call, record))
+        await self.log.put(record, run.ending(call, record, now))
         logger.info("model.call", model=call.model.id, status=record.status, kind=record.error_kind,
                     cost_microusd=record.cost_microusd, total_ms=record.total_ms)  # fmt: skip
 
-    def _record(self, run: _Run, call: Call, status: str, error: ProviderFailed | None) -> CallRecord:
-        usage = call.usage or Usage(input_tokens=0, output_tokens=0)
-        request = run.request
-        selection = {
-            "reason": selector.reason(run.ranking, call.model.id),
-            "ranking": [scored.to_json() for scored in run.ranking],
-        }
-        return CallRecord(
-            id=call.id, request_id=run.id, user_id=request.user_id, thread_id=request.thread_id, task=request.task,
-            intent=request.intent, provider=call.model.provider, model=call.model.name, status=status,
-            states=str(run.life), error_kind=error.kind if error else None, input_tokens=usage.input_tokens,
-            cached_tokens=usage.cached_tokens, output_tokens=usage.output_tokens, tokens_counted=call.tokens_counted,
-            held_microusd=call.hold_microusd, cost_microusd=call.cost_microusd, first_token_ms=call.first_token_ms,
-            total_ms=call.elapsed_ms(), selection=selection, created_at=call.created_at,
-        )  # fmt: skip
-
-    def _ending(self, run: _Run, call: Call, record: CallRecord) -> NewEvent:
-        payload: dict[str, Any] = {"provider": record.provider, "model": record.model}  # Any: JSON
-        if record.status == "ok":
-            return self._event(run, call, "provider.succeeded", payload | {"costMicrousd": record.cost_microusd})
-        return self._event(run, call, "provider.failed", payload | {"kind": record.error_kind or record.status})
-
-    def _event(self, run: _Run, call: Call, event_type: str, payload: dict[str, Any]) -> NewEvent:  # Any: JSON
-        return NewEvent(type=event_type, key=call.id, user_id=run.request.user_id, occurred_at=self._clock(),
-                        payload=payload)  # fmt: skip
-
     # -- what comes after a failure ----------------------------------------------------------------------------
 
-    def _pause(self, run: _Run, error: ProviderFailed, retries: int) -> float | None:
+    def _pause(self, run: Run, error: ProviderFailed, retries: int) -> float | None:
         """Seconds until the same model is tried again; None when it is not.
 
         Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015), never less than
@@ -487,7 +401,7 @@ class Gateway:
         jitter = self._random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**retries))
         return asked_for + jitter
 
-    def _goes_on(self, run: _Run, error: ProviderFailed, chain: deque[Model]) -> bool:
+    def _goes_on(self, run: Run, error: ProviderFailed, chain: deque[Model]) -> bool:
         """Whether another model is asked in place of the one that failed; what is wrong with the provider as a whole
         rules out its other models."""
         is_unreachable = error.kind == "network" and error.before_generation
@@ -518,12 +432,3 @@ class Gateway:
             tags = await ollama_tags(base_url, timeout_seconds=OLLAMA_TIMEOUT_SECONDS)
             self.catalog = self.catalog.with_ollama(tags)
             self._ollama_looked_at = time.monotonic()
-
-
-def _why_none(run: _Run) -> str:
-    if run.spent:
-        return run.spent[0]
-    if not run.ranking:
-        return "No model is connected. Give a key with /keys or in the environment, or start Ollama; see /models."
-    reasons = ", ".join(f"{scored.model_id}: {scored.excluded}" for scored in run.ranking[:5] if scored.excluded)
-    return f"No model can answer this now ({reasons or 'none of those asked for'})."

@@ -24,10 +24,11 @@ from app.errors import InvalidInput, ProviderFailed, RateLimited, TooLooError
 from app.models import audit, quality
 from app.models.call import CallRequest
 from app.models.catalog import Task
-from app.models.gateway import Answered, Gateway
+from app.models.gateway import Gateway
 from app.models.metrics import Metrics
 from app.models.providers.null import NULL_MODEL
 from app.models.providers.wire import Message
+from app.models.run import Answered
 from app.models.selector import Preference
 from app.models.tiers import LIMITS, Tier
 from app.storage.database import Database

@@ -4,7 +4,8 @@ from typing import Any
 
 from app.errors import NotAllowed
 from app.models import log as call_log
-from app.models.budget import OWN_KINDS, WINDOW, Budget, BudgetKind, intent_owner, limit_of
+from app.models.budget import Budget, BudgetKind, intent_owner, limit_of
+from app.models.ledger import OWN_KINDS, WINDOW
 from graph.deps import Deps
 from graph.nodes.base import Run, said, speaker
 from graph.reply import Speaker

@@ -69,6 +69,11 @@ class Server:
         self.process.wait(timeout=15)
         return time.monotonic() - began
 
+    def kill(self) -> None:
+        """End it, if it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop(signal.SIGKILL)
+
 
 @pytest.fixture
 def playwright_instance() -> Iterator[Playwright]:
@@ -99,8 +104,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
     yield start
     for server in started:
-        if server.process is not None and server.process.poll() is None:
-            server.stop(signal.SIGKILL)
+        server.kill()
 
 
 @pytest.fixture

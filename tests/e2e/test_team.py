@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import select
 import socket
 import subprocess
@@ -107,10 +108,13 @@ def _add_account(server: Server, name: str, *options: str) -> None:
     )  # fmt: skip
 
 
-def test_after_signing_in_the_page_that_was_asked_for_opens(browser: Browser, tmp_path: Path) -> None:
+def test_after_signing_in_the_page_that_was_asked_for_opens(
+    browser: Browser, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     port = free_port()
     server = Server(tmp_path, PORT=str(port), TOOLOO_PUBLIC_URL=f"http://coach.localhost:{port}")
     _add_account(server, "ada", "--admin")
+    request.addfinalizer(server.kill)
     server.start()
     context = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light")
     page = context.new_page()
@@ -142,21 +146,25 @@ def test_after_signing_in_the_page_that_was_asked_for_opens(browser: Browser, tm
     server.stop()
 
 
-def test_two_servers_share_one_database(postgres: str, tmp_path: Path, context: BrowserContext) -> None:
+def test_two_servers_share_one_database(
+    postgres: str, tmp_path: Path, context: BrowserContext, request: pytest.FixtureRequest
+) -> None:
     servers = [Server(tmp_path / name, DATABASE_URL=postgres) for name in ("one", "two")]
     for server in servers:
         server.folder.mkdir()
+        request.addfinalizer(server.kill)
         server.start()
     first = Chat(context.new_page(), servers[0].url).open()
     first.say("give me an easy python challenge about strings")
     expect(first.card("challenge-card")).to_contain_text("Reverse the words")
+    expect(first.page).to_have_url(re.compile("/thread/"))
     address = first.page.url.removeprefix(servers[0].url)
     code = "def reverse_words(text):\n    return ' '.join(reversed(text.split()))"
-    request = urllib.request.Request(
+    submission = urllib.request.Request(
         f"{servers[1].url}/api/v1/challenges/reverse-words/submit",
         json.dumps({"language": "python", "code": code}).encode(), {"Content-Type": "application/json"},
     )  # fmt: skip
-    with urllib.request.urlopen(request) as answer:
+    with urllib.request.urlopen(submission) as answer:
         verdict = json.load(answer)["verdict"]
 
     second = Chat(context.new_page(), servers[1].url).open(address)

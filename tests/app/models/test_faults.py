@@ -13,8 +13,9 @@ from app.identity.accounts import User
 from app.models import log as call_log
 from app.models.breaker import COUNTED_KINDS
 from app.models.budget import Purse
-from app.models.gateway import Answered, Gateway, Switched
+from app.models.gateway import Gateway
 from app.models.providers.wire import TextDelta
+from app.models.run import Answered, Switched
 from app.storage.database import Database
 from tests.app.models.conftest import MODELS, OpenGateway, request_to, spent_and_held
 from tests.fakes.providers import FakeProviders, Script

@@ -12,8 +12,9 @@ from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import log as call_log
 from app.models.budget import Purse, limit_of
-from app.models.gateway import Answered, Gateway
+from app.models.gateway import Gateway
 from app.models.providers.wire import TextDelta
+from app.models.run import Answered
 from app.settings import Settings
 from app.storage.database import Database
 from tests.app.models.conftest import OpenGateway, request_to, spent_and_held

@@ -1,0 +1,116 @@
+"""One request on its way through the models: what happened so far, and what the log and the events say of it."""
+
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from app.errors import ProviderFailed
+from app.events.schema import NewEvent
+from app.models import selector
+from app.models.call import Call, CallRequest
+from app.models.catalog import Model
+from app.models.ledger import Alert
+from app.models.lifecycle import Life
+from app.models.log import CallRecord
+from app.models.providers.wire import TextDelta, Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switched:
+    """A model broke off in its answer; what follows comes from another one, which goes on from there."""
+
+    from_model_id: str
+    to_model_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """The end of an answer: what it cost in all its calls, and why this model gave it.
+
+    ``spent`` are the budgets that had no room, so that another model than the best was asked; ``alerts`` are new.
+    """
+
+    call_id: str
+    model_id: str
+    text: str
+    finish: str
+    cost_microusd: int
+    tokens_counted: bool
+    usage: Usage
+    total_ms: int
+    reason: str
+    ranking: tuple[selector.Scored, ...]
+    alerts: tuple[Alert, ...] = ()
+    spent: tuple[str, ...] = ()
+
+
+Answer = TextDelta | Switched | Answered
+
+
+@dataclass(kw_only=True)
+class Run:
+    """``shown`` is what the learner has read; ``spent`` the sentences of budgets that had no room."""
+
+    request: CallRequest
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    life: Life = field(default_factory=Life)
+    ranking: list[selector.Scored] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    cost_microusd: int = 0
+    alerts: list[Alert] = field(default_factory=list)
+    spent: list[str] = field(default_factory=list)
+    failure: ProviderFailed | None = None
+    failed_model_id: str | None = None
+    broke_off: str | None = None
+    models_tried: int = 0
+
+    def exclude(self, model: Model, why: str) -> None:
+        """Say in the ranking why a model was not asked after all."""
+        self.ranking = [replace(s, excluded=why) if s.model_id == model.id else s for s in self.ranking]
+
+    def why_none(self) -> str:
+        """Why no model could be asked, for people."""
+        if self.spent:
+            return self.spent[0]
+        if not self.ranking:
+            return "No model is connected. Give a key with /keys or in the environment, or start Ollama; see /models."
+        reasons = ", ".join(f"{scored.model_id}: {scored.excluded}" for scored in self.ranking[:5] if scored.excluded)
+        return f"No model can answer this now ({reasons or 'none of those asked for'})."
+
+    def answered(self, call: Call) -> Answered:
+        """The end of the answer that ``call`` brought to its end."""
+        return Answered(
+            call_id=call.id, model_id=call.model.id, text="".join(self.shown), finish=call.finish or "stop",
+            cost_microusd=self.cost_microusd, tokens_counted=call.tokens_counted,
+            usage=call.usage or Usage(input_tokens=0, output_tokens=0), total_ms=call.elapsed_ms(),
+            reason=selector.reason(self.ranking, call.model.id), ranking=tuple(self.ranking),
+            alerts=tuple(self.alerts), spent=tuple(dict.fromkeys(self.spent)),
+        )  # fmt: skip
+
+    def record(self, call: Call, status: str, error: ProviderFailed | None) -> CallRecord:
+        """What the log keeps of a call."""
+        usage = call.usage or Usage(input_tokens=0, output_tokens=0)
+        request = self.request
+        selection = {
+            "reason": selector.reason(self.ranking, call.model.id),
+            "ranking": [scored.to_json() for scored in self.ranking],
+        }
+        return CallRecord(
+            id=call.id, request_id=self.id, user_id=request.user_id, thread_id=request.thread_id, task=request.task,
+            intent=request.intent, provider=call.model.provider, model=call.model.name, status=status,
+            states=str(self.life), error_kind=error.kind if error else None, input_tokens=usage.input_tokens,
+            cached_tokens=usage.cached_tokens, output_tokens=usage.output_tokens, tokens_counted=call.tokens_counted,
+            held_microusd=call.hold_microusd, cost_microusd=call.cost_microusd, first_token_ms=call.first_token_ms,
+            total_ms=call.elapsed_ms(), selection=selection, created_at=call.created_at,
+        )  # fmt: skip
+
+    def ending(self, call: Call, record: CallRecord, now: datetime) -> NewEvent:
+        """The event of a call's end."""
+        payload: dict[str, Any] = {"provider": record.provider, "model": record.model}  # Any: JSON
+        if record.status == "ok":
+            return self.event(call, "provider.succeeded", payload | {"costMicrousd": record.cost_microusd}, now)
+        return self.event(call, "provider.failed", payload | {"kind": record.error_kind or record.status}, now)
+
+    def event(self, call: Call, event_type: str, payload: dict[str, Any], now: datetime) -> NewEvent:  # Any: JSON
+        return NewEvent(type=event_type, key=call.id, user_id=self.request.user_id, occurred_at=now, payload=payload)
