@@ -109,7 +109,7 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
 
     from app.chat import login, surface
 
-    os.environ["CHAINLIT_AUTH_SECRET"] = login.session_secret(settings.tooloo_data_dir)
+    os.environ["CHAINLIT_AUTH_SECRET"] = login.session_secret(settings.tooloo_data_dir, _secret_of(settings))
     sio.eio.max_http_buffer_size = LARGEST_PACKET_BYTES
     chat_config.FILES_DIRECTORY = settings.tooloo_data_dir / "uploads"
     app.state.open_chat = lambda services: surface.open_chat(app, services)
@@ -135,3 +135,7 @@ def __getattr__(name: str) -> FastAPI:
     if name == "app":
         return create_app()
     raise AttributeError(name)
+
+
+def _secret_of(settings: Settings) -> str | None:
+    return settings.tooloo_secret_key.get_secret_value() if settings.tooloo_secret_key else None

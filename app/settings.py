@@ -78,7 +78,9 @@ class Settings(BaseSettings):
     deepseek_base_url: str | None = Field(None, description="Another address for the DeepSeek API")
     ollama_base_url: str = Field("http://localhost:11434", description="Where Ollama listens")
     tooloo_secret_key: SecretStr | None = Field(
-        None, min_length=32, description="Secret that encrypts stored keys; else a key file in the data folder"
+        None,
+        min_length=32,
+        description="Secret for stored keys and cookies, equal on all servers; else own files",
     )
     provider_fallback_enabled: bool = Field(True, description="Ask the next model when one fails")
     provider_logging_enabled: bool = Field(True, description="Keep a log of model calls (never their text)")

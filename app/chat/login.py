@@ -1,5 +1,6 @@
 """Signing in to the chat: our sign-ins inside the chat library's cookie, so that they can end on the server."""
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,8 +25,10 @@ from app.storage.secret_file import secret_in
 KEY_FILE = "session.key"
 
 
-def session_secret(data_dir: Path) -> str:
-    """The key that signs cookies."""
+def session_secret(data_dir: Path, secret: str | None = None) -> str:
+    """The key that signs cookies: from TOOLOO_SECRET_KEY, which several servers share, or a file of this one's."""
+    if secret is not None:
+        return hashlib.sha256(f"session:{secret}".encode()).hexdigest()
     return secret_in(data_dir / KEY_FILE, lambda: secrets.token_urlsafe(48))
 
 

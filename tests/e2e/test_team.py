@@ -149,7 +149,7 @@ def test_after_signing_in_the_page_that_was_asked_for_opens(
 def test_two_servers_share_one_database(
     postgres: str, tmp_path: Path, context: BrowserContext, request: pytest.FixtureRequest
 ) -> None:
-    servers = [Server(tmp_path / name, DATABASE_URL=postgres) for name in ("one", "two")]
+    servers = [Server(tmp_path / name, DATABASE_URL=postgres, TOOLOO_SECRET_KEY="s" * 40) for name in ("one", "two")]
     for server in servers:
         server.folder.mkdir()
         request.addfinalizer(server.kill)
