@@ -123,7 +123,7 @@ class CallLog:
         again, with the newest that there is room for."""
         try:
             await self.flush()
-        except Exception:
+        except Exception:  # it must outlive a database that is gone for a while
             logger.exception("model.log_failed", waiting=len(self._records))
             del self._records[:-MOST_WAITING], self._events[:-MOST_WAITING]
 
