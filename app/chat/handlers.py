@@ -158,21 +158,32 @@ class Chat:
     async def _run(self, payload: Json) -> Json:
         started_id, code, language = _solution(payload)
         graded = await self._services.deps.challenges.run_examples(_user().id, started_id, code, language=language)
-        return {"result": views.graded_view(graded)}
+        shown = {"result": views.graded_view(graded), "ran": True}
+        return await self._keep(started_id, shown, drafts={language: code}, language=language)
 
     async def _submit(self, payload: Json) -> Json:
         started_id, code, language = _solution(payload)
         deps = self._services.deps
         submission = await deps.challenges.submit(_user().id, started_id, code, language=language)
-        return {"result": views.submission_view(submission, deps.curriculum), "status": submission.started.status}
+        shown = {
+            "result": views.submission_view(submission, deps.curriculum), "ran": False,
+            "status": submission.started.status,
+        }  # fmt: skip
+        return await self._keep(started_id, shown, drafts={language: code}, language=language)
 
     async def _hint(self, payload: Json) -> Json:
         started = await self._services.deps.challenges.hint(_user().id, str(payload.get("startedId", "")))
-        return {"hints": list(started.hints)}
+        return await self._keep(started.id, {"hints": list(started.hints)})
 
     async def _skip(self, payload: Json) -> Json:
         started = await self._services.deps.challenges.skip(_user().id, str(payload.get("startedId", "")))
-        return {"status": started.status}
+        return await self._keep(started.id, {"status": started.status})
+
+    async def _keep(self, started_id: str, shown: Json, **rest: Any) -> Json:  # Any: JSON
+        """Store what a challenge's card shows from now on, for whoever opens the thread again."""
+        thread_id = cl.context.session.thread_id
+        await self._history.change_card(thread_id, {"startedId": started_id}, {**shown, **rest})
+        return shown
 
     # -- keys --------------------------------------------------------------------------------------------------
 

@@ -257,6 +257,16 @@ class History(BaseDataLayer):
             statement = self._database.insert(elements).values(id=element_id, created_at=self._clock(), **values)
             await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
 
+    async def change_card(self, thread_id: str, where: Json, changes: Json) -> None:
+        """Change the properties of the thread's card that has these ones; a card that is not there is left alone."""
+        is_it = [elements.c.document["props"][name].as_string() == value for name, value in where.items()]
+        async with self._database.write() as connection:
+            await self._require_owner(connection, thread_id)
+            query = sa.select(elements.c.id, elements.c.document).where(elements.c.thread_id == thread_id, *is_it)
+            for row in (await connection.execute(query)).all():
+                document = {**row.document, "props": {**row.document["props"], **changes}}
+                await connection.execute(elements.update().where(elements.c.id == row.id).values(document=document))
+
     async def get_element(self, thread_id: str, element_id: str) -> Any:  # Any: an ElementDict as it was stored
         async with self._database.read() as connection:
             return await connection.scalar(

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useSyncExternalStore } from "react";
 
 const INDENT = { python: "    ", javascript: "  " };
 
@@ -25,18 +25,37 @@ function Failing({ failing }) {
   );
 }
 
-// Storing a card mounts it anew: what a new mount must know, and what must outlive a reload, is kept outside it.
+// The page may mount a card anew at any time, and an answer to the old mount must reach the new one: what a card knows
+// is kept beside the page, and its drafts outlive a reload. The server stores the rest with the message.
 const DRAFT = "tooloo.draft." + props.startedId;
+const cards = (window.tooLooCards = window.tooLooCards || {});
+const card = (cards[props.startedId] = cards[props.startedId] || {
+  state: {
+    language: props.language, drafts: { ...props.drafts, ...stored() }, hints: props.hints, status: props.status,
+    result: props.result || null, ran: props.ran || false, busy: "", error: "",
+  },
+  watchers: new Set(),
+  fresh: false, // its result has just come
+});
+
+function change(changes) {
+  card.state = { ...card.state, ...changes };
+  for (const watcher of card.watchers) watcher();
+}
+
+function watch(watcher) {
+  card.watchers.add(watcher);
+  return () => card.watchers.delete(watcher);
+}
 
 function Result({ result, ran }) {
   const place = useRef(null);
   const good = result.verdict === "passed";
   useEffect(() => {
-    if (window.tooLooFresh !== props.startedId) return;
+    if (!card.fresh) return;
+    card.fresh = false;
     place.current.scrollIntoView({ block: "center", behavior: "smooth" });
     place.current.focus({ preventScroll: true });
-    const forget = setTimeout(() => { window.tooLooFresh = null; }, 1500);
-    return () => clearTimeout(forget);
   }, [result]);
   return (
     <div className="tl-result" role="status" tabIndex={-1} ref={place} data-testid="result">
@@ -72,21 +91,14 @@ function stored() {
 }
 
 export default function ChallengeCard() {
-  const [language, setLanguage] = useState(props.language);
+  const { language, drafts, hints, status, result, ran, busy, error } = useSyncExternalStore(watch, () => card.state);
   const spoken = props.languages.find((l) => l.name === language) || props.languages[0];
-  const [drafts, setDrafts] = useState(() => ({ ...props.drafts, ...stored() }));
-  const [hints, setHints] = useState(props.hints);
-  const [status, setStatus] = useState(props.status);
-  const [result, setResult] = useState(props.result || null);
-  const [ran, setRan] = useState(props.ran || false);
-  const [busy, setBusy] = useState("");
-  const [error, setError] = useState("");
   const code = drafts[spoken.name] ?? spoken.stub;
   const lines = code.split("\n").length;
 
   function write(text) {
     const next = { ...drafts, [spoken.name]: text };
-    setDrafts(next);
+    change({ drafts: next });
     try {
       sessionStorage.setItem(DRAFT, JSON.stringify(next));
     } catch {
@@ -95,60 +107,23 @@ export default function ChallengeCard() {
   }
 
   async function call(name, extra) {
-    setBusy(name);
-    setError("");
+    change({ busy: name, error: "" });
     try {
       const answer = await callAction({ name: "challenge_" + name, payload: { startedId: props.startedId, ...extra } });
       const response = answer.response || {};
-      if (response.error) {
-        setError(response.error);
-        return null;
-      }
-      return response;
+      card.fresh = !!response.result;
+      change(response); // the result, the hints, the status, or an error
     } catch {
-      setError("The server did not answer. Your code is still here; try again in a moment.");
-      return null;
+      change({ error: "The server did not answer. Your code is still here; try again in a moment." });
     } finally {
-      setBusy("");
+      change({ busy: "" });
     }
   }
 
-  function keep(changes) {
-    updateElement({ ...props, language: spoken.name, drafts: { ...drafts, [spoken.name]: code }, hints, status, result, ran, ...changes });
-  }
-
-  async function run() {
-    const response = await call("run", { code, language: spoken.name });
-    if (!response) return;
-    setResult(response.result);
-    window.tooLooFresh = props.startedId;
-    setRan(true);
-    keep({ result: response.result, ran: true });
-  }
-
-  async function submit() {
-    const response = await call("submit", { code, language: spoken.name });
-    if (!response) return;
-    setResult(response.result);
-    window.tooLooFresh = props.startedId;
-    setRan(false);
-    setStatus(response.status);
-    keep({ result: response.result, ran: false, status: response.status });
-  }
-
-  async function hint() {
-    const response = await call("hint", {});
-    if (!response) return;
-    setHints(response.hints);
-    keep({ hints: response.hints });
-  }
-
-  async function skip() {
-    const response = await call("skip", {});
-    if (!response) return;
-    setStatus(response.status);
-    keep({ status: response.status });
-  }
+  const run = () => call("run", { code, language: spoken.name });
+  const submit = () => call("submit", { code, language: spoken.name });
+  const hint = () => call("hint", {});
+  const skip = () => call("skip", {});
 
   function onKeyDown(event) {
     const area = event.target;
@@ -212,7 +187,7 @@ export default function ChallengeCard() {
         <div className="tl-editor-head">
           <code>{spoken.signature}</code>
           {props.languages.length > 1 && (
-            <select className="tl-select" aria-label="Language" value={spoken.name} onChange={(e) => setLanguage(e.target.value)}>
+            <select className="tl-select" aria-label="Language" value={spoken.name} onChange={(e) => change({ language: e.target.value })}>
               {props.languages.map((l) => <option key={l.name} value={l.name}>{l.title}</option>)}
             </select>
           )}

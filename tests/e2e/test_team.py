@@ -129,9 +129,8 @@ def test_after_signing_in_the_page_that_was_asked_for_opens(
     page.wait_for_timeout(500)
     Chat(page, "").shot("login")
     sign_in()
-    chat = Chat(page, f"http://coach.localhost:{port}")
     expect(page.locator("#chat-input")).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    chat = Chat(page, f"http://coach.localhost:{port}").open()
     chat.say("what have I spent")
     expect(chat.card("budget-gauge")).to_be_visible()
     thread = page.url

@@ -413,3 +413,24 @@ def test_html_in_messages_is_shown_as_text() -> None:
     assert "<script>" not in page
     assert "<img" not in page.split("<main>")[1]
     assert "&lt;b&gt;" in page
+
+
+async def test_a_card_comes_back_as_it_was_changed_and_no_other_does(
+    layer: Direct, history: History, ada: User, eve: User, thread_id: str
+) -> None:
+    cards = [
+        CustomElement(name="ChallengeCard", props={"startedId": number, "hints": []}, thread_id=thread_id)
+        for number in ("one", "two")
+    ]
+    with acting_as(ada):
+        for card in cards:
+            await layer.create_element(card)
+
+        await history.change_card(thread_id, {"startedId": "two"}, {"hints": ["Look"]})
+
+        thread = await history.get_thread(thread_id)
+    with acting_as(eve), pytest.raises(NotAllowed):
+        await history.change_card(thread_id, {"startedId": "one"}, {"hints": ["Mine"]})
+    assert thread is not None
+    shown = {element["props"]["startedId"]: element["props"]["hints"] for element in thread["elements"] or []}
+    assert shown == {"one": [], "two": ["Look"]}
