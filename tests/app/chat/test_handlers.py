@@ -1,0 +1,114 @@
+"""The chat library's callbacks: what a message that breaks us shows, what a resumed chat is sent, whose history is kept."""
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import chainlit as cl
+import pytest
+from chainlit.context import ChainlitContext, context_var
+from chainlit.data import get_data_layer
+from chainlit.emitter import BaseChainlitEmitter
+from chainlit.session import HTTPSession
+from chainlit.user import PersistedUser
+
+from app.bootstrap import Services, open_services, utc_now
+from app.chat.commands import COMMANDS
+from app.chat.handlers import Chat
+from app.chat.history import History
+from app.chat.sharing import SharingService
+from app.settings import Settings
+
+Json = dict[str, Any]  # Any: JSON
+
+
+class Page(BaseChainlitEmitter):
+    """A page that writes down what it is sent."""
+
+    def __init__(self, session: HTTPSession) -> None:
+        super().__init__(session)
+        self.commands: list[Json] = []
+        self.steps: list[Json] = []
+
+    async def set_commands(self, commands: Any) -> None:
+        self.commands = commands
+
+    async def send_step(self, step_dict: Any) -> None:
+        self.steps.append(step_dict)
+
+    async def update_step(self, step_dict: Any) -> None:
+        self.steps.append(step_dict)
+
+
+@pytest.fixture
+async def services(tmp_path: Path) -> AsyncIterator[Services]:
+    settings = Settings(tooloo_data_dir=tmp_path / "data", ollama_base_url="http://127.0.0.1:9")
+    async with open_services(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def chat(services: Services, tmp_path: Path) -> Chat:
+    async def forget(thread_id: str) -> None:
+        raise AssertionError(thread_id)
+
+    async def judge(call_id: str, value: float | None) -> None:
+        raise AssertionError((call_id, value))
+
+    history = History(
+        database=services.database, accounts=services.accounts, folder=tmp_path / "elements",
+        clock=utc_now, forget=forget, judged=judge,
+    )  # fmt: skip
+    sharing = SharingService(database=services.database, history=history, clock=utc_now)
+    return Chat(services, history, sharing, "http://localhost:8000")
+
+
+@pytest.fixture
+async def page(services: Services) -> AsyncIterator[Page]:
+    owner = await services.accounts.owner()
+    user = PersistedUser(id=owner.id, createdAt="", identifier=owner.name, metadata={"role": owner.role})
+    thread_id = str(uuid.uuid4())
+    session = HTTPSession(id=thread_id, client_type="webapp", thread_id=thread_id, user=user)
+    session.current_task = None
+    opened = Page(session)
+    token = context_var.set(ChainlitContext(session, opened))
+    yield opened
+    context_var.reset(token)
+
+
+async def test_a_message_that_breaks_us_is_answered_with_a_sentence_and_a_reference(
+    chat: Chat, page: Page, services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_turn: object) -> None:
+        raise ZeroDivisionError("a secret detail")
+
+    monkeypatch.setattr(services.conversation, "stream", broken)
+
+    await chat.message(cl.Message(content="how am I doing"))
+
+    said = page.steps[-1]["output"]
+    assert said.startswith("Something went wrong on our side. Nothing of yours is lost (reference ")
+    assert "secret" not in said
+    reference = said.split("reference ")[1].split(")")[0]
+    logged = capsys.readouterr().out
+    assert reference in logged
+    assert "ZeroDivisionError" in logged
+
+
+async def test_a_resumed_chat_is_sent_its_commands_again(chat: Chat, page: Page) -> None:
+    await chat.resume({})  # type: ignore[typeddict-item]  # only what it is called with matters
+
+    assert [command["id"] for command in page.commands] == [command.name for command in COMMANDS]
+
+
+async def test_history_is_ours_also_where_the_library_would_choose_its_own(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/elsewhere")
+    monkeypatch.setattr("chainlit.data._data_layer", None)
+    monkeypatch.setattr("chainlit.data._data_layer_initialized", False)
+
+    chat.install()
+
+    assert isinstance(get_data_layer(), History)
