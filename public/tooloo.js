@@ -1,5 +1,5 @@
-// What the chat's page lacks: a welcome, names on its buttons, answers announced to screen readers, and the way back
-// to a linked page after signing in.
+// What the chat's page lacks: a welcome, names on its buttons, answers announced to screen readers, the way back to a
+// linked page after signing in, and one connection at a time.
 (() => {
   // Follow the system's light or dark until somebody chooses.
   if (!localStorage.getItem("vite-ui-theme")) localStorage.setItem("vite-ui-theme", "system");
@@ -12,6 +12,18 @@
     page.classList.add(scheme);
     for (const [name, value] of Object.entries((window.theme || {})[scheme] || {})) page.style.setProperty(name, value);
   });
+
+  // A linked thread's page connects twice, first for a new chat and then for the thread, each after asking for a cookie.
+  // Whichever cookie comes last decides, and the thread stays empty when that is the first one's: so they come in order.
+  const fetchAnything = window.fetch;
+  let lastCookie = Promise.resolve();
+  window.fetch = function (what, options) {
+    const address = String((what && what.url) || what);
+    if (!address.includes("/set-session-cookie")) return fetchAnything.call(window, what, options);
+    const cookie = lastCookie.then(() => fetchAnything.call(window, what, options));
+    lastCookie = cookie.catch(() => null);
+    return cookie;
+  };
 
   const announcer = document.createElement("div");
   announcer.setAttribute("role", "status");
