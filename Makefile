@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 .PHONY: setup run test check fix bench lock clean
 
 run: $(RUN)
-	@command -v bwrap >/dev/null || $(call install_system,bubblewrap) || echo "bubblewrap is missing: challenges will not run code. See: $(BIN)/tooloo doctor"
+	@command -v bwrap >/dev/null || $(call install_system,bubblewrap,bubblewrap,bubblewrap) || echo "bubblewrap is missing: challenges will not run code. See: $(BIN)/tooloo doctor"
 	@$(BIN)/tooloo serve
 
 setup: $(DEV)
@@ -54,19 +54,32 @@ $(DEV): $(RUN) requirements-dev.lock
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $(DEV)
 
-# Sandbox and browser come from the system's package manager; a browser of Playwright's own is the last resort.
+# Sandbox, browser and the languages of challenges come from the system's package manager; a browser of Playwright's own is
+# the last resort. Languages are looked for where the sandbox sees them.
+SANDBOX_PATH := /usr/local/bin:/usr/bin:/bin
 .PHONY: system-for-tests
 system-for-tests:
-	@command -v bwrap >/dev/null || $(call install_system,bubblewrap) || { echo "Install bubblewrap with your package manager, then run again."; exit 1; }
+	@command -v bwrap >/dev/null || $(call install_system,bubblewrap,bubblewrap,bubblewrap) || { echo "Install bubblewrap with your package manager, then run again."; exit 1; }
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
-	  || $(call install_system,chromium) || $(BIN)/playwright install chromium \
+	  || $(call install_system,chromium,chromium,chromium) || $(BIN)/playwright install chromium \
 	  || { echo "Install Chromium with your package manager, then run again."; exit 1; }
+	@$(call language,node,nodejs,nodejs,nodejs)
+	@$(call language,gcc,gcc libc6-dev,gcc,gcc)
+	@$(call language,g++,g++,gcc-c++,gcc)
+	@$(call language,javac,default-jdk-headless,java-devel,jdk-openjdk)
+	@$(call language,go,golang-go,golang,go)
+	@$(call language,rustc,rustc,rust,rust)
+	@$(call language,ruby,ruby,ruby,ruby)
+
+define language
+PATH=$(SANDBOX_PATH) command -v $(1) >/dev/null || $(call install_system,$(2),$(3),$(4)) || { echo "Install $(1) with your package manager, then run again: challenges are solved in it."; exit 1; }
+endef
 
 define install_system
 { echo "Installing $(1)."; \
   as_root=""; [ "$$(id -u)" = 0 ] || as_root="sudo -n"; \
-  if command -v apt-get >/dev/null; then $$as_root apt-get update -qq >/dev/null 2>&1; DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq $(1) >/dev/null 2>&1; \
-  elif command -v dnf >/dev/null; then $$as_root dnf install -y -q $(1) >/dev/null 2>&1; \
-  elif command -v pacman >/dev/null; then $$as_root pacman -S --noconfirm --quiet $(1) >/dev/null 2>&1; \
+  if command -v apt-get >/dev/null; then $$as_root apt-get update -qq >/dev/null 2>&1; DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq --no-install-recommends $(1) >/dev/null 2>&1; \
+  elif command -v dnf >/dev/null; then $$as_root dnf install -y -q $(2) >/dev/null 2>&1; \
+  elif command -v pacman >/dev/null; then $$as_root pacman -S --noconfirm --quiet $(3) >/dev/null 2>&1; \
   else false; fi; }
 endef

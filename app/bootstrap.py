@@ -143,7 +143,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 async def _open_deps(
     settings: Settings, database: Database, bus: Bus, isolation: Isolation, stack: AsyncExitStack
 ) -> Deps:
-    curriculum = await asyncio.to_thread(load_curriculum)
+    curriculum = await asyncio.to_thread(load_curriculum, own=settings.tooloo_challenges_dir)
     reports = ReportService(database=database, clock=utc_now)
     repositories = RepositoryService(
         database=database, index_folder=settings.tooloo_data_dir / "indexes", roots=settings.tooloo_repo_roots,

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
         description="Folders from which repositories may be loaded, separated by commas",
     )
     tooloo_catalog: AbsolutePath | None = Field(None, description="YAML file with further models and prices")
+    tooloo_challenges_dir: AbsolutePath | None = Field(None, description="Folder of your own challenges, as YAML files")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="console on a terminal, json otherwise")
 

@@ -28,8 +28,15 @@ def challenge_text(view: Json) -> str:
     signature = next(lang["signature"] for lang in view["languages"] if lang["name"] == view["language"])
     return (
         f"**{view['title']}** ({view['concept']}, {view['difficulty']})\n\n{view['statement'].strip()}\n\n"
-        f"`{signature}`\n\n{examples}"
+        f"{_material_text(view['material'])}`{signature}`\n\n{examples}"
     )
+
+
+def _material_text(material: Json | None) -> str:
+    if material is None:
+        return ""
+    choices = "".join(f"- {choice}\n" for choice in material["choices"])
+    return f"```\n{material['text'].strip()}\n```\n\n{choices}\n"
 
 
 def verdict_text(view: Json) -> str:
@@ -43,12 +50,9 @@ def verdict_text(view: Json) -> str:
         lines += [f"`{line}`" for line in failing["trace"]]
         if failing["stdout"]:
             lines.append(f"It printed: `{failing['stdout'].strip()}`")
-    if view["mastery"]:
-        mastery = view["mastery"]
-        lines.append(
-            f"Mastery of {mastery['title']}: {mastery['before']} → {mastery['after']}. "
-            f"Due again {mastery['dueAt'][:10]}."
-        )
+    mastery = view["mastery"]
+    due = f" Due again {mastery['dueAt'][:10]}." if mastery["dueAt"] else ""
+    lines.append(f"Mastery of {mastery['title']}: {mastery['before']} → {mastery['after']} ({mastery['why']}).{due}")
     return "\n\n".join(lines)
 
 

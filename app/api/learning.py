@@ -7,21 +7,30 @@ from pydantic import Field
 
 from app.api.identity import Reader, Using, Writer
 from app.api.wire import Body, page
-from app.errors import NotFound
+from app.errors import InvalidInput, NotFound
 from app.learning import progress, views
-from app.learning.languages import language_named
+from app.learning.challenges import known_language
+from app.learning.grading import LARGEST_CODE_BYTES
+from app.learning.languages import LANGUAGES
+from app.learning.sandbox.raw import MOST_STDIN_BYTES, run_script
 
 router = APIRouter(tags=["learning"])
 Json = dict[str, Any]  # Any: JSON
 
 
 class Start(Body):
-    language: str = "python"
+    language: str | None = None
 
 
 class Submission(Body):
     language: str
     code: str
+
+
+class Program(Body):
+    language: str
+    code: str = Field(max_length=LARGEST_CODE_BYTES)
+    stdin: str = Field("", max_length=MOST_STDIN_BYTES)
 
 
 class TrainingStart(Body):
@@ -47,18 +56,29 @@ async def challenges(
 
 
 @router.get("/challenges/attempts")
-async def attempts(user: Reader, using: Using) -> Json:
-    rows = await using.deps.challenges.attempts_of(user.id)
+async def attempts(user: Reader, using: Using, concept: str | None = None) -> Json:
+    """Attempts, newest first; with ``concept`` those behind its mastery."""
+    rows = await using.deps.challenges.attempts_of(user.id, concept=concept)
     return page(
         [
             {
                 "attemptId": row["id"], "challengeId": row["challenge_id"], "language": row["language"],
                 "verdict": row["verdict"], "score": row["score"], "wallMs": row["wall_ms"],
+                "hints": row["hints_shown"], "check": row["is_check"],
                 "createdAt": row["created_at"].isoformat(),
             }
             for row in rows
         ]
     )  # fmt: skip
+
+
+@router.get("/challenges/next")
+async def following(
+    user: Reader, using: Using, concept: str | None = None, difficulty: str | None = None, language: str | None = None
+) -> Json:
+    """What would be started now; nothing is started."""
+    choice = await using.deps.challenges.following(user.id, concept=concept, difficulty=difficulty, language=language)
+    return {**views.challenge_view(choice.challenge), "isCheck": choice.is_check}
 
 
 @router.get("/challenges/{challenge_id}")
@@ -96,6 +116,15 @@ async def hint(challenge_id: str, user: Writer, using: Using) -> Json:
     return {"hints": list(after.hints), "hintsTotal": len(after.challenge.hints)}
 
 
+@router.post("/challenges/{challenge_id}/reveal")
+async def reveal(challenge_id: str, user: Writer, using: Using) -> Json:
+    """Show a solution. It costs the card, and a challenge like it comes back."""
+    started = await using.deps.challenges.latest(user.id, challenge_id)
+    if started is None:
+        raise NotFound(f"Start the challenge first: POST /api/v1/challenges/{challenge_id}/start")
+    return views.revealed_view(await using.deps.challenges.reveal(user.id, started.id), using.deps.curriculum)
+
+
 @router.post("/training/start", status_code=201)
 async def training_start(body: TrainingStart, user: Writer, using: Using) -> Json:
     session = await using.deps.training.start(user.id, thread_id=None, concepts=body.concepts, count=body.count)
@@ -130,14 +159,26 @@ async def finish(session_id: str, user: Writer, using: Using) -> Json:
     return views.session_view(await using.deps.training.finish(user.id, session_id), using.deps.curriculum)
 
 
+@router.post("/sandbox/run")
+async def sandbox_run(body: Program, user: Writer, using: Using) -> Json:
+    """Run a program of one's own; nothing is recorded."""
+    language = LANGUAGES[known_language(body.language)]
+    if language.toolchain().path is None:
+        raise InvalidInput(f"{language.title} is not installed here. {language.toolchain().remedy}")
+    run = await run_script(using.isolation.for_owner(user.id), language, body.code, body.stdin.encode())
+    return {
+        "status": run.status, "stdout": run.stdout, "stderr": run.stderr, "exitCode": run.exit_code,
+        "wallMs": run.wall_ms,
+    }  # fmt: skip
+
+
 @router.get("/languages")
 async def languages(_user: Reader) -> Json:
-    found = [language_named(name) for name in ("python", "javascript")]
     return page(
         [
             {"name": language.name, "title": language.title, "usable": chain.path is not None, "remedy": chain.remedy}
-            for language in found
-            if language is not None and (chain := language.toolchain())
+            for language in LANGUAGES.values()
+            if (chain := language.toolchain())
         ]
     )
 

@@ -162,6 +162,8 @@ COMMANDS = (
             parse=_plain("learn.start-challenge", do="submit")),
     Command(name="hint", description="The next hint for your challenge", icon="lightbulb", example="/hint",
             parse=_plain("learn.start-challenge", do="hint")),
+    Command(name="reveal", description="Show a solution; one like it comes back", icon="eye", example="/reveal",
+            parse=_plain("learn.start-challenge", do="reveal")),
     Command(name="skip", description="Put your challenge aside", icon="skip-forward", example="/skip",
             parse=_plain("learn.start-challenge", do="skip")),
     Command(name="train", description="Questions on a topic: [topic] [number]", icon="graduation-cap",

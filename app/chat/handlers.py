@@ -54,6 +54,7 @@ class Chat:
             ("challenge_submit", self.card_submit),
             ("challenge_hint", self.card_hint),
             ("challenge_skip", self.card_skip),
+            ("challenge_reveal", self.card_reveal),
             ("keys_set", self.keys_set),
             ("keys_remove", self.keys_remove),
             ("share_publish", self.share_publish),
@@ -155,6 +156,9 @@ class Chat:
     async def card_skip(self, action: cl.Action) -> Json:
         return await _card(self._skip(action.payload))
 
+    async def card_reveal(self, action: cl.Action) -> Json:
+        return await _card(self._reveal(action.payload))
+
     async def _run(self, payload: Json) -> Json:
         started_id, code, language = _solution(payload)
         graded = await self._services.deps.challenges.run_examples(_user().id, started_id, code, language=language)
@@ -178,6 +182,12 @@ class Chat:
     async def _skip(self, payload: Json) -> Json:
         started = await self._services.deps.challenges.skip(_user().id, str(payload.get("startedId", "")))
         return await self._keep(started.id, {"status": started.status})
+
+    async def _reveal(self, payload: Json) -> Json:
+        deps = self._services.deps
+        revealed = await deps.challenges.reveal(_user().id, str(payload.get("startedId", "")))
+        shown = {"revealed": views.revealed_view(revealed, deps.curriculum), "status": revealed.started.status}
+        return await self._keep(revealed.started.id, shown)
 
     async def _keep(self, started_id: str, shown: Json, **rest: Any) -> Json:  # Any: JSON
         """Store what a challenge's card shows from now on, for whoever opens the thread again."""

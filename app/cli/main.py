@@ -6,7 +6,7 @@ import sys
 import typer
 
 from app.bootstrap import open_database
-from app.cli import accounts, budgets, events, providers
+from app.cli import accounts, budgets, events, practice, providers
 from app.cli.serve import serve
 from app.errors import TooLooError
 from app.learning.languages import LANGUAGES
@@ -19,7 +19,10 @@ cli.add_typer(accounts.tokens, name="token")
 cli.add_typer(events.cli, name="events")
 cli.add_typer(providers.cli, name="provider")
 cli.add_typer(budgets.cli, name="budget")
+cli.add_typer(practice.challenges, name="challenge")
+cli.add_typer(practice.sandbox, name="sandbox")
 cli.command()(serve)
+cli.command()(practice.languages)
 cli.command()(providers.models)
 
 

@@ -16,6 +16,10 @@ EVENT_TYPES: dict[str, tuple[str, frozenset[str]]] = {
     "challenge.passed": ("started id", frozenset({"challengeId", "concept", "score"})),
     "challenge.failed": ("started id", frozenset({"challengeId", "concept", "verdict"})),
     "challenge.hinted": ("started id", frozenset({"challengeId", "level"})),
+    "challenge.finished": (
+        "started id",
+        frozenset({"challengeId", "concept", "solved", "aided", "check", "ending", "attempts", "score", "language"}),
+    ),
     "challenge.skipped": ("started id", frozenset({"challengeId"})),
     "mastery.changed": ("user id", frozenset({"concept", "before", "after", "dueAt"})),
     "coach.feedback-given": ("started id", frozenset({"challengeId", "kind"})),

@@ -3,8 +3,10 @@
 from app.learning.grading import CaseResult, Graded, first_failing
 
 
-def feedback(graded: Graded, score: int) -> str:
-    """What to look at next, in one or two sentences."""
+def feedback(graded: Graded, score: int, *, means: str | None = None) -> str:
+    """What to look at next, in one or two sentences. ``means`` is what a known mistake with the same results means."""
+    if means is not None:
+        return means.strip()
     match graded.verdict:
         case "passed":
             return _praise(score)
@@ -21,8 +23,8 @@ def feedback(graded: Graded, score: int) -> str:
 
 
 def _praise(score: int) -> str:
-    if score == 100:
-        return "Solved on the first try, without help."
+    if score >= 95:
+        return "Solved, and solved well."
     return "Solved. Read your code once more: what would you name differently now?"
 
 
@@ -30,10 +32,8 @@ def _about(case: CaseResult) -> str:
     if case.error and case.got is None:
         name = case.error.split(":", 1)[0]
         return f"Run case {case.number} in your head up to the line that raised {name}: what is each value there?"
-    if case.got in ("None", "null", "undefined"):
+    if case.got in ("None", "null", "undefined", "nil"):
         return "The function gave nothing back in that case. Does every path end in a return?"
     if case.got is not None and case.got.strip("\"'") == case.expected.strip("\"'"):
         return "The value looks right, but its type is not: compare the quotes, or 1 with 1.0."
-    return (
-        f"Explain to yourself why case {case.number} gives {case.expected}; then see where your code goes another way."
-    )
+    return f"Work out by hand what case {case.number} should give; then see where your code goes another way."

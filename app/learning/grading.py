@@ -3,34 +3,26 @@
 import json
 import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from app.errors import InvalidInput, SandboxFailed
-from app.learning.languages.base import Language, Signature
-from app.learning.sandbox.program import Run, Sandbox
+from app.learning.challenge_files import Case
+from app.learning.languages.base import FunctionLanguage, Signature, Type, parse_type
+from app.learning.sandbox.program import Program, Run, Sandbox
 
 Verdict = Literal["passed", "failed", "error", "compile_error", "timeout", "killed"]
+Shower = Callable[[object], str]
 
 LARGEST_CODE_BYTES = 64 * 1024
 FLOAT_TOLERANCE = 1e-6
-HINT_COST, MOST_HINT_COST = 10, 30
-ATTEMPT_COST, MOST_ATTEMPT_COST = 5, 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """Arguments and the expected value; ``hidden`` ones are shown only once they fail."""
-
-    arguments: tuple[Any, ...]  # Any: JSON values of the signature's types
-    expected: Any  # Any: as above
-    hidden: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseResult:
-    """One case for people, in the language's own notation; ``ms`` is None for one that never ended."""
+    """One case for people, in the language's own notation; ``ms`` is None for one that never ended. ``value`` is what
+    came out, as JSON, for recognising known mistakes; it is not stored."""
 
     number: int
     passed: bool
@@ -59,6 +51,16 @@ class Graded:
         return asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A case as people read it, and whether an answer to it is right."""
+
+    input: str
+    expected: str
+    hidden: bool
+    is_right: Callable[[object], bool]
+
+
 def check_code(code: str) -> None:
     """Refuse what cannot be a solution.
 
@@ -74,9 +76,10 @@ def check_code(code: str) -> None:
 
 
 async def grade(
-    sandbox: Sandbox, language: Language, code: str, *, signature: Signature, cases: Sequence[Case]
-) -> Graded:
-    """Run a solution against all cases.
+    sandbox: Sandbox, language: FunctionLanguage, code: str, *, signature: Signature, cases: Sequence[Case],
+    any_order: bool = False,
+) -> Graded:  # fmt: skip
+    """Run a function against all cases.
 
     Raises:
         InvalidInput: see ``check_code``.
@@ -85,42 +88,80 @@ async def grade(
     check_code(code)
     nonce = secrets.token_hex(8)
     program = language.program(sandbox, code, signature, [case.arguments for case in cases], nonce=nonce)
+    run = await run_program(sandbox, program)
+    return judge(run, shown_cases(language, signature, cases, any_order=any_order), nonce=nonce, show=language.show)
+
+
+def shown_cases(
+    language: FunctionLanguage, signature: Signature, cases: Sequence[Case], *, any_order: bool
+) -> list[Shown]:
+    returns = parse_type(signature.returns)
+
+    def right(case: Case) -> Callable[[object], bool]:
+        return lambda got: matches(case.expected, got, returns, any_order=any_order)
+
+    return [
+        Shown(
+            input=", ".join(language.show(argument) for argument in case.arguments),
+            expected=language.show(case.expected), hidden=case.hidden, is_right=right(case),
+        )
+        for case in cases
+    ]  # fmt: skip
+
+
+async def run_program(sandbox: Sandbox, program: Program) -> Run:
+    """Run it.
+
+    Raises:
+        SandboxFailed: our own launcher broke; the learner did nothing wrong.
+    """
     run = await sandbox.run(program)
     if run.status == "infrastructure_error":
         raise SandboxFailed("The code could not be started here; this is not your mistake. Try again in a moment.")
-    return judge(run, language, signature, cases, nonce=nonce)
+    return run
 
 
-def judge(run: Run, language: Language, signature: Signature, cases: Sequence[Case], *, nonce: str) -> Graded:
+def judge(run: Run, cases: Sequence[Shown], *, nonce: str, show: Shower) -> Graded:
     """The verdict on a run: pure. What did not answer, after the first that did not, is not counted as wrong."""
     answers: dict[int, dict[str, Any]] = {}  # Any: JSON that the learner's process wrote
-    load_error = None
-    for message in _messages(run.stdout, nonce):
+    for message in messages(run.stdout, nonce):
+        if message.get("refused") is True:
+            said = run.stderr.decode(errors="replace").strip()
+            return _unreadable(_cut(said, 3000), (), run)
         if "load" in message:
-            load_error = message
-        elif isinstance(message.get("case"), int):
-            answers.setdefault(message["case"], message)
-    if load_error is not None:
-        error, trace = _failure(load_error.get("load"))
-        return Graded(verdict="compile_error", cases=(), message=_joined(error, trace), wall_ms=run.wall_ms)
-    results = [
-        _case_result(number, case, answers.get(number - 1), language, signature.returns)
-        for number, case in enumerate(cases, start=1)
-    ]
+            error, trace = failure(message["load"])
+            return _unreadable(error or "", trace, run)
+        number = message.get("case")
+        if type(number) is int:
+            answers.setdefault(number, message)
+    results = [_case_result(number, case, answers.get(number - 1), show) for number, case in enumerate(cases, start=1)]
+    return graded(run, results)
+
+
+def graded(run: Run, results: Sequence[CaseResult]) -> Graded:
     verdict = _verdict(run, results)
-    return Graded(
-        verdict=verdict, cases=tuple(results), message=_MESSAGES[verdict].format(total=len(results),
-        passed=sum(r.passed for r in results)), wall_ms=run.wall_ms,
-    )  # fmt: skip
+    crash = _CRASHES.get(run.exit_code or 0, "crashed") if run.status == "crashed" else "raised an error"
+    message = _MESSAGES[verdict].format(total=len(results), passed=sum(r.passed for r in results), crash=crash)
+    return Graded(verdict=verdict, cases=tuple(results), message=message, wall_ms=run.wall_ms)
+
+
+def _unreadable(error: str, trace: tuple[str, ...], run: Run) -> Graded:
+    message = "\n".join(("The code could not be loaded.", error, *trace)).strip()
+    return Graded(verdict="compile_error", cases=(), message=message, wall_ms=run.wall_ms)
 
 
 _MESSAGES: dict[Verdict, str] = {
     "passed": "All {total} cases pass.",
     "failed": "{passed} of {total} cases pass.",
-    "error": "{passed} of {total} cases pass; the code raised an error.",
+    "error": "{passed} of {total} cases pass; the code {crash}.",
     "compile_error": "The code could not be loaded.",
     "timeout": "The code took too long and was stopped after {passed} of {total} cases. Is there an endless loop?",
     "killed": "The code was stopped after {passed} of {total} cases: it passed a limit of memory, time or output.",
+}
+_CRASHES = {
+    139: "crashed: it used memory that is not its own (segmentation fault)",
+    136: "crashed: it divided by zero or overflowed (arithmetic exception)",
+    134: "crashed: it ended itself (abort)",
 }
 
 
@@ -137,89 +178,83 @@ def first_failing(cases: Sequence[CaseResult]) -> CaseResult | None:
     return next((case for case in cases if not case.passed), None)
 
 
-def score(graded: Graded, *, hints: int, earlier_attempts: int) -> int:
-    """Points from 0 to 100: the share of cases that pass, less 10 a hint (at most 30) and, once all pass, less 5 for
-    each earlier attempt (at most 20)."""
-    if not graded.cases:
-        return 0
-    points = 100 * graded.passed // len(graded.cases)
-    cost = min(HINT_COST * hints, MOST_HINT_COST)
-    if graded.verdict == "passed":
-        cost += min(ATTEMPT_COST * earlier_attempts, MOST_ATTEMPT_COST)
-    return max(0, points - cost)
+def matches(expected: Any, got: Any, kind: Type, *, any_order: bool = False) -> bool:  # Any: JSON values
+    """Whether two JSON values are the same value of a type; ``any_order`` compares the outer list as a multiset."""
+    match kind.kind:
+        case "optional":
+            return got is None if expected is None else matches(expected, got, kind.inner, any_order=any_order)
+        case "list" if any_order:
+            return _same_items(expected, got, kind.inner)
+        case "list":
+            return (
+                isinstance(got, list)
+                and len(got) == len(expected)
+                and all(matches(e, g, kind.inner) for e, g in zip(expected, got, strict=True))
+            )
+        case "map":
+            return (
+                isinstance(got, dict)
+                and got.keys() == expected.keys()
+                and all(matches(value, got[key], kind.inner) for key, value in expected.items())
+            )
+        case "float":
+            return type(got) in (int, float) and math.isclose(
+                got, expected, rel_tol=FLOAT_TOLERANCE, abs_tol=FLOAT_TOLERANCE
+            )
+    scalar = {"int": int, "str": str, "bool": bool}[kind.kind]
+    return type(got) is scalar and bool(got == expected)
 
 
-def matches(expected: Any, got: Any, type_name: str) -> bool:  # Any: JSON values
-    """Whether two JSON values are the same value of a type: int, float, str, bool, list[T], map[T], optional[T]."""
-    if type_name.startswith("optional["):
-        return got is None if expected is None else matches(expected, got, type_name[9:-1])
-    if type_name.startswith("list["):
-        inner = type_name[5:-1]
-        return (
-            isinstance(got, list)
-            and len(got) == len(expected)
-            and all(matches(e, g, inner) for e, g in zip(expected, got, strict=True))
-        )
-    if type_name.startswith("map["):
-        inner = type_name[4:-1]
-        return (
-            isinstance(got, dict)
-            and got.keys() == expected.keys()
-            and all(matches(value, got[key], inner) for key, value in expected.items())
-        )
-    if type_name == "float":
-        return (
-            type(got) in (int, float)
-            and math.isclose(got, expected, rel_tol=FLOAT_TOLERANCE, abs_tol=FLOAT_TOLERANCE)
-        )  # fmt: skip
-    kind = {"int": int, "str": str, "bool": bool}[type_name]
-    return type(got) is kind and bool(got == expected)
+def _same_items(expected: list[Any], got: Any, kind: Type) -> bool:  # Any: JSON values
+    if not isinstance(got, list) or len(got) != len(expected):
+        return False
+    left = list(expected)
+    for item in got:
+        place = next((i for i, wanted in enumerate(left) if matches(wanted, item, kind)), None)
+        if place is None:
+            return False
+        del left[place]
+    return True
 
 
-def _messages(stdout: bytes, nonce: str) -> list[dict[str, Any]]:  # Any: JSON
-    messages = []
-    for line in stdout.decode(errors="replace").splitlines():
+def messages(stdout: bytes, nonce: str) -> list[dict[str, Any]]:  # Any: JSON
+    """What a harness said behind its nonce, in order."""
+    found = []
+    for line in stdout.decode(errors="replace").split("\n"):
         if line.startswith(nonce):
             try:
                 message = json.loads(line[len(nonce) :])
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(message, dict):
-                messages.append(message)
-    return messages
+                found.append(message)
+    return found
 
 
-def _case_result(
-    number: int, case: Case, answer: dict[str, Any] | None, language: Language, type_name: str
-) -> CaseResult:  # Any: JSON
-    shown_input = ", ".join(language.show(argument) for argument in case.arguments)
-    expected = language.show(case.expected)
+def _case_result(number: int, case: Shown, answer: dict[str, Any] | None, show: Shower) -> CaseResult:  # Any: JSON
     if answer is None:
         return CaseResult(
-            number=number, passed=False, hidden=case.hidden, input=shown_input, expected=expected, got=None,
-            stdout="", error="the program ended before it answered this case", trace=(), ms=None,
+            number=number, passed=False, hidden=case.hidden, input=_cut(case.input), expected=_cut(case.expected),
+            got=None, stdout="", error="the program ended before it answered this case", trace=(), ms=None,
         )  # fmt: skip
-    error, trace = _failure(answer.get("error"))
-    passed = error is None and "value" in answer and matches(case.expected, answer["value"], type_name)
-    got = _cut(language.show(answer["value"])) if "value" in answer else None
+    error, trace = failure(answer.get("error"))
+    passed = error is None and "value" in answer and case.is_right(answer["value"])
+    got = _cut(show(answer["value"])) if "value" in answer else None
     ms = answer.get("ms")
     return CaseResult(
-        number=number, passed=passed, hidden=case.hidden, input=_cut(shown_input), expected=_cut(expected), got=got,
+        number=number, passed=passed, hidden=case.hidden, input=_cut(case.input), expected=_cut(case.expected), got=got,
         stdout=_cut(str(answer.get("stdout", ""))), error=error, trace=trace,
         ms=float(ms) if isinstance(ms, int | float) else None,
     )  # fmt: skip
 
 
-def _failure(error: object) -> tuple[str | None, tuple[str, ...]]:
+def failure(error: object) -> tuple[str | None, tuple[str, ...]]:
+    """An error that a harness reported, and the learner's lines that led to it."""
     if not isinstance(error, dict):
         return None, ()
     trace = error.get("trace")
     lines = tuple(_cut(str(line)) for line in trace[:5]) if isinstance(trace, list) else ()
     return _cut(f"{error.get('type')}: {error.get('message')}"), lines
-
-
-def _joined(error: str | None, trace: tuple[str, ...]) -> str:
-    return "\n".join(("The code could not be loaded.", error or "", *trace)).strip()
 
 
 def _cut(text: str, most: int = 1000) -> str:

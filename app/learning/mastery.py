@@ -1,6 +1,6 @@
 """How good a learner is at a concept: Glicko-2 ratings of learner and challenge. Pure.
 
-Source: Mark E. Glickman, "Example of the Glicko-2 system" (2013). A challenge is an opponent of fixed rating.
+Source: Mark E. Glickman, "Example of the Glicko-2 system" (2013). A challenge is an opponent with a rating of its own.
 """
 
 import math
@@ -24,9 +24,14 @@ class Skill:
     outcomes: int = 0
 
 
-def chance(skill: Skill, challenge_rating: float) -> float:
+def of_rating(rating: float) -> Skill:
+    """A challenge nobody has played yet, by the rating of its file."""
+    return Skill(rating=rating, deviation=CHALLENGE_DEVIATION)
+
+
+def chance(skill: Skill, opponent: Skill) -> float:
     """The expected outcome, from 0 to 1, of the learner against a challenge."""
-    return _expected(_mu(skill.rating), _mu(challenge_rating), CHALLENGE_DEVIATION / SCALE)
+    return _expected(_mu(skill.rating), _mu(opponent.rating), opponent.deviation / SCALE)
 
 
 def mastery(skill: Skill) -> int:
@@ -37,15 +42,15 @@ def mastery(skill: Skill) -> int:
     if skill.outcomes == 0:
         return 0
     careful = Skill(rating=skill.rating - skill.deviation, deviation=skill.deviation, volatility=skill.volatility)
-    return round(100 * chance(careful, YARDSTICK))
+    return round(100 * chance(careful, of_rating(YARDSTICK)))
 
 
-def update(skill: Skill, *, challenge_rating: float, outcome: float) -> Skill:
-    """The skill after one outcome from 0 (failed) to 1 (solved without help)."""
+def update(skill: Skill, *, opponent: Skill, outcome: float) -> Skill:
+    """The skill after one outcome from 0 (failed) to 1 (solved without help). It serves the opponent as well."""
     mu, phi = _mu(skill.rating), skill.deviation / SCALE
-    opponent, opponent_phi = _mu(challenge_rating), CHALLENGE_DEVIATION / SCALE
+    opponent_phi = opponent.deviation / SCALE
     weight = _g(opponent_phi)
-    expected = _expected(mu, opponent, opponent_phi)
+    expected = _expected(mu, _mu(opponent.rating), opponent_phi)
     variance = 1 / (weight**2 * expected * (1 - expected))
     improvement = variance * weight * (outcome - expected)
     volatility = _new_volatility(phi, skill.volatility, improvement, variance)

@@ -1,5 +1,6 @@
-"""A learner's cards and skills: read them, and record an outcome in the caller's transaction."""
+"""A learner's cards and skills: read them, and record outcomes in the caller's transaction."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,17 +12,21 @@ from app.events.schema import NewEvent
 from app.learning import mastery, scheduler
 from app.learning.mastery import Skill
 from app.storage.database import Database
-from app.storage.tables.learning import cards, skills
+from app.storage.tables.learning import card_weights, cards, challenge_ratings, reviews, skills
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What one outcome did: mastery from 0 to 100 before and after, and when the concept is due again."""
+    """What one outcome did: mastery from 0 to 100 before and after, and when the concept is due again.
+
+    ``due_at`` is None for a concept that has no card yet; ``why`` says what moved it, or why it stayed.
+    """
 
     concept: str
     before: int
     after: int
-    due_at: datetime
+    due_at: datetime | None
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +37,33 @@ class ConceptProgress:
     due_at: datetime | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a sitting ended: ``result`` from 0 (failed) to 1 (solved at once) moves the skill, None leaves it as it is;
+    ``grade`` moves the card, None leaves it. ``source`` is the challenge or session behind it."""
+
+    concept: str
+    result: float | None
+    grade: scheduler.Grade | None
+    why: str
+    source: str
+
+
 async def skills_of(connection: AsyncConnection, user_id: str) -> dict[str, Skill]:
     rows = await connection.execute(sa.select(skills).where(skills.c.user_id == user_id))
     return {
         row.concept: Skill(rating=row.rating, deviation=row.deviation, volatility=row.volatility, outcomes=row.outcomes)
+        for row in rows
+    }
+
+
+async def ratings_of(connection: AsyncConnection) -> dict[str, Skill]:
+    """The challenges that have been played, each with the rating that it earned."""
+    rows = await connection.execute(sa.select(challenge_ratings))
+    return {
+        row.challenge_id: Skill(
+            rating=row.rating, deviation=row.deviation, volatility=row.volatility, outcomes=row.outcomes
+        )
         for row in rows
     }
 
@@ -63,41 +91,97 @@ async def overview(database: Database, user_id: str) -> list[ConceptProgress]:
         ]
 
 
+async def standing(connection: AsyncConnection, user_id: str, concept: str, *, why: str) -> Change:
+    """Where a concept stands, as a change that changes nothing."""
+    now_at = mastery.mastery((await skills_of(connection, user_id)).get(concept, Skill()))
+    due_at = await connection.scalar(
+        sa.select(cards.c.due_at).where(cards.c.user_id == user_id, cards.c.concept == concept)
+    )
+    return Change(concept=concept, before=now_at, after=now_at, due_at=due_at, why=why)
+
+
 async def record(
     connection: AsyncConnection,
     database: Database,
     *,
     user_id: str,
-    concept: str,
-    challenge_rating: float,
-    outcome: float,
-    grade: scheduler.Grade,
+    outcome: Outcome,
+    opponent: Skill,
     now: datetime,
 ) -> Change:
-    """Move skill and card by one outcome and write ``mastery.changed``, in the caller's transaction."""
-    old = (await skills_of(connection, user_id)).get(concept, Skill())
-    new = mastery.update(old, challenge_rating=challenge_rating, outcome=outcome)
-    await _upsert(
-        connection, database, skills, user_id, concept,
-        {"rating": new.rating, "deviation": new.deviation, "volatility": new.volatility,
-         "outcomes": new.outcomes, "updated_at": now},
-    )  # fmt: skip
-    card = await connection.scalar(
-        sa.select(cards.c.card).where(cards.c.user_id == user_id, cards.c.concept == concept)
+    """Move skill and card by one outcome against a challenge (or question) and write ``mastery.changed``."""
+    old = (await skills_of(connection, user_id)).get(outcome.concept, Skill())
+    new = old
+    if outcome.result is not None:
+        new = mastery.update(old, opponent=opponent, outcome=outcome.result)
+    await _store_skill(connection, database, user_id, outcome.concept, new, now)
+    due_at = await _review(connection, database, user_id, outcome, now)
+    change = Change(
+        concept=outcome.concept, before=mastery.mastery(old), after=mastery.mastery(new), due_at=due_at, why=outcome.why
     )
-    reviewed = scheduler.review(card, grade, now)
-    due_at = scheduler.due_at(reviewed)
-    await _upsert(
-        connection, database, cards, user_id, concept, {"card": reviewed, "due_at": due_at, "reviewed_at": now}
-    )
-    change = Change(concept=concept, before=mastery.mastery(old), after=mastery.mastery(new), due_at=due_at)
     await event_log.append(
         connection,
-        NewEvent(type="mastery.changed", key=user_id, user_id=user_id, occurred_at=now,
-                 payload={"concept": concept, "before": change.before, "after": change.after,
-                          "dueAt": due_at.isoformat()}),
+        NewEvent(
+            type="mastery.changed", key=user_id, user_id=user_id, occurred_at=now,
+            payload={
+                "concept": change.concept, "before": change.before, "after": change.after, "why": change.why,
+                "dueAt": due_at.isoformat() if due_at else None, "source": outcome.source,
+            },
+        ),
     )  # fmt: skip
     return change
+
+
+async def rate_challenge(
+    connection: AsyncConnection, database: Database, challenge_id: str, *, rating: Skill, learner: Skill, result: float
+) -> None:
+    """Move a challenge's own rating by one outcome: what the learner won, it lost."""
+    new = mastery.update(rating, opponent=learner, outcome=1 - result)
+    values = {
+        "rating": new.rating, "deviation": max(new.deviation, mastery.CHALLENGE_DEVIATION),
+        "volatility": new.volatility, "outcomes": new.outcomes,
+    }  # fmt: skip
+    statement = database.insert(challenge_ratings).values(challenge_id=challenge_id, **values)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["challenge_id"], set_=values))
+
+
+async def _store_skill(
+    connection: AsyncConnection, database: Database, user_id: str, concept: str, skill: Skill, now: datetime
+) -> None:
+    values = {
+        "rating": skill.rating, "deviation": skill.deviation, "volatility": skill.volatility,
+        "outcomes": skill.outcomes, "updated_at": now,
+    }  # fmt: skip
+    await _upsert(connection, database, skills, user_id, concept, values)
+
+
+async def _review(
+    connection: AsyncConnection, database: Database, user_id: str, outcome: Outcome, now: datetime
+) -> datetime | None:
+    """Rate the card, once a sitting: what came first decides. Returns when it is due."""
+    query = sa.select(cards).where(cards.c.user_id == user_id, cards.c.concept == outcome.concept)
+    old = (await connection.execute(query)).first()
+    if outcome.grade is None or (old is not None and abs(now - old.reviewed_at) < scheduler.SITTING):
+        return old.due_at if old is not None else None
+    weights = await weights_of(connection, user_id)
+    reviewed = scheduler.review(old.card if old is not None else None, outcome.grade, now, weights)
+    due_at = scheduler.due_at(reviewed)
+    await _upsert(
+        connection, database, cards, user_id, outcome.concept, {"card": reviewed, "due_at": due_at, "reviewed_at": now}
+    )
+    await connection.execute(
+        reviews.insert().values(
+            id=uuid.uuid4().hex, user_id=user_id, concept=outcome.concept,
+            rating=int(scheduler.RATINGS[outcome.grade]), reviewed_at=now,
+        )
+    )  # fmt: skip
+    return due_at
+
+
+async def weights_of(connection: AsyncConnection, user_id: str) -> scheduler.Weights:
+    """FSRS weights fitted to this learner, or the published ones."""
+    fitted = await connection.scalar(sa.select(card_weights.c.weights).where(card_weights.c.user_id == user_id))
+    return tuple(fitted) if fitted else scheduler.DEFAULT_WEIGHTS
 
 
 async def _upsert(

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.errors import Conflict, InvalidInput, NotFound
 from app.events import log as event_log
 from app.events.schema import NewEvent
-from app.learning import progress
+from app.learning import mastery, progress
 from app.learning.curriculum import Curriculum, Question, shuffled
 from app.storage.database import Database
 from app.storage.tables.learning import training_answers, training_sessions
@@ -212,10 +212,14 @@ class TrainingService:
         for concept in dict.fromkeys(answer.concept for answer in answers):
             own = [answer.correct for answer in answers if answer.concept == concept]
             share = sum(own) / len(own)
+            outcome = progress.Outcome(
+                concept=concept, result=share, grade="good" if share >= 0.8 else "hard" if share >= 0.6 else "again",
+                why=f"{sum(own)} of {len(own)} questions right", source=session_id,
+            )  # fmt: skip
             changes.append(
                 await progress.record(
-                    connection, self._database, user_id=user_id, concept=concept, challenge_rating=QUESTION_RATING,
-                    outcome=share, grade="good" if share >= 0.8 else "hard" if share >= 0.6 else "again", now=now,
+                    connection, self._database, user_id=user_id, outcome=outcome,
+                    opponent=mastery.of_rating(QUESTION_RATING), now=now,
                 )
             )  # fmt: skip
         await self._note(

@@ -4,11 +4,13 @@ that has not failed."""
 from datetime import datetime
 from typing import Any
 
-from app.learning import progress
-from app.learning.challenges import Started, Submission
-from app.learning.curriculum import Challenge, Curriculum
+from app.learning import kinds, progress
+from app.learning.challenge_files import Challenge
+from app.learning.challenges import Revealed, Submission
+from app.learning.curriculum import Curriculum
 from app.learning.grading import CaseResult, Graded, first_failing
 from app.learning.languages import LANGUAGES
+from app.learning.started import Started
 from app.learning.training import Marked, Session
 
 Json = dict[str, Any]  # Any: JSON
@@ -19,6 +21,8 @@ def challenge_view(challenge: Challenge) -> Json:
         "id": challenge.id,
         "title": challenge.title,
         "concept": challenge.concept,
+        "kind": challenge.kind,
+        "level": challenge.level,
         "difficulty": challenge.difficulty,
         "minutes": challenge.minutes,
         "statement": challenge.statement,
@@ -26,34 +30,29 @@ def challenge_view(challenge: Challenge) -> Json:
 
 
 def started_view(started: Started) -> Json:
-    """Everything the editor needs, for each language that can be used here."""
-    challenge = started.challenge
-    shown = [case for case in challenge.all_cases() if not case.hidden]
-    usable = [language for language in LANGUAGES.values() if language.toolchain().path is not None]
+    """Everything the card needs, for each language that the challenge is offered in and that can be used here."""
+    challenge, shown_in = started.challenge, started.language.name
+    usable = [LANGUAGES[name] for name in challenge.languages if LANGUAGES[name].toolchain().path is not None]
     return {
         **challenge_view(challenge),
         "startedId": started.id,
-        "language": started.language.name,
+        "language": shown_in,
         "languages": [
             {
                 "name": language.name,
                 "title": language.title,
-                "signature": language.declaration(challenge.signature),
-                "stub": language.stub(challenge.signature),
+                "signature": kinds.declaration(challenge, language.name),
+                "stub": kinds.stub(challenge, language.name),
             }
             for language in usable
         ],
-        "examples": [
-            {
-                "input": ", ".join(started.language.show(argument) for argument in case.arguments),
-                "expected": started.language.show(case.expected),
-            }
-            for case in shown
-        ],
+        "material": kinds.material(challenge),
+        "examples": kinds.examples(challenge, shown_in),
         "hints": list(started.hints),
         "hintsTotal": len(challenge.hints),
         "attempts": started.attempts,
         "status": started.status,
+        "isCheck": started.is_check,
     }
 
 
@@ -78,10 +77,25 @@ def submission_view(submission: Submission, curriculum: Curriculum) -> Json:
         **graded_view(submission.graded),
         "attemptId": submission.attempt_id,
         "attempts": submission.started.attempts,
-        "score": submission.score,
+        "score": submission.score.total,
+        "scoreParts": [
+            {"name": part.name, "points": round(part.points, 1), "most": part.most, "why": part.why}
+            for part in submission.score.parts
+        ],
         "feedback": submission.feedback,
-        "mastery": change_view(submission.change, curriculum) if submission.change else None,
-        "dueAt": _time(submission.change.due_at) if submission.change else None,
+        "mastery": change_view(submission.change, curriculum),
+        "dueAt": _time(submission.change.due_at),
+    }
+
+
+def revealed_view(revealed: Revealed, curriculum: Curriculum) -> Json:
+    return {
+        "language": revealed.language,
+        "solution": revealed.solution,
+        "explanation": revealed.explanation,
+        "mastery": change_view(revealed.change, curriculum),
+        "dueAt": _time(revealed.change.due_at),
+        "status": revealed.started.status,
     }
 
 
@@ -92,6 +106,7 @@ def change_view(change: progress.Change, curriculum: Curriculum) -> Json:
         "title": concept.title if concept else change.concept,
         "before": change.before,
         "after": change.after,
+        "why": change.why,
         "dueAt": _time(change.due_at),
     }
 
@@ -149,5 +164,5 @@ def _failing_view(case: CaseResult) -> Json:
     }
 
 
-def _time(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

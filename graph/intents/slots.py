@@ -3,7 +3,8 @@
 import re
 from typing import TypedDict
 
-from app.learning.curriculum import DIFFICULTIES, Curriculum
+from app.learning.challenge_files import DIFFICULTIES
+from app.learning.curriculum import Curriculum
 from app.learning.languages import ALIASES, LANGUAGES
 from graph.intents.classifier import without_quotes
 
@@ -49,23 +50,15 @@ _DIFFICULTY_WORDS = {
     "medium": "medium", "intermediate": "medium", "moderate": "medium",
     "hard": "hard", "harder": "hard", "difficult": "hard", "tough": "hard", "advanced": "hard",
 }  # fmt: skip
-_LANGUAGE_WORDS = {**{name: name for name in LANGUAGES}, **ALIASES}
-_NAMED_LANGUAGES = [
-    "typescript",
-    "java",
-    "go",
-    "golang",
-    "rust",
-    "ruby",
-    "c++",
-    "c#",
-    "kotlin",
-    "swift",
-    "bash",
-    "php",
-    "scala",
-    "haskell",
-]  # asked for, not offered
+# A word that means much else ("go on", "c'est la vie") names a language only beside one of these.
+_AMBIGUOUS = re.compile(
+    r"\b(?:in|using|with) (go|c)\b|\b(go|c) (?:challenge|exercise|problem|program|code|function)", re.IGNORECASE
+)
+_LANGUAGE_WORDS: dict[str, str] = {
+    **{name: name for name in LANGUAGES if name not in ("go", "c", "sql")},
+    **{word: name for word, name in ALIASES.items() if word not in ("shell", "node")},
+}
+_NAMED_LANGUAGES = ["c#", "kotlin", "swift", "php", "scala", "haskell"]  # asked for, not offered
 _PATH = re.compile(r"(?:^|\s)((?:~|\.{1,2})?/[^\s'\"]*|~|[A-Za-z]:\\[^\s'\"]+|https?://\S+|git@\S+)")
 _OWNER_NAME = re.compile(r"(?:^|\s)([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?=\s|$)")
 _AMOUNT = re.compile(r"(?:\$\s*(\d+(?:\.\d+)?))|(?:(\d+(?:\.\d+)?)\s*(?:\$|dollars?|usd|bucks)\b)", re.IGNORECASE)
@@ -98,6 +91,8 @@ def slots_of(text: str, curriculum: Curriculum) -> Slots:
     if topics:
         slots["topics"] = topics
     language = next((word for word in words if word in _LANGUAGE_WORDS or word in _NAMED_LANGUAGES), None)
+    if language is None and (match := _AMBIGUOUS.search(said)):
+        language = (match[1] or match[2]).lower()
     if language:
         slots["language"] = _LANGUAGE_WORDS.get(language, language)
     difficulty = next((_DIFFICULTY_WORDS[word] for word in words if word in _DIFFICULTY_WORDS), None)

@@ -3,7 +3,8 @@
 from typing import Any
 
 from app.learning import views
-from app.learning.challenges import Started, Submission
+from app.learning.challenges import Revealed, Submission
+from app.learning.started import Started
 from graph import wording
 from graph.deps import Deps
 from graph.nodes.base import Run, said, speaker
@@ -27,6 +28,8 @@ async def challenge(state: State, runtime: Run) -> Update:
         await _submit(state, runtime.context, say, started)
     elif wanted == "hint":
         _say_hint(say, await runtime.context.challenges.hint(state["user_id"], started.id))
+    elif wanted == "reveal":
+        _say_solution(say, await runtime.context.challenges.reveal(state["user_id"], started.id))
     else:
         await runtime.context.challenges.skip(state["user_id"], started.id)
         say.text(f"Skipped **{started.challenge.title}**. It will come back.")
@@ -49,9 +52,12 @@ async def _start(state: State, deps: Deps, say: Speaker) -> None:
         difficulty=slots.get("difficulty"), language=slots.get("language"),
     )  # fmt: skip
     view = views.started_view(started)
-    say.text(
-        f"Here is one of about {started.challenge.minutes} minutes. Write your solution in the editor, or paste it here."
+    how = (
+        "Write your answer in the card." if view["material"] else "Write your solution in the editor, or paste it here."
     )
+    if started.is_check:
+        say.text("You solved one like this with help. This one is for you alone: no hints. ")
+    say.text(f"Here is one of about {started.challenge.minutes} minutes. {how}")
     say.block("ChallengeCard", view, wording.challenge_text(view), key=started.id)
 
 
@@ -89,6 +95,14 @@ def _say_hint(say: Speaker, started: Started) -> None:
     say.text(f"**Hint {number} of {total}.** {started.hints[-1]}")
     if number < total:
         say.action("Another hint", "/hint")
+
+
+def _say_solution(say: Speaker, revealed: Revealed) -> None:
+    say.text(
+        f"A solution of **{revealed.started.challenge.title}**:\n\n```{revealed.language}\n{revealed.solution.strip()}\n```"
+        f"\n\n{revealed.explanation.strip()}\n\nOne like it will come back, for you to solve alone."
+    )
+    say.action("Another one", "/challenge")
 
 
 def _has_challenges(deps: Deps, concept: str) -> bool:

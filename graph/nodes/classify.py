@@ -4,6 +4,7 @@ import re
 
 from app.events import log as event_log
 from app.events.schema import NewEvent
+from app.learning.challenge_files import AnswerChallenge
 from app.learning.training import chosen_of
 from graph.deps import Deps
 from graph.intents.slots import asks_to_explain, slots_of
@@ -29,15 +30,16 @@ async def _from_what_is_in_hand(state: State, deps: Deps) -> Update | None:
         if started is not None:
             language, source = code
             return _certain("learn.start-challenge", {"do": "submit", "code": source, "language": language})
-    if len(text) <= 200:
+    if len(text) <= MOST_CHOICE:
         session = await deps.training.open_in_thread(state["user_id"], state["thread_id"])
         if session and session.current and chosen_of(text, session.current.choices) is not None:
             return _certain("learn.review-topic", {"do": "answer", "answer": text})
-    word = text.strip().strip(".!").lower()
-    if word in ("hint", "skip", "give me a hint", "skip it", "skip this"):
+    if len(text) <= MOST_ANSWER and (wanted := _HELP.get(text.strip().strip(".!?").lower()) or _answer_in(text)):
         started = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
-        if started is not None:
-            return _certain("learn.start-challenge", {"do": "hint" if "hint" in word else "skip"})
+        if started is not None and wanted in ("hint", "skip", "reveal"):
+            return _certain("learn.start-challenge", {"do": wanted})
+        if started is not None and isinstance(started.challenge, AnswerChallenge):
+            return _certain("learn.start-challenge", {"do": "submit", "code": wanted})
     return None
 
 
@@ -49,6 +51,19 @@ def _from_words(state: State, deps: Deps) -> Update:
         return _certain("general.chat", {})  # our lessons do not cover it: a question like any other
     options = [guess.type for guess in classified.guesses[:2]] if classified.doubtful else []
     return Update(intent=best.type, confidence=best.confidence, parameters=dict(slots), options=list(options))
+
+
+MOST_ANSWER, MOST_CHOICE = 500, 200
+_HELP = {
+    "hint": "hint", "give me a hint": "hint", "another hint": "hint", "skip": "skip", "skip it": "skip",
+    "skip this": "skip", "reveal": "reveal", "show me the solution": "reveal", "i give up": "reveal",
+}  # fmt: skip
+
+
+def _answer_in(text: str) -> str | None:
+    """What follows "answer:" or "it prints"; to the challenge in hand, if that asks for an answer."""
+    match = re.match(r"\s*(?:my )?(?:answer(?: is)?|it prints|prints)\s*:?\s+(.+)", text, re.IGNORECASE | re.DOTALL)
+    return match[1] if match else None
 
 
 def fenced_code(text: str) -> tuple[str, str] | None:

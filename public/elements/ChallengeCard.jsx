@@ -1,6 +1,7 @@
 import { useEffect, useRef, useSyncExternalStore } from "react";
 
-const INDENT = { python: "    ", javascript: "  " };
+const INDENT = { python: "    ", java: "    ", c: "    ", cpp: "    ", rust: "    ", go: "\t" };
+const PARTS = { correct: "Cases", attempts: "Attempts", hints: "Hints", time: "Time", length: "Length", branches: "Branches", repetition: "Repetition", linter: "Linter" };
 
 function inline(text) {
   return text.split(/(`[^`]+`|\*\*[^*]+\*\*)/).map((part, i) => {
@@ -15,9 +16,9 @@ function Failing({ failing }) {
     <div>
       <h4>Case {failing.number}{failing.hidden ? " (was hidden)" : ""}</h4>
       <dl className="tl-diff">
-        <dt>Input</dt><dd><code>{failing.input}</code></dd>
-        <dt>Expected</dt><dd><code>{failing.expected}</code></dd>
-        <dt>Got</dt><dd>{failing.error ? <span className="tl-bad">{failing.error}</span> : <code>{failing.got}</code>}</dd>
+        <dt>Input</dt><dd><code style={{ whiteSpace: "pre-wrap" }}>{failing.input}</code></dd>
+        <dt>Expected</dt><dd><code style={{ whiteSpace: "pre-wrap" }}>{failing.expected}</code></dd>
+        <dt>Got</dt><dd>{failing.error ? <span className="tl-bad">{failing.error}</span> : <code style={{ whiteSpace: "pre-wrap" }}>{failing.got}</code>}</dd>
         {failing.stdout && <><dt>Printed</dt><dd><pre className="tl-pre">{failing.stdout}</pre></dd></>}
       </dl>
       {failing.trace.length > 0 && <pre className="tl-pre">{failing.trace.join("\n")}</pre>}
@@ -32,7 +33,7 @@ const cards = (window.tooLooCards = window.tooLooCards || {});
 const card = (cards[props.startedId] = cards[props.startedId] || {
   state: {
     language: props.language, drafts: { ...props.drafts, ...stored() }, hints: props.hints, status: props.status,
-    result: props.result || null, ran: props.ran || false, busy: "", error: "",
+    result: props.result || null, ran: props.ran || false, revealed: props.revealed || null, busy: "", error: "",
   },
   watchers: new Set(),
   fresh: false, // its result has just come
@@ -46,6 +47,15 @@ function change(changes) {
 function watch(watcher) {
   card.watchers.add(watcher);
   return () => card.watchers.delete(watcher);
+}
+
+function Standing({ of }) {
+  return (
+    <>
+      {of.mastery && <div><dt>Mastery of {of.mastery.title}</dt><dd>{of.mastery.before} → {of.mastery.after}</dd></div>}
+      {of.mastery && <div><dt>Due again</dt><dd>{of.dueAt ? of.dueAt.slice(0, 10) : "once this one is over"}</dd></div>}
+    </>
+  );
 }
 
 function Result({ result, ran }) {
@@ -75,9 +85,21 @@ function Result({ result, ran }) {
       <dl className="tl-facts">
         <div><dt>Time</dt><dd>{result.wallMs} ms</dd></div>
         {result.score !== undefined && <div><dt>Score</dt><dd>{result.score} of 100</dd></div>}
-        {result.mastery && <div><dt>Mastery of {result.mastery.title}</dt><dd>{result.mastery.before} → {result.mastery.after}</dd></div>}
-        {result.dueAt && <div><dt>Due again</dt><dd>{result.dueAt.slice(0, 10)}</dd></div>}
+        <Standing of={result} />
       </dl>
+      {result.mastery && <p className="tl-muted">Mastery: {result.mastery.why}.</p>}
+      {result.scoreParts && good && (
+        <details className="tl-parts">
+          <summary>How the score came about</summary>
+          <table>
+            <tbody>
+              {result.scoreParts.map((part) => (
+                <tr key={part.name}><th scope="row">{PARTS[part.name] || part.name}</th><td className="tl-num">{part.points} of {part.most}</td><td>{part.why}</td></tr>
+              ))}
+            </tbody>
+          </table>
+        </details>
+      )}
     </div>
   );
 }
@@ -91,10 +113,14 @@ function stored() {
 }
 
 export default function ChallengeCard() {
-  const { language, drafts, hints, status, result, ran, busy, error } = useSyncExternalStore(watch, () => card.state);
+  const { language, drafts, hints, status, result, ran, revealed, busy, error } = useSyncExternalStore(watch, () => card.state);
   const spoken = props.languages.find((l) => l.name === language) || props.languages[0];
   const code = drafts[spoken.name] ?? spoken.stub;
   const lines = code.split("\n").length;
+  const material = props.material;
+  const choices = material ? material.choices : [];
+  const asksAnswer = props.kind === "predict" || props.kind === "read";
+  const over = status !== "open" && status !== "passed";
 
   function write(text) {
     const next = { ...drafts, [spoken.name]: text };
@@ -124,6 +150,7 @@ export default function ChallengeCard() {
   const submit = () => call("submit", { code, language: spoken.name });
   const hint = () => call("hint", {});
   const skip = () => call("skip", {});
+  const reveal = () => call("reveal", {});
 
   function onKeyDown(event) {
     const area = event.target;
@@ -173,43 +200,71 @@ export default function ChallengeCard() {
         <span className="tl-row">
           <span className="tl-tag">{props.concept}</span>
           <span className="tl-tag">{props.difficulty}</span>
+          {props.isCheck && <span className="tl-tag">check: no help</span>}
         </span>
       </div>
       {props.statement.trim().split(/\n\n+/).map((paragraph, i) => <p key={i}>{inline(paragraph)}</p>)}
-      <h4>Examples</h4>
+      {material && (
+        <>
+          <h4>{material.title}</h4>
+          <pre className="tl-pre" tabIndex={0}>{material.text.trim()}</pre>
+        </>
+      )}
+      {props.examples.length > 0 && <h4>{props.examples.length > 1 ? "Examples" : "Example"}</h4>}
       {props.examples.map((example, i) => (
         <dl className="tl-diff" key={i}>
-          <dt>Input</dt><dd><code>{example.input}</code></dd>
-          <dt>Result</dt><dd><code>{example.expected}</code></dd>
+          <dt>Input</dt><dd><code style={{ whiteSpace: "pre-wrap" }}>{example.input}</code></dd>
+          <dt>Result</dt><dd><code style={{ whiteSpace: "pre-wrap" }}>{example.expected}</code></dd>
         </dl>
       ))}
-      <div className="tl-editor">
-        <div className="tl-editor-head">
-          <code>{spoken.signature}</code>
-          {props.languages.length > 1 && (
-            <select className="tl-select" aria-label="Language" value={spoken.name} onChange={(e) => change({ language: e.target.value })}>
-              {props.languages.map((l) => <option key={l.name} value={l.name}>{l.title}</option>)}
-            </select>
-          )}
+      {choices.length > 0 ? (
+        <div className="tl-choices" role="group" aria-label="Choices">
+          {choices.map((choice) => (
+            <button key={choice} className={"tl-choice" + (code === choice ? " chosen" : "")} disabled={!!busy || over || status === "passed"}
+              aria-pressed={code === choice} onClick={() => write(choice)}><span style={{ whiteSpace: "pre-wrap" }}>{inline(choice)}</span></button>
+          ))}
         </div>
-        <div className="tl-editor-body">
-          <div className="tl-lines" aria-hidden="true">{Array.from({ length: lines }, (_, i) => i + 1).join("\n")}</div>
-          <textarea aria-label="Your solution" aria-describedby={"keys-" + props.startedId} value={code} spellCheck={false}
-            autoCapitalize="off" autoComplete="off" rows={Math.max(7, lines)} onKeyDown={onKeyDown}
-            onChange={(e) => write(e.target.value)} />
+      ) : (
+        <div className="tl-editor">
+          <div className="tl-editor-head">
+            <code>{spoken.signature}</code>
+            {props.languages.length > 1 && (
+              <select className="tl-select" aria-label="Language" value={spoken.name} onChange={(e) => change({ language: e.target.value })}>
+                {props.languages.map((l) => <option key={l.name} value={l.name}>{l.title}</option>)}
+              </select>
+            )}
+          </div>
+          <div className="tl-editor-body">
+            <div className="tl-lines" aria-hidden="true">{Array.from({ length: lines }, (_, i) => i + 1).join("\n")}</div>
+            <textarea aria-label={asksAnswer ? "Your answer" : "Your solution"} aria-describedby={"keys-" + props.startedId} value={code} spellCheck={false}
+              autoCapitalize="off" autoComplete="off" rows={Math.max(asksAnswer ? 2 : 7, lines)} onKeyDown={onKeyDown}
+              onChange={(e) => write(e.target.value)} />
+          </div>
         </div>
-      </div>
-      <p className="tl-muted" id={"keys-" + props.startedId}>Tab indents, Ctrl+Enter submits, Escape then Tab leaves the editor.</p>
+      )}
+      {choices.length === 0 && <p className="tl-muted" id={"keys-" + props.startedId}>Tab indents, Ctrl+Enter submits, Escape then Tab leaves the editor.</p>}
       {hints.map((text, i) => <p className="tl-hint" key={i}><span className="tl-muted">Hint {i + 1} of {props.hintsTotal}</span><br />{inline(text)}</p>)}
       <div className="tl-actions">
-        <button className="tl-btn primary" disabled={!!busy || status === "skipped"} onClick={submit}>{busy === "submit" ? "Running all cases …" : "Submit"}</button>
-        <button className="tl-btn" disabled={!!busy || status === "skipped"} onClick={run}>{busy === "run" ? "Running …" : "Run"}</button>
-        <button className="tl-btn" disabled={!!busy || hints.length >= props.hintsTotal || status !== "open"} onClick={hint}>Hint</button>
+        <button className="tl-btn primary" disabled={!!busy || over} onClick={submit}>{busy === "submit" ? "Grading …" : "Submit"}</button>
+        {!asksAnswer && <button className="tl-btn" disabled={!!busy || over} onClick={run}>{busy === "run" ? "Running …" : "Run"}</button>}
+        {!props.isCheck && <button className="tl-btn" disabled={!!busy || hints.length >= props.hintsTotal || status !== "open"} onClick={hint}>Hint</button>}
+        {(hints.length >= props.hintsTotal || props.isCheck || (result && !ran)) && status === "open" && (
+          <button className="tl-btn" disabled={!!busy} onClick={reveal}>Reveal</button>
+        )}
         <button className="tl-btn tl-push" disabled={!!busy || status !== "open"} onClick={skip}>{status === "skipped" ? "Skipped" : "Skip"}</button>
-        {status === "passed" && <button className="tl-btn" onClick={() => sendUserMessage("next challenge")}>Next challenge</button>}
+        {status !== "open" && <button className="tl-btn" onClick={() => sendUserMessage("next challenge")}>Next challenge</button>}
       </div>
       {error && <p className="tl-bad" role="alert">{error}</p>}
       {result && <Result result={result} ran={ran} />}
+      {revealed && (
+        <div role="status">
+          <h4>A solution</h4>
+          <pre className="tl-pre" tabIndex={0}>{revealed.solution.trim()}</pre>
+          <p>{inline(revealed.explanation)}</p>
+          <dl className="tl-facts"><Standing of={revealed} /></dl>
+          <p className="tl-muted">One like it will come back, for you to solve alone.</p>
+        </div>
+      )}
     </section>
   );
 }

@@ -20,8 +20,8 @@ export default function Verdict() {
         <div>
           <h4>Case {failing.number}{failing.hidden ? " (was hidden)" : ""}</h4>
           <dl className="tl-diff">
-            <dt>Input</dt><dd><code>{failing.input}</code></dd>
-            <dt>Expected</dt><dd><code>{failing.expected}</code></dd>
+            <dt>Input</dt><dd><code style={{ whiteSpace: "pre-wrap" }}>{failing.input}</code></dd>
+            <dt>Expected</dt><dd><code style={{ whiteSpace: "pre-wrap" }}>{failing.expected}</code></dd>
             <dt>Got</dt><dd>{failing.error ? <span className="tl-bad">{failing.error}</span> : <code>{failing.got}</code>}</dd>
             {failing.stdout && <><dt>Printed</dt><dd><pre className="tl-pre">{failing.stdout}</pre></dd></>}
           </dl>

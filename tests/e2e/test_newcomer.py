@@ -79,7 +79,7 @@ def test_a_challenge_is_run_hinted_failed_and_passed_in_its_card(chat: Chat) -> 
     card.get_by_role("button", name="Submit").click()
 
     expect(card).to_contain_text("All 8 cases pass")
-    expect(card.get_by_test_id("result")).to_contain_text("85 of 100")
+    expect(card.get_by_test_id("result")).to_contain_text("92 of 100")
     chat.shot("challenge-passed")
     assert chat.errors == []
 
@@ -178,7 +178,6 @@ def test_history_is_searched_resumed_after_a_restart_and_deleted(
     submit(chat)
     expect(chat.card("challenge-card")).to_contain_text("All 8 cases pass")
     expect(chat.page).to_have_url(re.compile("/thread/"))
-    time.sleep(0.5)  # the card stores itself behind the answer
     address = chat.page.url.removeprefix(server.url)
 
     server.stop()

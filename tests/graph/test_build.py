@@ -91,7 +91,7 @@ def test_the_classifier_knows_what_it_was_told() -> None:
             "a hard javascript challenge on stacks",
             {"topics": ["stacks"], "language": "javascript", "difficulty": "hard"},
         ),
-        ("ten questions about joins", {"topics": ["sql"], "count": 10}),
+        ("ten questions about joins", {"topics": ["sql-joins"], "count": 10}),
         ("set the anthropic budget to $12.50", {"provider": "anthropic", "amount_usd": 12.5}),
         ("load ~/project.", {"path": "~/project"}),
         ("load ../lib and search", {"path": "../lib"}),

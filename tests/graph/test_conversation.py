@@ -42,7 +42,7 @@ async def test_a_challenge_from_words_to_verdict(services: Services, owner: User
     assert wrong.blocks[0].props["firstFailing"]["number"] == 1
     assert "Hint 1 of 3" in hint.text
     assert right.blocks[0].props["verdict"] == "passed"
-    assert right.blocks[0].props["score"] == 85
+    assert right.blocks[0].props["score"] == 92
     assert {"challenge.started", "challenge.submitted", "challenge.failed", "challenge.hinted", "challenge.passed",
             "mastery.changed", "intent.routed"} <= set(await types(services))  # fmt: skip
 

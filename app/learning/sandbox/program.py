@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-RunStatus = Literal["ok", "error", "timeout", "killed", "infrastructure_error"]
+RunStatus = Literal["ok", "error", "crashed", "timeout", "killed", "infrastructure_error"]
 
-BOX = "/box"
+BOX = "/box"  # where a program finds its files
+SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own: where it may write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,17 +24,23 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Arguments, the files it finds under ``/box``, and the host folders it may read at their own paths."""
+    """Arguments, the files it finds under ``/box`` (a name may hold folders), the host folders it may read at their own
+    paths, and what it reads from standard input. An exit with ``timeout_code`` says that it
+    took too long by itself, a crash with ``memory_words`` on the standard error output that memory ran out."""
 
     argv: tuple[str, ...]
     files: Mapping[str, bytes]
     read_only: tuple[Path, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    stdin: bytes = b""
+    timeout_code: int | None = None
+    memory_words: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How it ended. ``killed`` means a limit of memory, processor time, processes or output struck."""
+    """How it ended. ``crashed`` means a signal of its own doing (a bad address, an abort), ``killed`` that a limit of
+    memory, processor time, files or output struck."""
 
     status: RunStatus
     stdout: bytes

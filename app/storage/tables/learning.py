@@ -15,8 +15,54 @@ started_challenges = sa.Table(
     sa.Column("hints_shown", sa.Integer, nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("is_check", sa.Boolean, nullable=False, server_default=sa.false()),
     at_column("started_at"),
     at_column("ended_at", nullable=True),
+    sa.Index("ix_started_challenges_open", "user_id", "status"),
+)
+
+# A concept that was solved with help, or given up, and is to be shown alone from ``due_at`` on.
+unaided_checks = sa.Table(
+    "unaided_checks",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("concept", sa.String(48), primary_key=True),
+    sa.Column("challenge_id", sa.String(80), nullable=False),
+    at_column("due_at"),
+)
+
+# What the cards were rated, for fitting FSRS to the learner. ``rating``: 1 again, 2 hard, 3 good, 4 easy.
+reviews = sa.Table(
+    "reviews",
+    metadata,
+    id_column(),
+    user_column(),
+    sa.Column("concept", sa.String(48), nullable=False),
+    sa.Column("rating", sa.Integer, nullable=False),
+    at_column("reviewed_at"),
+)
+
+# FSRS weights fitted to a learner, and how well they predicted reviews that the fit had not seen.
+card_weights = sa.Table(
+    "card_weights",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("weights", sa.JSON, nullable=False),
+    sa.Column("reviews", sa.Integer, nullable=False),
+    sa.Column("log_loss", sa.Float, nullable=False),
+    sa.Column("default_log_loss", sa.Float, nullable=False),
+    at_column("fitted_at"),
+)
+
+# How hard challenges turned out to be, beginning with the rating of their file.
+challenge_ratings = sa.Table(
+    "challenge_ratings",
+    metadata,
+    sa.Column("challenge_id", sa.String(80), primary_key=True),
+    sa.Column("rating", sa.Float, nullable=False),
+    sa.Column("deviation", sa.Float, nullable=False),
+    sa.Column("volatility", sa.Float, nullable=False),
+    sa.Column("outcomes", sa.Integer, nullable=False),
 )
 
 attempts = sa.Table(

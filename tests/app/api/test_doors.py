@@ -109,7 +109,8 @@ async def test_health_and_the_openapi_document(client: httpx.AsyncClient) -> Non
 
 async def test_a_challenge_over_rest(client: httpx.AsyncClient) -> None:
     listed = (await client.get("/api/v1/challenges", params={"concept": "lists", "difficulty": "easy"})).json()
-    challenge = listed["items"][0]["id"]
+    challenge = "running-total"
+    following = (await client.get("/api/v1/challenges/next", params={"concept": "lists"})).json()
     too_early = await client.post(f"/api/v1/challenges/{challenge}/submit", json={"language": "python", "code": "x"})
     started = await client.post(f"/api/v1/challenges/{challenge}/start", json={"language": "python"})
     code = "def running_total(numbers):\n    return [sum(numbers[:i + 1]) for i in range(len(numbers))]"
@@ -118,6 +119,8 @@ async def test_a_challenge_over_rest(client: httpx.AsyncClient) -> None:
     ).json()
     attempts = (await client.get("/api/v1/challenges/attempts")).json()["items"]
 
+    assert challenge in [item["id"] for item in listed["items"]]
+    assert (following["concept"], following["isCheck"]) == ("lists", False)
     assert too_early.status_code == 404
     assert started.status_code == 201
     assert (graded["verdict"], graded["score"], graded["passed"], graded["total"]) == ("passed", 100, 7, 7)
@@ -125,6 +128,33 @@ async def test_a_challenge_over_rest(client: httpx.AsyncClient) -> None:
     assert graded["dueAt"].endswith("Z")
     assert [a["verdict"] for a in attempts] == ["passed"]
     assert "solutions" not in started.text
+
+
+async def test_a_program_over_rest(client: httpx.AsyncClient) -> None:
+    async def run(**body: str) -> httpx.Response:
+        return await client.post("/api/v1/sandbox/run", json=body)
+
+    good = (await run(language="python", code="print(input() * 2)", stdin="ab")).json()
+    broken = (await run(language="c", code="int main(")).json()
+    unknown = await run(language="cobol", code="x")
+    empty = await run(language="python", code=" ")
+
+    assert (good["status"], good["stdout"], good["stderr"], good["exitCode"]) == ("ok", "abab\n", "", 0)
+    assert good["wallMs"] > 0
+    assert (broken["status"], broken["stdout"]) == ("compile_error", "")
+    assert "error" in broken["stderr"]
+    assert (unknown.status_code, empty.status_code) == (422, 422)
+
+
+async def test_giving_up_over_rest(client: httpx.AsyncClient) -> None:
+    await client.post("/api/v1/challenges/two-sum/start", json={"language": "javascript"})
+
+    revealed = (await client.post("/api/v1/challenges/two-sum/reveal")).json()
+    late = await client.post("/api/v1/challenges/two-sum/submit", json={"language": "python", "code": "x = 1"})
+
+    assert (revealed["language"], revealed["status"]) == ("javascript", "revealed")
+    assert "function pairWithSum" in revealed["solution"]
+    assert late.status_code == 409
 
 
 @pytest.mark.parametrize(

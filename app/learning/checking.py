@@ -1,0 +1,133 @@
+"""Checks a challenge before learners see it: the reference passes, the listed mistakes and the empty start do not."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.learning import kinds
+from app.learning.challenge_files import (
+    AnswerChallenge,
+    Challenge,
+    FunctionChallenge,
+    ShellChallenge,
+    SqlChallenge,
+    TestChallenge,
+)
+from app.learning.grading import Graded, first_failing
+from app.learning.languages import LANGUAGES
+from app.learning.languages.base import LanguageName, parse_type
+from app.learning.sandbox.program import Sandbox
+from app.learning.sandbox.raw import run_script
+
+EMPTY: dict[str, Any] = {"list": [], "str": "", "map": {}}  # Any: values by kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """``problems`` keep learners from a fair verdict; ``advice`` may be ignored. ``languages`` were really run."""
+
+    problems: tuple[str, ...]
+    advice: tuple[str, ...]
+    languages: tuple[LanguageName, ...]
+
+
+async def check(sandbox: Sandbox, challenge: Challenge) -> Report:
+    """Run everything that the file says of itself.
+
+    Raises:
+        SandboxFailed: our own launcher broke.
+    """
+    problems: list[str] = []
+    advice: list[str] = []
+    languages: list[LanguageName] = []
+    if isinstance(challenge, AnswerChallenge):
+        problems += await _answer(sandbox, challenge)
+    else:
+        for language, solution in challenge.solutions.items():
+            if LANGUAGES[language].toolchain().path is None:
+                advice.append(f"{LANGUAGES[language].title} is not installed here, so its solution was not run")
+                continue
+            languages.append(language)
+            problems += await _solution(sandbox, challenge, language, solution)
+    if isinstance(challenge, FunctionChallenge):
+        problems += _ambiguous(challenge)
+        advice += _missing(challenge)
+    return Report(problems=tuple(problems), advice=tuple(advice), languages=tuple(languages))
+
+
+async def _solution(sandbox: Sandbox, challenge: Challenge, language: LanguageName, solution: str) -> list[str]:
+    title = LANGUAGES[language].title
+    problems = []
+    graded = await kinds.grade_challenge(lambda: sandbox, challenge, language, solution)
+    if graded.verdict != "passed":
+        problems.append(f"the solution in {title} does not pass: {_reason(graded)}")
+    wrong = [("the editor's start", kinds.stub(challenge, language))]
+    if isinstance(challenge, FunctionChallenge | SqlChallenge | ShellChallenge) and (
+        language == "python" or not isinstance(challenge, FunctionChallenge)
+    ):
+        wrong += [(f"the mistake {m.means.strip()[:60]!r}", m.code) for m in challenge.mistakes]
+    if isinstance(challenge, TestChallenge):
+        wrong.append(("a test that accepts everything", _ACCEPTS[language]))
+    for what, code in wrong:
+        graded = await kinds.grade_challenge(lambda: sandbox, challenge, language, code)
+        if graded.verdict == "passed":
+            problems.append(f"{what} passes in {title}: a case is missing that tells it from a right solution")
+        elif graded.verdict == "compile_error" and what.startswith("the mistake"):
+            problems.append(f"{what} cannot be read: {graded.message}")
+    return problems
+
+
+_ACCEPTS: dict[LanguageName, str] = {
+    "python": "def test(function):\n    assert True\n",
+    "javascript": "function test(fn) { return true; }\n",
+}
+
+
+async def _answer(sandbox: Sandbox, challenge: AnswerChallenge) -> list[str]:
+    problems = [
+        f"the wrong answer {wrong.answer!r} would be taken as right"
+        for wrong in challenge.wrong
+        if (await kinds.grade_challenge(lambda: sandbox, challenge, challenge.language, wrong.answer)).verdict
+        == "passed"
+    ]
+    if challenge.kind == "predict" and LANGUAGES[challenge.language].toolchain().path is not None:
+        run = await run_script(sandbox, LANGUAGES[challenge.language], challenge.code, b"")
+        if kinds.same_text(run.stdout) != kinds.same_text(challenge.answer):
+            problems.append(f"the code prints {run.stdout!r} ({run.status}), not {challenge.answer!r}")
+    return problems
+
+
+def _ambiguous(challenge: FunctionChallenge) -> list[str]:
+    seen: dict[str, str] = {}
+    problems = []
+    for number, case in enumerate(challenge.all_cases(), start=1):
+        arguments, expected = json.dumps(case.arguments), json.dumps(case.expected)
+        if arguments in seen:
+            what = "repeats an earlier one" if seen[arguments] == expected else "contradicts an earlier one"
+            problems.append(f"case {number} {what}")
+        seen[arguments] = expected
+    if len({json.dumps(case.expected) for case in challenge.all_cases()}) < 2:
+        problems.append("every case expects the same, so a constant passes")
+    return problems
+
+
+def _missing(challenge: FunctionChallenge) -> list[str]:
+    """Edge cases that no case holds: an empty list, text or map, and zero."""
+    advice = []
+    cases: Sequence[tuple[Any, ...]] = [case.arguments for case in challenge.all_cases()]  # Any: JSON
+    for place, parameter in enumerate(challenge.signature.params):
+        kind = parse_type(parameter.type).kind
+        if kind in EMPTY and all(arguments[place] != EMPTY[kind] for arguments in cases):
+            advice.append(f"no case has an empty `{parameter.name}`: say in the statement that it is never empty")
+        if f"`{parameter.name}`" not in challenge.statement:
+            advice.append(f"the statement never names `{parameter.name}`")
+    return advice
+
+
+def _reason(graded: Graded) -> str:
+    failing = first_failing(graded.cases)
+    if failing is None:
+        return graded.message
+    got = failing.error or failing.got
+    return f"case {failing.number} ({failing.input[:200]}) gives {got}, not {failing.expected[:200]}"

@@ -1,0 +1,93 @@
+"""What compiled languages share: inputs as tokens that every one of them can read, a build step inside the sandbox."""
+
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.learning.languages.base import Signature, Type, parse_type
+from app.learning.sandbox.program import BOX, SCRATCH, Limits, Program
+
+# A compiler needs more than a solution does: time, threads, and room for what it writes.
+BUILD_LIMITS = Limits(
+    wall_seconds=20.0, cpu_seconds=25, memory_bytes=1024 * 1024 * 1024, disk_bytes=128 * 1024 * 1024, processes=128
+)
+
+RUN_SECONDS = 5  # for what was built; the limits are those of building and running together
+TIMEOUT_CODE = 124  # of timeout(1)
+
+
+def tokens(signature: Signature, inputs: Sequence[Sequence[Any]]) -> bytes:  # Any: JSON values of those types
+    """The number of inputs, then each argument in turn, one token a line.
+
+    An integer and a float are written in decimals, a boolean as 0 or 1, a string as "x" and its UTF-8 in hexadecimal,
+    a list as its length and items, a map as its length, keys and values, an optional as 0, or as 1 and its value.
+    """
+    types = [parse_type(parameter.type) for parameter in signature.params]
+    lines = [str(len(inputs))]
+    for arguments in inputs:
+        for kind, argument in zip(types, arguments, strict=True):
+            _append(lines, kind, argument)
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _append(lines: list[str], kind: Type, value: Any) -> None:  # Any: a JSON value of that type
+    match kind.kind:
+        case "int" | "float":
+            lines.append(repr(float(value)) if kind.kind == "float" else str(value))
+        case "bool":
+            lines.append("1" if value else "0")
+        case "str":
+            lines.append("x" + value.encode(errors="surrogatepass").hex())
+        case "optional":
+            lines.append("0" if value is None else "1")
+            if value is not None:
+                _append(lines, kind.inner, value)
+        case "list":
+            lines.append(str(len(value)))
+            for item in value:
+                _append(lines, kind.inner, item)
+        case "map":
+            lines.append(str(len(value)))
+            for key, item in value.items():
+                _append(lines, Type("str"), key)
+                _append(lines, kind.inner, item)
+
+
+def built(
+    files: Mapping[str, bytes],
+    *,
+    build: Sequence[str],
+    run: Sequence[str],
+    nonce: str,
+    limits: Limits = BUILD_LIMITS,
+    stdin: bytes = b"",
+    read_only: tuple[Path, ...] = (),
+) -> Program:
+    """A program that compiles in the sandbox's scratch folder, and then becomes what was built.
+
+    What does not compile is reported behind the nonce, with the compiler's words on the standard error output.
+    """
+    script = (
+        f"cd {SCRATCH}\n{shlex.join(build)} >build.txt 2>&1 || {{\n"
+        f"printf '%s\\n' {shlex.quote(nonce + REFUSED)}; head -c 6000 build.txt >&2; exit 1; }}\n"
+        f"rm -f build.txt\ncd {BOX}\nexec timeout -k 1 {RUN_SECONDS} {shlex.join(run)}\n"
+    )
+    return Program(
+        argv=("/bin/sh", f"{BOX}/build.sh"), files={**files, "build.sh": script.encode()}, limits=limits, stdin=stdin,
+        read_only=read_only, timeout_code=TIMEOUT_CODE,
+    )  # fmt: skip
+
+
+REFUSED = '{"refused": true}'
+
+
+def found(*names: str) -> str | None:
+    """The first of these programs that can be run from inside a sandbox, which sees ``/usr`` only: not the links that
+    Debian keeps in /etc, so they are followed here."""
+    for name in names:
+        path = shutil.which(name, path="/usr/local/bin:/usr/bin:/bin")
+        if path is not None:
+            return str(Path(path).resolve())
+    return None

@@ -1,0 +1,56 @@
+"""Ruby 2.7 or newer."""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from app.learning.languages.base import LanguageName, Signature, Toolchain
+from app.learning.languages.callers import caller
+from app.learning.languages.compiled import found
+from app.learning.sandbox.program import BOX, Program, Sandbox
+
+REMEDY = "Install Ruby (Debian and Ubuntu: apt install ruby)."
+
+
+class Ruby:
+    name: LanguageName = "ruby"
+    title = "Ruby"
+
+    def toolchain(self) -> Toolchain:
+        return Toolchain(path=_ruby(), remedy=REMEDY)
+
+    def declaration(self, signature: Signature) -> str:
+        return f"def {signature.name}({', '.join(p.name for p in signature.params)})"
+
+    def stub(self, signature: Signature) -> str:
+        types = "".join(f"# {p.name}: {p.type}\n" for p in signature.params)
+        return f"{types}# returns {signature.returns}\n{self.declaration(signature)}\n  \nend\n"
+
+    def program(
+        self,
+        sandbox: Sandbox,  # noqa: ARG002  # the interpreter is the system's
+        code: str,
+        signature: Signature,
+        inputs: Sequence[Sequence[Any]],  # Any: JSON
+        *,
+        nonce: str,
+    ) -> Program:
+        job = {"function": signature.name, "inputs": inputs, "nonce": nonce}
+        files = {
+            "harness.rb": caller("caller.rb").encode(), "solution.rb": code.encode(errors="replace"),
+            "job.json": json.dumps(job).encode(),
+        }  # fmt: skip
+        return Program(argv=(_ruby() or "ruby", "--disable=gems", f"{BOX}/harness.rb"), files=files)
+
+    def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
+        files = {"solution.rb": code.encode(errors="replace")}
+        return Program(argv=(_ruby() or "ruby", f"{BOX}/solution.rb"), files=files, stdin=stdin)
+
+    def show(self, value: object) -> str:
+        return json.dumps(value, ensure_ascii=False) if value is not None else "nil"
+
+
+@lru_cache(maxsize=1)
+def _ruby() -> str | None:
+    return found("ruby")

@@ -1,0 +1,42 @@
+"""A program run for itself, with what it printed: no cases, no verdict."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Literal
+
+from app.learning.grading import check_code, messages
+from app.learning.languages.base import Language
+from app.learning.sandbox.program import RunStatus, Sandbox
+
+Status = Literal["ok", "error", "compile_error", "timeout", "killed", "infrastructure_error"]
+MOST_STDIN_BYTES = 256 * 1024
+_STATUS: dict[RunStatus, Status] = {
+    "ok": "ok", "error": "error", "crashed": "error", "timeout": "timeout", "killed": "killed",
+    "infrastructure_error": "infrastructure_error",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawRun:
+    status: Status
+    stdout: str
+    stderr: str
+    exit_code: int | None
+    wall_ms: int
+
+
+async def run_script(sandbox: Sandbox, language: Language, code: str, stdin: bytes) -> RawRun:
+    """Run code as a program of its own.
+
+    Raises:
+        InvalidInput: see ``check_code``.
+    """
+    check_code(code)
+    nonce = secrets.token_hex(8)
+    run = await sandbox.run(language.script(sandbox, code, stdin, nonce=nonce))
+    refused = any(message.get("refused") is True for message in messages(run.stdout, nonce))
+    return RawRun(
+        status="compile_error" if refused else _STATUS[run.status],
+        stdout="" if refused else run.stdout.decode(errors="replace"), stderr=run.stderr.decode(errors="replace"),
+        exit_code=run.exit_code, wall_ms=run.wall_ms,
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""How a sitting with a challenge ends: what it does to skill and card, and whether an unaided check follows."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.learning import mastery, progress, scheduler, started
+from app.learning.mastery import Skill
+from app.learning.started import Started
+from app.storage.database import Database
+from app.storage.tables.learning import reviews, started_challenges, unaided_checks
+
+End = Literal["solved", "failed", "revealed", "given up"]
+RESULT_BY_ATTEMPT = (1.0, 0.75)  # solved at the first and second attempt; later ones count half
+LATE_RESULT = 0.5
+CHECK_AFTER = timedelta(minutes=20)  # later in the session, or whenever the learner comes next
+
+
+async def finish(
+    connection: AsyncConnection, database: Database, *, user_id: str, started_one: Started, ending: End, score: int,
+    now: datetime,
+) -> progress.Change:  # fmt: skip
+    """Rate a sitting that has just ended, in the caller's transaction.
+
+    The skill moves only by what was done without help: an aided solve leaves it as it was, and the concept is checked
+    without help later. The card is rated either way.
+    """
+    challenge = started_one.challenge
+    solved = ending == "solved"
+    aided = started_one.hints_shown > 0
+    seconds = (now - started_one.started_at).total_seconds()
+    grade = scheduler.grade_of(
+        solved=solved, score=score, attempts=started_one.attempts, any_hint=aided,
+        deep_hint=started_one.hints_shown >= len(challenge.hints), quick=seconds <= 60 * challenge.minutes,
+        earlier_successes=await _earlier_successes(connection, user_id, started_one),
+    )  # fmt: skip
+    result = result_of(started_one.attempts) if solved else 0.0
+    outcome = progress.Outcome(
+        concept=challenge.concept, result=None if solved and aided else result, grade=grade,
+        why=_why(started_one, ending), source=started_one.id,
+    )  # fmt: skip
+    learner = (await progress.skills_of(connection, user_id)).get(challenge.concept, Skill())
+    ratings = await progress.ratings_of(connection)
+    rating = ratings.get(challenge.id, mastery.of_rating(challenge.rating))
+    change = await progress.record(
+        connection, database, user_id=user_id, outcome=outcome, opponent=rating, now=now
+    )  # fmt: skip
+    if outcome.result is not None:
+        await progress.rate_challenge(
+            connection, database, challenge.id, rating=rating, learner=learner, result=outcome.result
+        )
+    await _follow_up(connection, database, user_id, started_one, needs_check=aided or ending == "revealed", now=now)
+    await started.note(
+        connection, "challenge.finished", started_one, user_id, now,
+        {
+            "solved": solved, "aided": aided, "check": started_one.is_check, "ending": ending, "score": score,
+            "attempts": started_one.attempts, "hints": started_one.hints_shown, "seconds": round(seconds),
+            "language": started_one.language.name, "kind": challenge.kind,
+        },
+    )  # fmt: skip
+    return change
+
+
+def result_of(attempts: int) -> float:
+    """What a solve without help at this attempt is worth to the skill, from 0 to 1."""
+    return RESULT_BY_ATTEMPT[attempts - 1] if attempts <= len(RESULT_BY_ATTEMPT) else LATE_RESULT
+
+
+def _why(one: Started, ending: End) -> str:
+    tries = f"{one.attempts} attempt{'s' if one.attempts != 1 else ''}"
+    if ending != "solved":
+        return f"{ending} after {tries}"
+    if one.hints_shown:
+        return "solved with help: mastery moves when you solve one like it alone"
+    return f"solved alone, {tries}" + (", as a check" if one.is_check else "")
+
+
+async def _earlier_successes(connection: AsyncConnection, user_id: str, one: Started) -> int:
+    """Sittings of the concept's cards that were solved before, by the reviews kept of them."""
+    query = sa.select(sa.func.count()).where(
+        reviews.c.user_id == user_id, reviews.c.concept == one.challenge.concept, reviews.c.rating > 1
+    )
+    return int(await connection.scalar(query) or 0)
+
+
+async def _follow_up(
+    connection: AsyncConnection, database: Database, user_id: str, one: Started, *, needs_check: bool, now: datetime
+) -> None:
+    """A check that was taken is done, whatever came of it; help that was used asks for one."""
+    concept = one.challenge.concept
+    if one.is_check:
+        await connection.execute(
+            unaided_checks.delete().where(unaided_checks.c.user_id == user_id, unaided_checks.c.concept == concept)
+        )
+    if needs_check:
+        values = {"challenge_id": one.challenge.id, "due_at": now + CHECK_AFTER}
+        statement = database.insert(unaided_checks).values(user_id=user_id, concept=concept, **values)
+        await connection.execute(statement.on_conflict_do_update(index_elements=["user_id", "concept"], set_=values))
+
+
+async def abandoned(connection: AsyncConnection, user_id: str, now: datetime) -> list[str]:
+    """Open challenges with attempts that were left a sitting ago: they count as given up."""
+    query = sa.select(started_challenges.c.id).where(
+        started_challenges.c.user_id == user_id, started_challenges.c.status == "open",
+        started_challenges.c.attempts > 0, started_challenges.c.started_at < now - scheduler.SITTING,
+    )  # fmt: skip
+    return list(await connection.scalars(query.limit(20)))

@@ -1,0 +1,97 @@
+"""Challenges that learners have in hand: one is started, submitted to, and ends solved, failed, revealed or skipped."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.errors import NotFound
+from app.events import log as event_log
+from app.events.schema import NewEvent
+from app.learning.challenge_files import Challenge
+from app.learning.curriculum import Curriculum
+from app.learning.languages import LANGUAGES
+from app.learning.languages.base import Language
+from app.storage.tables.learning import started_challenges
+
+Status = Literal["open", "passed", "failed", "revealed", "skipped"]
+ENDED = tuple(status for status in get_args(Status) if status != "open")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A challenge that a learner has in hand. ``is_check``: without help, for what was solved with help before."""
+
+    id: str
+    challenge: Challenge
+    language: Language
+    hints_shown: int
+    attempts: int
+    status: Status
+    is_check: bool
+    started_at: datetime
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        return self.challenge.hints[: self.hints_shown]
+
+    @property
+    def is_aided(self) -> bool:
+        return self.hints_shown > 0 or self.status == "revealed"
+
+
+async def load(connection: AsyncConnection, curriculum: Curriculum, user_id: str, started_id: str) -> Started:
+    """A started challenge of this learner.
+
+    Raises:
+        NotFound: it is not there, or somebody else's, or its file is gone.
+    """
+    query = sa.select(started_challenges).where(
+        started_challenges.c.id == started_id, started_challenges.c.user_id == user_id
+    )
+    row = (await connection.execute(query)).first()
+    challenge = curriculum.challenge(row.challenge_id) if row else None
+    if row is None or challenge is None:
+        raise NotFound("This challenge is not there. Start one with /challenge.")
+    return Started(
+        id=row.id, challenge=challenge, language=LANGUAGES[row.language], hints_shown=row.hints_shown,
+        attempts=row.attempts, status=row.status, is_check=row.is_check, started_at=row.started_at,
+    )  # fmt: skip
+
+
+async def newest(connection: AsyncConnection, user_id: str, **where: str) -> str | None:
+    """The id of this learner's newest start with these column values, such as a challenge, a thread or a status."""
+    query = (
+        sa.select(started_challenges.c.id)
+        .where(started_challenges.c.user_id == user_id)
+        .where(*(started_challenges.c[name] == value for name, value in where.items()))
+        .order_by(started_challenges.c.started_at.desc())
+        .limit(1)
+    )
+    found: str | None = await connection.scalar(query)
+    return found
+
+
+async def end(connection: AsyncConnection, started_id: str, status: Status, now: datetime) -> bool:
+    """Close one that is open; False when it was closed already, by whoever came first."""
+    closed = await connection.execute(
+        started_challenges.update()
+        .where(started_challenges.c.id == started_id, started_challenges.c.status == "open")
+        .values(status=status, ended_at=now)
+    )
+    return closed.rowcount == 1
+
+
+async def note(
+    connection: AsyncConnection, event_type: str, started: Started, user_id: str, now: datetime,
+    payload: dict[str, Any],
+) -> None:  # Any: JSON  # fmt: skip
+    await event_log.append(
+        connection,
+        NewEvent(
+            type=event_type, key=started.id, user_id=user_id, occurred_at=now,
+            payload={"challengeId": started.challenge.id, "concept": started.challenge.concept, **payload},
+        ),
+    )  # fmt: skip
