@@ -21,6 +21,7 @@ from app.identity.access import AccessService
 from app.identity.accounts import AccountService
 from app.learning.challenges import ChallengeService
 from app.learning.curriculum import load_curriculum
+from app.learning.fitting import FittingService
 from app.learning.languages import find_toolchains
 from app.learning.sandbox.probe import Isolation, probe
 from app.learning.training import TrainingService
@@ -55,6 +56,7 @@ logger = structlog.get_logger()
 SWEEP_SECONDS = 60
 KEYS_SECONDS = 5
 PRUNE_SECONDS = 3600
+FIT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,11 +295,13 @@ async def open_limit_storage(redis_url: str | None) -> AsyncIterator[Storage]:
 
 @asynccontextmanager
 async def _background(bus: Bus, database: Database, purse: Purse, keys: KeyService) -> AsyncIterator[None]:
+    fitting = FittingService(database=database, clock=utc_now)
     tasks = [
         asyncio.create_task(bus.run()),
         asyncio.create_task(_repeated("budget.sweep", lambda: purse.sweep(utc_now()), SWEEP_SECONDS)),
         asyncio.create_task(_repeated("keys.refresh", keys.refresh, KEYS_SECONDS)),
         asyncio.create_task(_repeated("log.prune", lambda: prune(database, utc_now()), PRUNE_SECONDS)),
+        asyncio.create_task(_repeated("cards.fit", fitting.fit_everybody, FIT_SECONDS)),
     ]
     try:
         yield
@@ -308,7 +312,7 @@ async def _background(bus: Bus, database: Database, purse: Purse, keys: KeyServi
 
 
 async def _repeated(name: str, work: Callable[[], Awaitable[object]], seconds: float) -> None:
-    """Run ``work`` again and again: charging the holds of processes that died, reading keys, dropping old rows."""
+    """Run ``work`` again and again, such as charging the holds of processes that died, or dropping old rows."""
     while True:
         try:
             await work()

@@ -19,6 +19,7 @@ class LearnerStats:
         "challenge.submitted",
         "challenge.passed",
         "challenge.failed",
+        "challenge.finished",
         "challenge.hinted",
         "training.answered",
         "mastery.changed",
@@ -95,6 +96,9 @@ def _concept_counts(event: Event) -> dict[str, int]:
             return {"tried": 1, "succeeded": 1}
         case "challenge.failed":
             return {"tried": 1}
+        case "challenge.finished":
+            how = "aided" if event.payload["aided"] or event.payload["ending"] == "revealed" else "alone"
+            return {f"{how}_ended": 1, f"{how}_solved": int(event.payload["solved"])}
         case "training.answered":
             return {"tried": 1, "succeeded": int(event.payload["correct"])}
         case _:

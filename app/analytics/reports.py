@@ -31,6 +31,18 @@ class ConceptRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ended:
+    """Challenges that ended, and those of them that were solved."""
+
+    ended: int
+    solved: int
+
+    @property
+    def percent(self) -> int | None:
+        return round(100 * self.solved / self.ended) if self.ended else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """``days`` are the last 14, oldest first, without gaps; ``streak`` counts days in a row up to now."""
 
@@ -43,6 +55,8 @@ class Report:
     streak: int
     days: tuple[Day, ...]
     concepts: tuple[ConceptRow, ...]
+    alone: Ended
+    aided: Ended
 
     @property
     def is_empty(self) -> bool:
@@ -76,6 +90,12 @@ class ReportService:
             average_score=round(sum(row.score_sum for row in day_rows) / submitted) if submitted else None,
             streak=streak([row.day for row in day_rows if row.submitted or row.answered], today),
             days=tuple(_day(by_day, today - timedelta(days=back)) for back in range(CHART_DAYS - 1, -1, -1)),
+            alone=Ended(
+                ended=sum(row.alone_ended for row in concept_rows), solved=sum(row.alone_solved for row in concept_rows)
+            ),
+            aided=Ended(
+                ended=sum(row.aided_ended for row in concept_rows), solved=sum(row.aided_solved for row in concept_rows)
+            ),
             concepts=tuple(
                 ConceptRow(
                     concept=row.concept, tried=row.tried, succeeded=row.succeeded, best_score=row.best_score,

@@ -48,16 +48,16 @@ Row = dict[str, list[str] | str]
 
 async def _check_all(files: list[Path]) -> list[Row]:
     isolation = await probe()
-    concepts = {concept.id for concept in load_curriculum().concepts}
+    curriculum = await asyncio.to_thread(load_curriculum)
     rows = []
     for file in files:
         try:
-            challenge = read_challenge(file)
+            challenge = await asyncio.to_thread(read_challenge, file)
         except SettingsError as error:
             rows.append(Row(file=str(file), problems=[error.user_message], advice=[], languages=[]))
             continue
         report = await check_challenge(isolation.require(), challenge)
-        unknown = [] if challenge.concept in concepts else [f"{challenge.concept!r} is no concept"]
+        unknown = [] if curriculum.concept(challenge.concept) else [f"{challenge.concept!r} is no concept"]
         rows.append(
             Row(
                 file=str(file), problems=[*unknown, *report.problems], advice=list(report.advice),

@@ -73,11 +73,11 @@ def predictions(
     for at, rating in history:
         if card is not None:
             predicted.append((retrievability(card, at, weights), rating > Rating.Again))
-        card = review(card, _GRADES[rating], at, weights)
+        card = review(card, GRADES[rating], at, weights)
     return predicted
 
 
-_GRADES: dict[int, Grade] = {int(rating): grade for grade, rating in RATINGS.items()}
+GRADES: dict[int, Grade] = {int(rating): grade for grade, rating in RATINGS.items()}
 
 
 @lru_cache(maxsize=64)

@@ -53,6 +53,8 @@ def _view(report: Report, tried: list[progress.ConceptProgress], deps: Deps) -> 
         "correct": report.correct,
         "averageScore": report.average_score,
         "streak": report.streak,
+        "alone": {**asdict(report.alone), "percent": report.alone.percent},
+        "aided": {**asdict(report.aided), "percent": report.aided.percent},
         "days": [asdict(day) for day in report.days],
         "concepts": concepts,
         "next": min(waiting, key=lambda c: c["mastery"]) if waiting else None,
@@ -64,5 +66,10 @@ def _text(view: dict[str, Any]) -> str:  # Any: JSON
         f"{view['passed']} challenges passed in {view['submitted']} submissions; "
         f"{view['correct']} of {view['answered']} questions right; streak of {view['streak']} days."
     ]
+    alone, aided = view["alone"], view["aided"]
+    if alone["ended"] or aided["ended"]:
+        lines.append(
+            f"Solved alone: {alone['solved']} of {alone['ended']}; with help: {aided['solved']} of {aided['ended']}."
+        )
     lines += [f"- {c['title']}: mastery {c['mastery']} of 100, due {c['due'] or 'never'}" for c in view["concepts"]]
     return "\n".join(lines)

@@ -19,6 +19,23 @@ function Days({ days }) {
   );
 }
 
+function Share({ title, of }) {
+  return (
+    <div>
+      <div className="tl-between">
+        <strong>{title}</strong>
+        <span className="tl-muted tl-num">{of.ended ? `${of.percent} % · ${of.solved} of ${of.ended}` : "none yet"}</span>
+      </div>
+      <div className="tl-bar" role="img" aria-label={`${title}: ${of.solved} of ${of.ended}`}><span style={{ width: (of.percent || 0) + "%" }} /></div>
+    </div>
+  );
+}
+
+function gap(points) {
+  if (points > 0) return `A gap of ${points} points: help carries you further than you go alone yet. Checks without help close it.`;
+  return "No gap: you solve as much alone as with help.";
+}
+
 export default function StatsChart() {
   return (
     <section className="tl-card" aria-label="Your progress" data-testid="stats-chart">
@@ -29,6 +46,18 @@ export default function StatsChart() {
         <div><dt>Days in a row</dt><dd className="tl-big">{props.streak}</dd></div>
         {props.averageScore !== null && <div><dt>Average score</dt><dd className="tl-big">{props.averageScore}</dd></div>}
       </dl>
+      {(props.alone.ended > 0 || props.aided.ended > 0) && (
+        <>
+          <h4>Alone and with help</h4>
+          <div className="tl-rows" style={{ marginTop: 0 }}>
+            <Share title="Solved alone" of={props.alone} />
+            <Share title="Solved with help" of={props.aided} />
+          </div>
+          {props.alone.ended > 0 && props.aided.ended > 0 && (
+            <p className="tl-muted">{gap(props.aided.percent - props.alone.percent)}</p>
+          )}
+        </>
+      )}
       <h4>Last 14 days: right, of all tried</h4>
       <Days days={props.days} />
       {props.concepts.length > 0 && <h4>Mastery by concept</h4>}

@@ -53,6 +53,7 @@ class Bubblewrap:
             *_namespaces(limits),
             *_read_only((*self.read_only, *program.read_only)),
             *file_arguments,
+            "--remount-ro", "/", "--remount-ro", "/dev",  # both lie in memory, without a size
             "--",
             self.python, "-I", "-S", "-c", _PRELUDE,
             str(limits.processes), str(limits.memory_bytes), str(limits.cpu_seconds), str(limits.disk_bytes),
@@ -173,6 +174,7 @@ def _namespaces(limits: Limits) -> list[str]:
         "--setenv", "PYTHONDONTWRITEBYTECODE", "1", "--setenv", "PYTHONHASHSEED", "0",
         "--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev",
         "--size", str(limits.disk_bytes), "--tmpfs", "/tmp",  # noqa: S108  # the sandbox's own
+        "--size", str(limits.disk_bytes), "--tmpfs", "/dev/shm",  # noqa: S108  # as above
         "--size", str(limits.disk_bytes), "--tmpfs", BOX, "--chdir", BOX,
     ]  # fmt: skip
 

@@ -61,6 +61,10 @@ learner_concepts = sa.Table(
     sa.Column("tried", sa.Integer, nullable=False, server_default="0"),
     sa.Column("succeeded", sa.Integer, nullable=False, server_default="0"),
     sa.Column("best_score", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("alone_ended", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("alone_solved", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("aided_ended", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("aided_solved", sa.Integer, nullable=False, server_default="0"),
     sa.Column("mastery", sa.Integer, nullable=False, server_default="0"),
     at_column("last_at"),
 )

@@ -50,6 +50,10 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['user_id'], ['users.id'], name=op.f('fk_unaided_checks_user_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('user_id', 'concept', name=op.f('pk_unaided_checks'))
     )
+    with op.batch_alter_table('learner_concepts', schema=None) as batch_op:
+        for name in ('alone_ended', 'alone_solved', 'aided_ended', 'aided_solved'):
+            batch_op.add_column(sa.Column(name, sa.Integer(), server_default='0', nullable=False))
+
     with op.batch_alter_table('started_challenges', schema=None) as batch_op:
         batch_op.add_column(sa.Column('is_check', sa.Boolean(), server_default=sa.false(), nullable=False))
         batch_op.create_index('ix_started_challenges_open', ['user_id', 'status'], unique=False)

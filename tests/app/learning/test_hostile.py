@@ -1,0 +1,98 @@
+"""The sandbox keeps what must be kept, from programs that try: each with a control that shows the try would be seen."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from app.learning.challenge_files import Case
+from app.learning.grading import grade
+from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES
+from app.learning.languages.base import LanguageName, Parameter, Signature
+from app.learning.sandbox.probe import Isolation
+from app.learning.sandbox.raw import run_script
+from tests.app.learning.hostile import EATERS, FINISHES, FORGERIES, REACHES, Reach
+
+ADD = Signature(name="add", params=(Parameter(name="a", type="int"), Parameter(name="b", type="int")), returns="int")
+CASES = [Case(arguments=(1, 2), expected=3, hidden=False), Case(arguments=(20, 22), expected=42, hidden=True)]
+PATIENCE_SECONDS = 40  # longer than any program of another test may live
+FORGED = [
+    pytest.param(language, code, id=f"{language} {name}") for language, ways in FORGERIES.items() for name, code in ways.items()
+]  # fmt: skip
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(REACHES) + len(EATERS) >= 50
+    assert min(len(ways) for ways in FORGERIES.values()) >= 16
+    assert FORGERIES.keys() == {"python", "javascript", "typescript", "ruby"}
+
+
+@pytest.mark.parametrize("reach", REACHES.values(), ids=REACHES.keys())
+async def test_nothing_reaches_out(isolation: Isolation, reach: Reach) -> None:
+    sandbox, language = isolation.require(), LANGUAGES[reach.language]
+
+    out = await run_script(sandbox, language, reach.template.replace("{}", reach.out), b"")
+    control = await run_script(sandbox, language, reach.template.replace("{}", reach.allowed), b"")
+
+    assert "ESCAPED" not in out.stdout
+    assert out.status != "infrastructure_error"
+    assert "ESCAPED" in control.stdout, control
+
+
+@pytest.mark.parametrize("name", EATERS)
+async def test_what_eats_without_end_is_stopped_and_leaves_nothing(isolation: Isolation, name: str) -> None:
+    language, code = EATERS[name]
+
+    run = await run_script(isolation.require(), LANGUAGES[language], code, b"")
+
+    assert (run.status == "ok") == (name in FINISHES)
+    assert run.wall_ms < 25_000
+    assert await asyncio.to_thread(_left_of, await asyncio.to_thread(_inside)) == set()
+
+
+@pytest.mark.parametrize(("language", "code"), FORGED)
+async def test_no_forgery_passes(isolation: Isolation, language: LanguageName, code: str) -> None:
+    graded = await grade(isolation.require(), FUNCTION_LANGUAGES[language], code, signature=ADD, cases=CASES)
+
+    assert graded.verdict != "passed"
+    assert graded.passed == 0
+
+
+RIGHT: dict[LanguageName, str] = {
+    "python": "def add(a, b): return a + b",
+    "javascript": "function add(a, b) { return a + b }",
+    "typescript": "function add(a: number, b: number): number { return a + b }",
+    "ruby": "def add(a, b) a + b end",
+}
+
+
+@pytest.mark.parametrize("language", RIGHT)
+async def test_what_adds_passes(isolation: Isolation, language: LanguageName) -> None:
+    graded = await grade(isolation.require(), FUNCTION_LANGUAGES[language], RIGHT[language], signature=ADD, cases=CASES)
+
+    assert graded.verdict == "passed"
+
+
+def _left_of(sandboxes: set[str]) -> set[str]:
+    """Those of these sandboxes that still live when every other test's programs must have ended."""
+    for _ in range(PATIENCE_SECONDS * 5):
+        if not sandboxes & _inside():
+            return set()
+        time.sleep(0.2)
+    return sandboxes & _inside()
+
+
+def _inside() -> set[str]:
+    """The process namespaces in which somebody lives who is not in ours."""
+    own = str(Path("/proc/self/ns/pid").readlink())
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            namespace = str((folder / "ns" / "pid").readlink())
+        except (OSError, IndexError):
+            continue
+        if state != "Z" and namespace != own:
+            found.add(namespace)
+    return found
