@@ -228,14 +228,15 @@ class FakeProviders:
                 for number, line in enumerate(shown):
                     if script.cut_after is not None and number - words_from >= script.cut_after:
                         raise ConnectionResetError("cut as scripted")
+                    if number == len(shown) - 1 and not script.endless:  # whoever reads it may be gone right after
+                        done = True
+                        call["finished"] = script.finish is not None
                     yield script.raw if script.raw is not None and number == words_from else line
                     if script.pause_seconds:
                         await asyncio.sleep(script.pause_seconds)
                 while script.endless:
                     yield lines[words_from]
                     await asyncio.sleep(script.pause_seconds)
-                done = True
-                call["finished"] = script.finish is not None
             finally:
                 self.closed_early += not done
 
