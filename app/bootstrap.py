@@ -20,6 +20,7 @@ from app.events.bus import Bus, Consumer
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService
 from app.learning.challenges import ChallengeService
+from app.learning.coaching import CoachService
 from app.learning.curriculum import load_curriculum
 from app.learning.fitting import FittingService
 from app.learning.languages import find_toolchains
@@ -161,11 +162,12 @@ async def _open_deps(
     )  # fmt: skip
     await engine.open()
     stack.push_async_callback(engine.close)
+    challenges = ChallengeService(
+        database=database, curriculum=curriculum, isolation=isolation, clock=utc_now, wake=bus.wake
+    )
     return Deps(
         database=database, classifier=await asyncio.to_thread(load_classifier), curriculum=curriculum,
-        challenges=ChallengeService(
-            database=database, curriculum=curriculum, isolation=isolation, clock=utc_now, wake=bus.wake
-        ),
+        challenges=challenges, coach=CoachService(challenges=challenges, gateway=gateway, prompt=prompts.render),
         training=TrainingService(database=database, curriculum=curriculum, clock=utc_now, wake=bus.wake),
         gateway=gateway, purse=purse, repositories=repositories, reports=reports, engine=engine, clock=utc_now,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from datetime import datetime
 from app.analytics.reports import ReportService
 from app.context.repositories import RepositoryService
 from app.learning.challenges import ChallengeService
+from app.learning.coaching import CoachService
 from app.learning.curriculum import Curriculum
 from app.learning.training import TrainingService
 from app.models.budget import Purse
@@ -22,6 +23,7 @@ class Deps:
     classifier: Classifier
     curriculum: Curriculum
     challenges: ChallengeService
+    coach: CoachService
     training: TrainingService
     gateway: Gateway
     purse: Purse

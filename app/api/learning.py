@@ -27,6 +27,10 @@ class Submission(Body):
     code: str
 
 
+class Coach(Body):
+    challenge_id: str
+
+
 class Program(Body):
     language: str
     code: str = Field(max_length=LARGEST_CODE_BYTES)
@@ -123,6 +127,15 @@ async def reveal(challenge_id: str, user: Writer, using: Using) -> Json:
     if started is None:
         raise NotFound(f"Start the challenge first: POST /api/v1/challenges/{challenge_id}/start")
     return views.revealed_view(await using.deps.challenges.reveal(user.id, started.id), using.deps.curriculum)
+
+
+@router.post("/coach/feedback")
+async def coach_feedback(body: Coach, user: Writer, using: Using) -> Json:
+    """One question about the newest attempt at a challenge, by a model where there is one. It counts as help."""
+    started = await using.deps.challenges.latest(user.id, body.challenge_id)
+    if started is None:
+        raise NotFound(f"Start the challenge first: POST /api/v1/challenges/{body.challenge_id}/start")
+    return views.coached_view(await using.deps.coach.ask(user.id, started.id))
 
 
 @router.post("/training/start", status_code=201)

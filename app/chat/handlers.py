@@ -20,6 +20,7 @@ from app.errors import InvalidInput, NotAllowed, TooLooError
 from app.identity.accounts import User
 from app.learning import views
 from graph.conversation import Turn, check_message
+from graph.wording import dollars
 
 logger = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class Chat:
             ("challenge_hint", self.card_hint),
             ("challenge_skip", self.card_skip),
             ("challenge_reveal", self.card_reveal),
+            ("challenge_coach", self.card_coach),
             ("keys_set", self.keys_set),
             ("keys_remove", self.keys_remove),
             ("share_publish", self.share_publish),
@@ -159,6 +161,9 @@ class Chat:
     async def card_reveal(self, action: cl.Action) -> Json:
         return await _card(self._reveal(action.payload))
 
+    async def card_coach(self, action: cl.Action) -> Json:
+        return await _card(self._coach(action.payload))
+
     async def _run(self, payload: Json) -> Json:
         started_id, code, language = _solution(payload)
         graded = await self._services.deps.challenges.run_examples(_user().id, started_id, code, language=language)
@@ -188,6 +193,12 @@ class Chat:
         revealed = await deps.challenges.reveal(_user().id, str(payload.get("startedId", "")))
         shown = {"revealed": views.revealed_view(revealed, deps.curriculum), "status": revealed.started.status}
         return await self._keep(revealed.started.id, shown)
+
+    async def _coach(self, payload: Json) -> Json:
+        started_id = str(payload.get("startedId", ""))
+        coached = await self._services.deps.coach.ask(_user().id, started_id)
+        cost = dollars(coached.cost_microusd) if coached.model else ""
+        return await self._keep(started_id, {"coached": {**views.coached_view(coached), "cost": cost}})
 
     async def _keep(self, started_id: str, shown: Json, **rest: Any) -> Json:  # Any: JSON
         """Store what a challenge's card shows from now on, for whoever opens the thread again."""

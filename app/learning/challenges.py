@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import Conflict, InvalidInput, NotFound
-from app.learning import choosing, coach, code_quality, grading, kinds, progress, sitting, started
+from app.learning import attempt_log, choosing, coach, code_quality, grading, kinds, progress, sitting, started
+from app.learning.attempt_log import Attempt
 from app.learning.challenge_files import AnswerChallenge, Challenge, best_language
 from app.learning.curriculum import Curriculum
 from app.learning.languages import LANGUAGES, language_named
@@ -81,7 +81,7 @@ class ChallengeService:
         now = self._clock()
         one = Started(
             id=uuid.uuid4().hex, challenge=choice.challenge, language=spoken, hints_shown=0, attempts=0, status="open",
-            is_check=choice.is_check, started_at=now,
+            is_check=choice.is_check, coached=0, started_at=now,
         )  # fmt: skip
         async with self._database.write() as connection:
             await self._give_up_abandoned(connection, user_id, now)
@@ -187,11 +187,12 @@ class ChallengeService:
                 passed=graded.passed, cases=max(1, len(graded.cases)), hints=one.hints_shown, attempts=one.attempts,
                 seconds=(now - one.started_at).total_seconds(), minutes=one.challenge.minutes, signals=signals,
             )  # fmt: skip
+            feedback = coach.feedback(graded, points.total, means=means)
             await connection.execute(
                 attempts.insert().values(
                     id=attempt_id, user_id=user_id, started_id=one.id, challenge_id=one.challenge.id,
                     language=one.language.name, code=code, verdict=graded.verdict, score=points.total,
-                    wall_ms=graded.wall_ms, result=graded.to_json(), created_at=now,
+                    wall_ms=graded.wall_ms, result={**graded.to_json(), "feedback": feedback}, created_at=now,
                 )
             )  # fmt: skip
             details = {
@@ -206,7 +207,7 @@ class ChallengeService:
         self._wake()
         return Submission(
             started=await self.get(user_id, one.id), attempt_id=attempt_id, graded=graded, score=points,
-            feedback=coach.feedback(graded, points.total, means=means), change=change,
+            feedback=feedback, change=change,
         )  # fmt: skip
 
     async def _count_attempt(self, connection: AsyncConnection, one: Started) -> Started:
@@ -214,10 +215,10 @@ class ChallengeService:
             started_challenges.update()
             .where(started_challenges.c.id == one.id)
             .values(attempts=started_challenges.c.attempts + 1, language=one.language.name)
-            .returning(started_challenges.c.attempts, started_challenges.c.hints_shown)
+            .returning(started_challenges.c.attempts, started_challenges.c.hints_shown, started_challenges.c.coached)
         )
         row = counted.one()
-        return replace(one, attempts=row.attempts, hints_shown=row.hints_shown)
+        return replace(one, attempts=row.attempts, hints_shown=row.hints_shown, coached=row.coached)
 
     async def _settle(
         self, connection: AsyncConnection, user_id: str, one: Started, *, passed: bool, score: int, now: datetime
@@ -323,22 +324,28 @@ class ChallengeService:
         self, user_id: str, *, concept: str | None = None, limit: int = 50
     ) -> list[dict[str, Any]]:  # Any: a row for people
         """A learner's attempts, newest first, without code; those at one concept, where it is given."""
-        query = (
-            sa.select(
-                attempts.c.id, attempts.c.challenge_id, attempts.c.language, attempts.c.verdict, attempts.c.score,
-                attempts.c.wall_ms, attempts.c.created_at, started_challenges.c.hints_shown,
-                started_challenges.c.is_check,
-            )
-            .join(started_challenges, started_challenges.c.id == attempts.c.started_id)
-            .where(attempts.c.user_id == user_id)
-            .order_by(attempts.c.created_at.desc())
-            .limit(limit)
-        )  # fmt: skip
+        about = None
         if concept is not None:
             about = [challenge.id for challenge in self._curriculum.challenges_about(concept)]
-            query = query.where(attempts.c.challenge_id.in_(about))
         async with self._database.read() as connection:
-            return [dict(row._mapping) for row in await connection.execute(query)]
+            return await attempt_log.newest_first(connection, user_id, challenge_ids=about, limit=limit)
+
+    async def newest_attempt(self, user_id: str, started_id: str) -> Attempt | None:
+        """What was submitted last to a started challenge."""
+        async with self._database.read() as connection:
+            return await attempt_log.newest(connection, user_id, started_id)
+
+    async def note_coached(self, user_id: str, one: Started, *, by: str) -> None:
+        """Write down that the coach spoke; a model's words are help."""
+        async with self._database.write() as connection:
+            if by == "model":
+                await connection.execute(
+                    started_challenges.update()
+                    .where(started_challenges.c.id == one.id)
+                    .values(coached=started_challenges.c.coached + 1)
+                )
+            await started.note(connection, "coach.feedback-given", one, user_id, self._clock(), {"kind": by})
+        self._wake()
 
 
 _ENDED = {"skipped": "skipped", "revealed": "given up: its solution was shown", "failed": "ended"}

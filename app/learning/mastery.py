@@ -35,14 +35,18 @@ def chance(skill: Skill, opponent: Skill) -> float:
 
 
 def mastery(skill: Skill) -> int:
-    """From 0 to 100: the chance against a medium challenge, with the rating taken one deviation low.
+    """From 0 to 100: the chance against a medium challenge, with the rating taken one deviation low, above the chance
+    of somebody who is not known yet.
 
-    So it rises with evidence, not only with luck: an untried concept has little mastery, whatever its rating.
+    So it rises with evidence, not only with luck, and a failure never raises it.
     """
-    if skill.outcomes == 0:
-        return 0
+    unknown = _careful_chance(Skill())
+    return round(100 * max(0.0, _careful_chance(skill) - unknown) / (1 - unknown))
+
+
+def _careful_chance(skill: Skill) -> float:
     careful = Skill(rating=skill.rating - skill.deviation, deviation=skill.deviation, volatility=skill.volatility)
-    return round(100 * chance(careful, of_rating(YARDSTICK)))
+    return chance(careful, of_rating(YARDSTICK))
 
 
 def update(skill: Skill, *, opponent: Skill, outcome: float) -> Skill:

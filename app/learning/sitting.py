@@ -29,7 +29,7 @@ async def finish(
     """
     challenge = started_one.challenge
     solved = ending == "solved"
-    aided = started_one.hints_shown > 0
+    aided = started_one.is_aided
     seconds = (now - started_one.started_at).total_seconds()
     grade = scheduler.grade_of(
         solved=solved, score=score, attempts=started_one.attempts, any_hint=aided,
@@ -72,7 +72,7 @@ def _why(one: Started, ending: End) -> str:
     tries = f"{one.attempts} attempt{'s' if one.attempts != 1 else ''}"
     if ending != "solved":
         return f"{ending} after {tries}"
-    if one.hints_shown:
+    if one.is_aided:
         return "solved with help: mastery moves when you solve one like it alone"
     return f"solved alone, {tries}" + (", as a check" if one.is_check else "")
 

@@ -22,7 +22,8 @@ ENDED = tuple(status for status in get_args(Status) if status != "open")
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """A challenge that a learner has in hand. ``is_check``: without help, for what was solved with help before."""
+    """A challenge that a learner has in hand. ``is_check``: without help, for what was solved with help before;
+    ``coached`` counts what a model said about attempts."""
 
     id: str
     challenge: Challenge
@@ -31,6 +32,7 @@ class Started:
     attempts: int
     status: Status
     is_check: bool
+    coached: int
     started_at: datetime
 
     @property
@@ -39,7 +41,7 @@ class Started:
 
     @property
     def is_aided(self) -> bool:
-        return self.hints_shown > 0 or self.status == "revealed"
+        return self.hints_shown > 0 or self.coached > 0 or self.status == "revealed"
 
 
 async def load(connection: AsyncConnection, curriculum: Curriculum, user_id: str, started_id: str) -> Started:
@@ -57,7 +59,8 @@ async def load(connection: AsyncConnection, curriculum: Curriculum, user_id: str
         raise NotFound("This challenge is not there. Start one with /challenge.")
     return Started(
         id=row.id, challenge=challenge, language=LANGUAGES[row.language], hints_shown=row.hints_shown,
-        attempts=row.attempts, status=row.status, is_check=row.is_check, started_at=row.started_at,
+        attempts=row.attempts, status=row.status, is_check=row.is_check, coached=row.coached,
+        started_at=row.started_at,
     )  # fmt: skip
 
 

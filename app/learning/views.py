@@ -7,6 +7,7 @@ from typing import Any
 from app.learning import kinds, progress
 from app.learning.challenge_files import Challenge
 from app.learning.challenges import Revealed, Submission
+from app.learning.coaching import Coached
 from app.learning.curriculum import Curriculum
 from app.learning.grading import CaseResult, Graded, first_failing
 from app.learning.languages import LANGUAGES
@@ -96,6 +97,16 @@ def revealed_view(revealed: Revealed, curriculum: Curriculum) -> Json:
         "mastery": change_view(revealed.change, curriculum),
         "dueAt": _time(revealed.change.due_at),
         "status": revealed.started.status,
+    }
+
+
+def coached_view(coached: Coached) -> Json:
+    return {
+        "by": coached.by,
+        "observation": coached.observation,
+        "question": coached.question,
+        "model": coached.model,
+        "costUsd": coached.cost_microusd / 1_000_000,
     }
 
 

@@ -33,7 +33,7 @@ const cards = (window.tooLooCards = window.tooLooCards || {});
 const card = (cards[props.startedId] = cards[props.startedId] || {
   state: {
     language: props.language, drafts: { ...props.drafts, ...stored() }, hints: props.hints, status: props.status,
-    result: props.result || null, ran: props.ran || false, revealed: props.revealed || null, busy: "", error: "",
+    result: props.result || null, ran: props.ran || false, revealed: props.revealed || null, coached: props.coached || null, busy: "", error: "",
   },
   watchers: new Set(),
   fresh: false, // its result has just come
@@ -113,7 +113,7 @@ function stored() {
 }
 
 export default function ChallengeCard() {
-  const { language, drafts, hints, status, result, ran, revealed, busy, error } = useSyncExternalStore(watch, () => card.state);
+  const { language, drafts, hints, status, result, ran, revealed, coached, busy, error } = useSyncExternalStore(watch, () => card.state);
   const spoken = props.languages.find((l) => l.name === language) || props.languages[0];
   const code = drafts[spoken.name] ?? spoken.stub;
   const lines = code.split("\n").length;
@@ -151,6 +151,7 @@ export default function ChallengeCard() {
   const hint = () => call("hint", {});
   const skip = () => call("skip", {});
   const reveal = () => call("reveal", {});
+  const coach = () => call("coach", {});
 
   function onKeyDown(event) {
     const area = event.target;
@@ -248,6 +249,9 @@ export default function ChallengeCard() {
         <button className="tl-btn primary" disabled={!!busy || over} onClick={submit}>{busy === "submit" ? "Grading …" : "Submit"}</button>
         {!asksAnswer && <button className="tl-btn" disabled={!!busy || over} onClick={run}>{busy === "run" ? "Running …" : "Run"}</button>}
         {!props.isCheck && <button className="tl-btn" disabled={!!busy || hints.length >= props.hintsTotal || status !== "open"} onClick={hint}>Hint</button>}
+        {!props.isCheck && result && !ran && status === "open" && (
+          <button className="tl-btn" disabled={!!busy} onClick={coach}>{busy === "coach" ? "Looking at your code …" : "Ask the coach"}</button>
+        )}
         {(hints.length >= props.hintsTotal || props.isCheck || (result && !ran)) && status === "open" && (
           <button className="tl-btn" disabled={!!busy} onClick={reveal}>Reveal</button>
         )}
@@ -256,6 +260,14 @@ export default function ChallengeCard() {
       </div>
       {error && <p className="tl-bad" role="alert">{error}</p>}
       {result && <Result result={result} ran={ran} />}
+      {coached && (
+        <div className="tl-hint" role="status" data-testid="coached">
+          <span className="tl-muted">{coached.by === "model" ? "The coach, about your newest attempt" : "No model could be asked; this is what your attempt shows"}</span>
+          {coached.observation && <p>{inline(coached.observation)}</p>}
+          <p>{inline(coached.question)}</p>
+          {coached.model && <span className="tl-muted">{coached.model} · {coached.cost} · counts as help</span>}
+        </div>
+      )}
       {revealed && (
         <div role="status">
           <h4>A solution</h4>

@@ -389,3 +389,51 @@ def test_the_keyboard_alone_is_enough(chat: Chat) -> None:
     chat.page.keyboard.press("Enter")
 
     expect(chat.card("session-summary")).to_be_visible()
+
+
+def test_the_coach_asks_and_a_solution_is_shown_when_given_up(
+    context: BrowserContext, serve: Callable[..., Server], providers: FakeProviders
+) -> None:
+    server = serve(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"{providers.url}/v1")
+    reply = {"observation": "You turn the letters around.", "question": "What should stay as it is inside a word?"}
+    providers.scripts["*"] = Script(words=(json.dumps(reply),))
+    chat = Chat(context.new_page(), server.url).open()
+    start_challenge(chat)
+    card = chat.card("challenge-card")
+    write(chat, "return text[::-1]")
+    submit(chat)
+
+    card.get_by_role("button", name="Ask the coach").click()
+    expect(card.get_by_test_id("coached")).to_contain_text("What should stay as it is inside a word?")
+    expect(card.get_by_test_id("coached")).to_contain_text("counts as help")
+    card.get_by_test_id("coached").scroll_into_view_if_needed()
+    chat.shot("coach")
+    card.get_by_role("button", name="Reveal").click()
+
+    expect(card).to_contain_text("One like it will come back, for you to solve alone.")
+    expect(card).to_contain_text("' '.join(reversed(text.split()))")
+    expect(card.get_by_role("button", name="Submit")).to_be_disabled()
+    card.get_by_text("One like it will come back").scroll_into_view_if_needed()
+    chat.shot("revealed")
+    assert chat.errors == []
+
+
+def test_code_is_read_and_a_query_is_graded(chat: Chat) -> None:
+    chat.say("give me an easy challenge about concurrency")
+    expect(chat.card("challenge-card").get_by_role("group", name="Choices")).to_be_visible()
+    settle(chat)
+    card = chat.card("challenge-card")
+    card.get_by_role("group", name="Choices").get_by_role("button").first.click()
+    card.get_by_role("button", name="Submit").click()
+    expect(card.get_by_test_id("result")).to_be_visible()
+    chat.shot("read")
+
+    chat.say("give me an easy challenge about sql")
+    expect(chat.card("challenge-card")).to_contain_text("CREATE TABLE")
+    settle(chat)
+    card = chat.card("challenge-card")
+    card.get_by_label("Your solution").fill("SELECT 1;")
+    card.get_by_role("button", name="Submit").click()
+    expect(card.get_by_test_id("result")).to_contain_text("cases pass")
+    chat.shot("sql")
+    assert chat.errors == []

@@ -32,9 +32,8 @@ def test_architecture_holds_the_graph_as_it_is() -> None:
 
 
 def test_every_prompt_is_rendered_somewhere_with_its_placeholders() -> None:
-    sources = "\n".join(
-        path.read_text(encoding="utf-8") for path in [*(ROOT / "graph").rglob("*.py"), ROOT / "app/models/tasks.py"]
-    )
+    rendering = [*(ROOT / "graph").rglob("*.py"), ROOT / "app/models/tasks.py", ROOT / "app/learning/coaching.py"]
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in rendering)
     for prompt in FOLDER.glob("*.md"):
         call = re.search(rf'(?:render|_prompt)\("{prompt.stem}"((?:, \w+=[^,)]+(?:\([^)]*\))?)*)', sources)
         assert call, prompt.stem

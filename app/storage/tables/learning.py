@@ -16,6 +16,7 @@ started_challenges = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("is_check", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("coached", sa.Integer, nullable=False, server_default="0"),
     at_column("started_at"),
     at_column("ended_at", nullable=True),
     sa.Index("ix_started_challenges_open", "user_id", "status"),

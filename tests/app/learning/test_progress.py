@@ -341,6 +341,7 @@ def test_glicko_gives_the_numbers_of_its_paper() -> None:
 
 def test_mastery_needs_evidence() -> None:
     assert mastery.mastery(Skill()) == 0
+    assert mastery.mastery(mastery.update(Skill(), opponent=mastery.of_rating(1250), outcome=0)) == 0
     once = mastery.update(Skill(), opponent=mastery.of_rating(1250), outcome=1)
     often = once
     for _ in range(10):

@@ -56,4 +56,5 @@ def upgrade() -> None:
 
     with op.batch_alter_table('started_challenges', schema=None) as batch_op:
         batch_op.add_column(sa.Column('is_check', sa.Boolean(), server_default=sa.false(), nullable=False))
+        batch_op.add_column(sa.Column('coached', sa.Integer(), server_default='0', nullable=False))
         batch_op.create_index('ix_started_challenges_open', ['user_id', 'status'], unique=False)

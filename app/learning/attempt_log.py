@@ -1,0 +1,60 @@
+"""What was submitted: attempts as they were graded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.learning.languages.base import LanguageName
+from app.storage.tables.learning import attempts, started_challenges
+
+Json = dict[str, Any]  # Any: JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One submission: its code, the verdict's message, the first case that failed, and the feedback it got."""
+
+    code: str
+    language: LanguageName
+    message: str
+    failing: Json | None
+    feedback: str
+
+
+async def newest(connection: AsyncConnection, user_id: str, started_id: str) -> Attempt | None:
+    query = (
+        sa.select(attempts)
+        .where(attempts.c.started_id == started_id, attempts.c.user_id == user_id)
+        .order_by(attempts.c.created_at.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(query)).first()
+    if row is None:
+        return None
+    return Attempt(
+        code=row.code, language=row.language, message=row.result["message"], feedback=row.result.get("feedback", ""),
+        failing=next((case for case in row.result["cases"] if not case["passed"]), None),
+    )  # fmt: skip
+
+
+async def newest_first(
+    connection: AsyncConnection, user_id: str, *, challenge_ids: Sequence[str] | None, limit: int
+) -> list[Json]:
+    """A learner's attempts without code; those at some challenges, where they are given."""
+    query = (
+        sa.select(
+            attempts.c.id, attempts.c.challenge_id, attempts.c.language, attempts.c.verdict, attempts.c.score,
+            attempts.c.wall_ms, attempts.c.created_at, started_challenges.c.hints_shown,
+            started_challenges.c.is_check,
+        )
+        .join(started_challenges, started_challenges.c.id == attempts.c.started_id)
+        .where(attempts.c.user_id == user_id)
+        .order_by(attempts.c.created_at.desc())
+        .limit(limit)
+    )  # fmt: skip
+    if challenge_ids is not None:
+        query = query.where(attempts.c.challenge_id.in_(challenge_ids))
+    return [dict(row._mapping) for row in await connection.execute(query)]

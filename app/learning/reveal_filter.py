@@ -1,0 +1,57 @@
+"""Finds out whether a text gives away a solution: by runs of code that it shares with the reference. Pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+_TOKEN = re.compile(r"[A-Za-z_]\w*|\d+(?:\.\d+)?|[^\s\w]")
+# Words that mean the same in every program; all other names are one to the filter, whatever they are called.
+_KEYWORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        and as assert async await break case catch class const continue def del do elif else except false finally fn for
+        from func function if import in is lambda let match mut new nil none not null or pass pub range raise return
+        select where group by order having join left on then end true try var while with yield len append push sum
+        sorted sort max min split
+        """,
+    )
+)
+RUN = 8  # tokens of a row that nobody writes by chance
+SHORTEST_RUN = 6
+
+
+def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bool:
+    """Whether ``text`` holds a run of tokens of a solution that is not in what the learner has already (``own``: their
+    code, the statement, the start of the editor). Spaces do not matter; neither do names, unless they are all that is
+    new, as where a name was the mistake."""
+    return any(
+        _shares_a_run(read(text), read(solution), [read(one) for one in own])
+        for solution in solutions
+        for read in (normalised, _exact)
+    )
+
+
+def _shares_a_run(said: Sequence[str], reference: Sequence[str], own: Iterable[Sequence[str]]) -> bool:
+    length = max(SHORTEST_RUN, min(RUN, len(reference) // 3))
+    known = {run for one in own for run in _runs(one, length)}
+    return bool(set(_runs(said, length)) & (set(_runs(reference, length)) - known))
+
+
+def normalised(text: str) -> list[str]:
+    """The tokens of a program, with every name made equal; numbers stay, for a number may be the whole mistake."""
+    return [
+        "name" if (token[0].isalpha() or token[0] == "_") and token not in _KEYWORDS else token
+        for token in _exact(text)
+    ]
+
+
+def _exact(text: str) -> list[str]:
+    return ["'" if token in ('"', "'", "`") else token.lower() for token in _TOKEN.findall(text)]
+
+
+def _runs(tokens: Sequence[str], length: int) -> Iterable[tuple[str, ...]]:
+    """Runs that hold code: names alone in a row are prose."""
+    for start in range(len(tokens) - length + 1):
+        run = tuple(tokens[start : start + length])
+        if sum(not token[0].isalnum() for token in run) >= 2:
+            yield run
