@@ -10,7 +10,7 @@ from app.api.wire import Body, page
 from app.errors import InvalidInput, NotFound
 from app.learning import progress, views
 from app.learning.challenges import known_language
-from app.learning.grading import LARGEST_CODE_BYTES
+from app.learning.grading import LARGEST_CODE_BYTES, encoded
 from app.learning.languages import LANGUAGES
 from app.learning.sandbox.raw import MOST_STDIN_BYTES, run_script
 
@@ -178,7 +178,7 @@ async def sandbox_run(body: Program, user: Writer, using: Using) -> Json:
     language = LANGUAGES[known_language(body.language)]
     if language.toolchain().path is None:
         raise InvalidInput(f"{language.title} is not installed here. {language.toolchain().remedy}")
-    run = await run_script(using.isolation.for_owner(user.id), language, body.code, body.stdin.encode())
+    run = await run_script(using.isolation.for_owner(user.id), language, body.code, encoded(body.stdin))
     return {
         "status": run.status, "stdout": run.stdout, "stderr": run.stderr, "exitCode": run.exit_code,
         "wallMs": run.wall_ms,

@@ -65,14 +65,26 @@ def check_code(code: str) -> None:
     """Refuse what cannot be a solution.
 
     Raises:
-        InvalidInput: empty, too large, or with NUL bytes.
+        InvalidInput: empty, too large, or no text: with NUL bytes or half a character.
     """
     if not code.strip():
         raise InvalidInput("There is no code to run. Write your solution first.")
-    if len(code.encode(errors="replace")) > LARGEST_CODE_BYTES:
+    if len(encoded(code)) > LARGEST_CODE_BYTES:
         raise InvalidInput(f"The code is too large: at most {LARGEST_CODE_BYTES // 1024} KB.")
     if "\x00" in code:
         raise InvalidInput("The code holds NUL bytes; it is not text. Paste the source itself.")
+
+
+def encoded(text: str) -> bytes:
+    """A learner's text in UTF-8.
+
+    Raises:
+        InvalidInput: it holds half a character (a lone surrogate), which no file and no database takes.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput("The text holds half a character, as after a broken copy. Type that place anew.") from error
 
 
 async def grade(

@@ -155,8 +155,8 @@ async def grade_challenge(
 def _grade_answer(challenge: AnswerChallenge, answer: str) -> Graded:
     if not answer.strip():
         raise InvalidInput("There is no answer. Write one first.")
-    if len(answer) > LARGEST_ANSWER:
-        raise InvalidInput(f"The answer is too long: at most {LARGEST_ANSWER} characters.")
+    if len(grading.encoded(answer)) > LARGEST_ANSWER:
+        raise InvalidInput(f"The answer is too long: at most {LARGEST_ANSWER:,} bytes.")
     said = same_text(answer)
     passed = said in {same_text(one) for one in (challenge.answer, *challenge.accept)}
     means = next((wrong.means for wrong in challenge.wrong if same_text(wrong.answer) == said), None)

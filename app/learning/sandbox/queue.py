@@ -31,9 +31,7 @@ class FairQueue:
         try:
             yield
         finally:
-            self._running.discard(owner)
-            self._free += 1
-            self._start()
+            self._leave(owner)
 
     async def _enter(self, owner: str) -> None:
         line = self._waiting.setdefault(owner, deque())
@@ -46,10 +44,15 @@ class FairQueue:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():  # its turn came at the same moment
-                self._running.discard(owner)
-                self._free += 1
-            self._start()
+                self._leave(owner)
             raise
+
+    def _leave(self, owner: str) -> None:
+        self._running.discard(owner)
+        self._free += 1
+        if owner in self._waiting:
+            self._waiting.move_to_end(owner)  # whoever has just run comes last
+        self._start()
 
     def _start(self) -> None:
         """Let in whoever may run. Places of those who left are cancelled already and only taken out."""
@@ -61,7 +64,6 @@ class FairQueue:
                 self._free -= 1
                 self._running.add(owner)
                 line.popleft().set_result(None)
-                self._waiting.move_to_end(owner)
             if not line:
                 del self._waiting[owner]
 

@@ -146,7 +146,11 @@ async def test_without_a_sandbox_code_does_not_run() -> None:
         await run(Isolation(sandbox=None, reason="for this reason"), "def add(a, b): return a + b")
 
 
-@pytest.mark.parametrize("code", ["", "   \n", "x" * 70_000, "a\0b"], ids=["empty", "blank", "huge", "binary"])
+@pytest.mark.parametrize(
+    "code",
+    ["", "   \n", "x" * 1_000_000, "a\0b", "x = '\ud800'"],
+    ids=["empty", "blank", "huge", "binary", "half a character"],
+)
 async def test_what_is_no_code_is_refused(isolation: Isolation, code: str) -> None:
     with pytest.raises(InvalidInput):
         await run(isolation, code)

@@ -1,5 +1,7 @@
 """Cards, skills, challenges in hand and training sessions, on both databases."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -390,3 +392,54 @@ BEST = {"solved": True, "score": 100, "attempts": 1, "any_hint": False, "deep_hi
 )
 def test_the_grade_of_a_sitting(changes: dict[str, object], grade: str) -> None:
     assert scheduler.grade_of(**{**BEST, **changes}) == grade  # type: ignore[arg-type]  # a table's values
+
+
+async def test_two_submissions_at_once_count_once(challenges: ChallengeService, database: Database, ada: User) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+
+    both = await asyncio.gather(*(challenges.submit(ada.id, started.id, solution("running-total")) for _ in range(2)))
+
+    async with database.read() as connection:
+        skill = (await progress.skills_of(connection, ada.id))["lists"]
+    assert skill.outcomes == 1
+    assert sorted(submission.change.why == "counted already" for submission in both) == [False, True]
+    assert len(await challenges.attempts_of(ada.id, concept="lists")) == 2
+
+
+async def test_a_clock_that_jumps_back_harms_nothing(challenges: ChallengeService, ada: User, clock: Clock) -> None:
+    first = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    clock.move(hours=-48)
+
+    solved = await challenges.submit(ada.id, first.id, solution("running-total"))
+    following = await challenges.start(ada.id, thread_id="t", concept="lists")
+
+    assert solved.score.total == 100
+    assert following.challenge.id != "running-total"
+
+
+BAD = {
+    "the statement itself": lambda challenge: challenge.statement,
+    "another language": lambda _: "function runningTotal(numbers) { return []; }",
+    "deeply nested": lambda _: "x = " + "(" * 3000 + ")" * 3000,
+    "a bomb of a literal": lambda _: "def running_total(numbers): return 10 ** 10 ** 10",
+}
+
+
+@pytest.mark.parametrize("code_of", BAD.values(), ids=BAD.keys())
+async def test_what_is_no_solution_gets_a_verdict_and_is_an_attempt(
+    challenges: ChallengeService, ada: User, code_of: Callable[[Challenge], str]
+) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+
+    submission = await challenges.submit(ada.id, started.id, code_of(started.challenge))
+
+    assert submission.graded.verdict in ("failed", "error", "compile_error", "timeout", "killed")
+    assert submission.graded.message
+    assert submission.started.attempts == 1
+
+
+async def test_a_challenge_that_is_not_offered_in_a_language_says_so(challenges: ChallengeService, ada: User) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="drop-branch-code")
+
+    with pytest.raises(InvalidInput, match=r"not offered in Java\. Use: Python, JavaScript"):
+        await challenges.submit(ada.id, started.id, "x", language="java")
