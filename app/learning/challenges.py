@@ -200,8 +200,9 @@ class ChallengeService:
                 "attempt": one.attempts, "aided": one.is_aided, "check": one.is_check,
             }  # fmt: skip
             await started.note(connection, "challenge.submitted", one, user_id, now, details)
-            kind = "challenge.passed" if passed else "challenge.failed"
-            await started.note(connection, kind, one, user_id, now, details)
+            if one.status == "open":  # what comes after a solution is practice: it counts for nothing more
+                kind = "challenge.passed" if passed else "challenge.failed"
+                await started.note(connection, kind, one, user_id, now, details)
             await started.note(connection, "coach.feedback-given", one, user_id, now, {"kind": graded.verdict})
             change = await self._settle(connection, user_id, one, passed=passed, score=points.total, now=now)
         self._wake()
@@ -213,12 +214,17 @@ class ChallengeService:
     async def _count_attempt(self, connection: AsyncConnection, one: Started) -> Started:
         counted = await connection.execute(
             started_challenges.update()
-            .where(started_challenges.c.id == one.id)
+            .where(started_challenges.c.id == one.id, started_challenges.c.status.in_(("open", "passed")))
             .values(attempts=started_challenges.c.attempts + 1, language=one.language.name)
-            .returning(started_challenges.c.attempts, started_challenges.c.hints_shown, started_challenges.c.coached)
-        )
-        row = counted.one()
-        return replace(one, attempts=row.attempts, hints_shown=row.hints_shown, coached=row.coached)
+            .returning(
+                started_challenges.c.attempts, started_challenges.c.hints_shown, started_challenges.c.coached,
+                started_challenges.c.status,
+            )
+        )  # fmt: skip
+        row = counted.first()
+        if row is None:
+            raise Conflict("This challenge ended while your code was graded. Start another one with /challenge.")
+        return replace(one, attempts=row.attempts, hints_shown=row.hints_shown, coached=row.coached, status=row.status)
 
     async def _settle(
         self, connection: AsyncConnection, user_id: str, one: Started, *, passed: bool, score: int, now: datetime
@@ -275,6 +281,7 @@ class ChallengeService:
             raise Conflict("This challenge was skipped. Start another one with /challenge.")
         now = self._clock()
         async with self._database.write() as connection:
+            one = await started.load(connection, self._curriculum, user_id, started_id)
             if await started.end(connection, one.id, "revealed", now):
                 change = await sitting.finish(
                     connection, self._database, user_id=user_id, started_one=one, ending="revealed", score=0, now=now
@@ -299,6 +306,7 @@ class ChallengeService:
         one = await self.get(user_id, started_id)
         now = self._clock()
         async with self._database.write() as connection:
+            one = await started.load(connection, self._curriculum, user_id, started_id)
             if not await started.end(connection, one.id, "skipped", now):
                 raise Conflict("This challenge is not open any more. Start another one with /challenge.")
             await started.note(connection, "challenge.skipped", one, user_id, now, {})

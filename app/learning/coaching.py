@@ -1,5 +1,6 @@
 """The coach that asks: a model looks at a failed attempt and asks one question, and never gives the solution away."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -82,7 +83,7 @@ class CoachService:
             except (NoModelAvailable, ProviderFailed, BudgetExceeded):
                 break
             spent += answer.cost_microusd
-            reply = _usable(answer, one, attempt)
+            reply = await asyncio.to_thread(_usable, answer, one, attempt)
             if reply is not None:
                 return Coached(
                     by="model", observation=reply.observation.strip(), question=reply.question.strip(),

@@ -17,6 +17,7 @@ Shower = Callable[[object], str]
 
 LARGEST_CODE_BYTES = 64 * 1024
 FLOAT_TOLERANCE = 1e-6
+LONGEST_MS = 1e7  # no case takes hours: more is a forgery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,7 @@ def graded(run: Run, results: Sequence[CaseResult]) -> Graded:
 
 
 def _unreadable(error: str, trace: tuple[str, ...], run: Run) -> Graded:
-    message = "\n".join(("The code could not be loaded.", error, *trace)).strip()
+    message = _cut("\n".join(("The code could not be loaded.", error, *trace)).strip(), 4000)
     return Graded(verdict="compile_error", cases=(), message=message, wall_ms=run.wall_ms)
 
 
@@ -250,13 +251,17 @@ def _case_result(number: int, case: Shown, answer: dict[str, Any] | None, show: 
             got=None, stdout="", error="the program ended before it answered this case", trace=(), ms=None,
         )  # fmt: skip
     error, trace = failure(answer.get("error"))
-    passed = error is None and "value" in answer and case.is_right(answer["value"])
-    got = _cut(show(answer["value"])) if "value" in answer else None
+    passed, got = False, None
+    if "value" in answer:
+        try:
+            passed, got = error is None and case.is_right(answer["value"]), _cut(show(answer["value"]))
+        except (OverflowError, RecursionError, ValueError):
+            error = error or "the result is too large or too deep to compare"
     ms = answer.get("ms")
     return CaseResult(
         number=number, passed=passed, hidden=case.hidden, input=_cut(case.input), expected=_cut(case.expected), got=got,
         stdout=_cut(str(answer.get("stdout", ""))), error=error, trace=trace,
-        ms=float(ms) if isinstance(ms, int | float) else None,
+        ms=float(ms) if isinstance(ms, int | float) and abs(ms) < LONGEST_MS else None,
     )  # fmt: skip
 
 
@@ -270,4 +275,6 @@ def failure(error: object) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _cut(text: str, most: int = 1000) -> str:
+    """A learner's text as it may be shown and stored: not too long, and without half characters."""
+    text = text.encode(errors="replace").decode()
     return text if len(text) <= most else text[:most] + " …"

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 
+from app.errors import RateLimited, SandboxFailed
 from app.learning import grading, kinds
 from app.learning.challenge_files import Challenge, FunctionChallenge, ShellChallenge, SqlChallenge
 from app.learning.grading import Graded
@@ -27,9 +28,12 @@ class KnownMistakes:
         if graded.verdict != "failed" or not isinstance(challenge, FunctionChallenge | SqlChallenge | ShellChallenge):
             return None
         own = _wrong_results(graded)
-        for mistake in challenge.mistakes:
-            if own == await self._results_of(sandbox, challenge, mistake.code, language):
-                return mistake.means
+        try:
+            for mistake in challenge.mistakes:
+                if own == await self._results_of(sandbox, challenge, mistake.code, language):
+                    return mistake.means
+        except (RateLimited, SandboxFailed):
+            pass  # the verdict stands without it
         return None
 
     async def _results_of(
@@ -44,7 +48,7 @@ class KnownMistakes:
             else:
                 graded = await kinds.grade_challenge(sandbox, challenge, language, code)
             found = _wrong_results(graded)
-            if len(self._results) < MOST_KEPT:
+            if len(self._results) < MOST_KEPT and graded.verdict not in ("timeout", "killed"):
                 self._results[key] = found
         return found
 

@@ -24,11 +24,12 @@ def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bo
     """Whether ``text`` holds a run of tokens of a solution that is not in what the learner has already (``own``: their
     code, the statement, the start of the editor). Spaces do not matter; neither do names, unless they are all that is
     new, as where a name was the mistake."""
-    return any(
-        _shares_a_run(read(text), read(solution), [read(one) for one in own])
-        for solution in solutions
-        for read in (normalised, _exact)
-    )
+    solutions = list(solutions)
+    for read in (normalised, _exact):
+        said, had = read(text), [read(one) for one in own]
+        if any(_shares_a_run(said, read(solution), had) for solution in solutions):
+            return True
+    return False
 
 
 def _shares_a_run(said: Sequence[str], reference: Sequence[str], own: Iterable[Sequence[str]]) -> bool:

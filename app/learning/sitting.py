@@ -15,6 +15,7 @@ from app.storage.tables.learning import reviews, started_challenges, unaided_che
 End = Literal["solved", "failed", "revealed", "given up"]
 RESULT_BY_ATTEMPT = (1.0, 0.75)  # solved at the first and second attempt; later ones count half
 LATE_RESULT = 0.5
+KNOWN_FOR = timedelta(days=60)
 CHECK_AFTER = timedelta(minutes=20)  # later in the session, or whenever the learner comes next
 
 
@@ -29,17 +30,17 @@ async def finish(
     """
     challenge = started_one.challenge
     solved = ending == "solved"
-    aided = started_one.is_aided
+    aided = started_one.is_aided or await _seen_before(connection, user_id, started_one, now)
     seconds = (now - started_one.started_at).total_seconds()
     grade = scheduler.grade_of(
-        solved=solved, score=score, attempts=started_one.attempts, any_hint=aided,
+        solved=solved, score=score, attempts=started_one.attempts, any_hint=started_one.is_aided,
         deep_hint=started_one.hints_shown >= len(challenge.hints), quick=seconds <= 60 * challenge.minutes,
         earlier_successes=await _earlier_successes(connection, user_id, started_one),
     )  # fmt: skip
     result = result_of(started_one.attempts) if solved else 0.0
     outcome = progress.Outcome(
         concept=challenge.concept, result=None if solved and aided else result, grade=grade,
-        why=_why(started_one, ending), source=started_one.id,
+        why=_why(started_one, ending, aided=aided), source=started_one.id,
     )  # fmt: skip
     learner = (await progress.skills_of(connection, user_id)).get(challenge.concept, Skill())
     ratings = await progress.ratings_of(connection)
@@ -51,7 +52,9 @@ async def finish(
         await progress.rate_challenge(
             connection, database, challenge.id, rating=rating, learner=learner, result=outcome.result
         )
-    await _follow_up(connection, database, user_id, started_one, needs_check=aided or ending == "revealed", now=now)
+    await _follow_up(
+        connection, database, user_id, started_one, needs_check=started_one.is_aided or ending == "revealed", now=now
+    )
     await started.note(
         connection, "challenge.finished", started_one, user_id, now,
         {
@@ -68,13 +71,28 @@ def result_of(attempts: int) -> float:
     return RESULT_BY_ATTEMPT[attempts - 1] if attempts <= len(RESULT_BY_ATTEMPT) else LATE_RESULT
 
 
-def _why(one: Started, ending: End) -> str:
+def _why(one: Started, ending: End, *, aided: bool) -> str:
     tries = f"{one.attempts} attempt{'s' if one.attempts != 1 else ''}"
     if ending != "solved":
         return f"{ending} after {tries}"
     if one.is_aided:
         return "solved with help: mastery moves when you solve one like it alone"
+    if aided:
+        return "you know this one already: mastery moves when you solve another like it"
     return f"solved alone, {tries}" + (", as a check" if one.is_check else "")
+
+
+async def _seen_before(connection: AsyncConnection, user_id: str, one: Started, now: datetime) -> bool:
+    """Whether the learner solved this challenge lately, or saw its solution or hints: then it shows nothing new."""
+    known = sa.or_(
+        started_challenges.c.status.in_(("passed", "failed", "revealed")),
+        started_challenges.c.hints_shown > 0, started_challenges.c.coached > 0,
+    )  # fmt: skip
+    query = sa.select(started_challenges.c.id).where(
+        started_challenges.c.user_id == user_id, started_challenges.c.challenge_id == one.challenge.id,
+        started_challenges.c.id != one.id, started_challenges.c.started_at > now - KNOWN_FOR, known,
+    )  # fmt: skip
+    return await connection.scalar(query.limit(1)) is not None
 
 
 async def _earlier_successes(connection: AsyncConnection, user_id: str, one: Started) -> int:

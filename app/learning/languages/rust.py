@@ -1,6 +1,7 @@
 """Rust, compiled by rustc without any crate."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -79,7 +80,7 @@ def _linker() -> str | None:
 
 
 def _public(code: str, name: str) -> str:
-    return code if f"pub fn {name}" in code else code.replace(f"fn {name}", f"pub fn {name}", 1)
+    return re.sub(rf"(?<!pub )\bfn {name}\b", f"pub fn {name}", code, count=1)
 
 
 def _safe(name: str) -> str:

@@ -1,6 +1,7 @@
 """Cards, skills, challenges in hand and training sessions, on both databases."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -443,3 +444,50 @@ async def test_a_challenge_that_is_not_offered_in_a_language_says_so(challenges:
 
     with pytest.raises(InvalidInput, match=r"not offered in Java\. Use: Python, JavaScript"):
         await challenges.submit(ada.id, started.id, "x", language="java")
+
+
+async def test_the_same_challenge_again_raises_nothing(challenges: ChallengeService, ada: User) -> None:
+    first = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    await challenges.reveal(ada.id, first.id)
+
+    second = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    solved = await challenges.submit(ada.id, second.id, solution("running-total"))
+
+    assert solved.graded.verdict == "passed"
+    assert (solved.change.before, solved.change.after) == (0, 0)
+    assert "know this one" in solved.change.why
+
+
+ODD = {
+    "too large a number": ("standard-deviation", "def standard_deviation(*a): return 2 ** 2000"),
+    "half a character": ("reverse-words", "def reverse_words(text):\n    print(chr(0xd800))\n    return chr(0xd800)"),
+    "deep": ("running-total", "def running_total(n):\n    x = []\n    for _ in range(950): x = [x]\n    return x"),
+    "an error of half a character": ("reverse-words", "def reverse_words(text): raise ValueError(chr(0xd800))"),
+}
+
+
+@pytest.mark.parametrize(("challenge_id", "code"), ODD.values(), ids=ODD.keys())
+async def test_odd_results_are_wrong_and_recorded(
+    challenges: ChallengeService, ada: User, challenge_id: str, code: str
+) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id=challenge_id)
+
+    submission = await challenges.submit(ada.id, started.id, code)
+
+    assert submission.graded.verdict in ("failed", "error")
+    assert json.dumps(submission.graded.to_json(), ensure_ascii=False, allow_nan=False).encode()
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import threading, time\ndef test(f): threading.Thread(target=time.sleep, args=(60,)).start()",
+     "import os\ndef test(f): os._exit(0)", "def test(f): pass", "def test(f): assert False"],
+    ids=["hangs", "ends", "accepts everything", "rejects everything"],
+)  # fmt: skip
+async def test_no_trick_passes_a_challenge_to_write_a_test(challenges: ChallengeService, ada: User, code: str) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="test-median-reading")
+
+    submission = await challenges.submit(ada.id, started.id, code)
+
+    assert submission.graded.verdict != "passed"
+    assert submission.started.status == "open"
