@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -308,9 +309,10 @@ async def _background(bus: Bus, database: Database, purse: Purse, keys: KeyServi
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while waiting := [task for task in tasks if not task.done()]:
+            for task in waiting:  # again, where one was lost: Python 3.11's wait_for can swallow a cancellation
+                task.cancel()
+            await asyncio.wait(waiting, timeout=1)
 
 
 async def _repeated(name: str, work: Callable[[], Awaitable[object]], seconds: float) -> None:
@@ -326,9 +328,8 @@ async def _repeated(name: str, work: Callable[[], Awaitable[object]], seconds: f
 def _make_data_dir(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        probe_file = folder / ".writable"
-        probe_file.touch()
-        probe_file.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # it can be written to; the name is its own, for servers may start together
     except OSError as error:
         raise SettingsError(
             f"The data folder {str(folder)!r} cannot be written to ({error.strerror}). "

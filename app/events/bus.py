@@ -57,7 +57,8 @@ class Bus:
                 busy = False
             if not busy:
                 try:
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):  # wait_for can swallow a cancellation on Python 3.11
+                        await self._wake.wait()
                 except TimeoutError:
                     continue
                 finally:
