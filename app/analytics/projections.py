@@ -97,6 +97,8 @@ def _concept_counts(event: Event) -> dict[str, int]:
         case "challenge.failed":
             return {"tried": 1}
         case "challenge.finished":
+            if event.payload["known"]:
+                return {}  # the same challenge again says nothing about working alone or with help
             how = "aided" if event.payload["aided"] or event.payload["ending"] == "revealed" else "alone"
             return {f"{how}_ended": 1, f"{how}_solved": int(event.payload["solved"])}
         case "training.answered":

@@ -18,7 +18,9 @@ EVENT_TYPES: dict[str, tuple[str, frozenset[str]]] = {
     "challenge.hinted": ("started id", frozenset({"challengeId", "level"})),
     "challenge.finished": (
         "started id",
-        frozenset({"challengeId", "concept", "solved", "aided", "check", "ending", "attempts", "score", "language"}),
+        frozenset(
+            {"challengeId", "concept", "solved", "aided", "known", "check", "ending", "attempts", "score", "language"}
+        ),
     ),
     "challenge.skipped": ("started id", frozenset({"challengeId"})),
     "mastery.changed": ("user id", frozenset({"concept", "before", "after", "dueAt"})),

@@ -78,6 +78,7 @@ async def _solution(sandbox: Sandbox, challenge: Challenge, language: LanguageNa
     return problems
 
 
+# A wrong submission to a challenge to write a test: every such challenge must turn it down.
 _ACCEPTS: dict[LanguageName, str] = {
     "python": "def test(function):\n    assert True\n",
     "javascript": "function test(fn) { return true; }\n",

@@ -28,42 +28,45 @@ async def finish(
     The skill moves only by what was done without help: an aided solve leaves it as it was, and the concept is checked
     without help later. The card is rated either way.
     """
-    challenge = started_one.challenge
-    solved = ending == "solved"
-    aided = started_one.is_aided or await _seen_before(connection, user_id, started_one, now)
-    seconds = (now - started_one.started_at).total_seconds()
-    grade = scheduler.grade_of(
-        solved=solved, score=score, attempts=started_one.attempts, any_hint=started_one.is_aided,
-        deep_hint=started_one.hints_shown >= len(challenge.hints), quick=seconds <= 60 * challenge.minutes,
-        earlier_successes=await _earlier_successes(connection, user_id, started_one),
-    )  # fmt: skip
-    result = result_of(started_one.attempts) if solved else 0.0
+    challenge, solved = started_one.challenge, ending == "solved"
+    known = await _seen_before(connection, user_id, started_one, now)
+    shows_nothing = solved and (started_one.is_aided or known)
     outcome = progress.Outcome(
-        concept=challenge.concept, result=None if solved and aided else result, grade=grade,
-        why=_why(started_one, ending, aided=aided), source=started_one.id,
+        concept=challenge.concept,
+        result=None if shows_nothing else result_of(started_one.attempts) if solved else 0.0,
+        grade=await _grade(connection, user_id, started_one, solved=solved, score=score, now=now),
+        why=_why(started_one, ending, known=known), source=started_one.id,
     )  # fmt: skip
     learner = (await progress.skills_of(connection, user_id)).get(challenge.concept, Skill())
-    ratings = await progress.ratings_of(connection)
-    rating = ratings.get(challenge.id, mastery.of_rating(challenge.rating))
-    change = await progress.record(
-        connection, database, user_id=user_id, outcome=outcome, opponent=rating, now=now
-    )  # fmt: skip
+    rating = (await progress.ratings_of(connection)).get(challenge.id, mastery.of_rating(challenge.rating))
+    change = await progress.record(connection, database, user_id=user_id, outcome=outcome, opponent=rating, now=now)
     if outcome.result is not None:
         await progress.rate_challenge(
             connection, database, challenge.id, rating=rating, learner=learner, result=outcome.result
         )
-    await _follow_up(
-        connection, database, user_id, started_one, needs_check=started_one.is_aided or ending == "revealed", now=now
-    )
-    await started.note(
-        connection, "challenge.finished", started_one, user_id, now,
-        {
-            "solved": solved, "aided": aided, "check": started_one.is_check, "ending": ending, "score": score,
-            "attempts": started_one.attempts, "hints": started_one.hints_shown, "seconds": round(seconds),
-            "language": started_one.language.name, "kind": challenge.kind,
-        },
-    )  # fmt: skip
+    needs_check = started_one.is_aided or ending == "revealed"
+    await _follow_up(connection, database, user_id, started_one, needs_check=needs_check, now=now)
+    payload = {
+        "solved": solved, "aided": started_one.is_aided, "known": known, "check": started_one.is_check,
+        "ending": ending, "score": score, "attempts": started_one.attempts, "hints": started_one.hints_shown,
+        "seconds": round(_seconds(started_one, now)), "language": started_one.language.name, "kind": challenge.kind,
+    }  # fmt: skip
+    await started.note(connection, "challenge.finished", started_one, user_id, now, payload)
     return change
+
+
+async def _grade(
+    connection: AsyncConnection, user_id: str, one: Started, *, solved: bool, score: int, now: datetime
+) -> scheduler.Grade:
+    return scheduler.grade_of(
+        solved=solved, score=score, attempts=one.attempts, any_hint=one.is_aided,
+        deep_hint=one.hints_shown >= len(one.challenge.hints), quick=_seconds(one, now) <= 60 * one.challenge.minutes,
+        earlier_successes=await _earlier_successes(connection, user_id, one),
+    )  # fmt: skip
+
+
+def _seconds(one: Started, now: datetime) -> float:
+    return (now - one.started_at).total_seconds()
 
 
 def result_of(attempts: int) -> float:
@@ -71,13 +74,13 @@ def result_of(attempts: int) -> float:
     return RESULT_BY_ATTEMPT[attempts - 1] if attempts <= len(RESULT_BY_ATTEMPT) else LATE_RESULT
 
 
-def _why(one: Started, ending: End, *, aided: bool) -> str:
+def _why(one: Started, ending: End, *, known: bool) -> str:
     tries = f"{one.attempts} attempt{'s' if one.attempts != 1 else ''}"
     if ending != "solved":
         return f"{ending} after {tries}"
     if one.is_aided:
         return "solved with help: mastery moves when you solve one like it alone"
-    if aided:
+    if known:
         return "you know this one already: mastery moves when you solve another like it"
     return f"solved alone, {tries}" + (", as a check" if one.is_check else "")
 
