@@ -13,7 +13,9 @@ import structlog
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from redis.asyncio import ConnectionPool
 
-from app.analytics.projections import LearnerStats
+from app.analytics.badges import BadgeSystem
+from app.analytics.projections import EarnedBadges, LearnerStats
+from app.analytics.ranking import RankingService
 from app.analytics.reports import ReportService
 from app.context.repositories import RepositoryService
 from app.errors import SettingsError
@@ -57,6 +59,7 @@ logger = structlog.get_logger()
 
 SWEEP_SECONDS = 60
 KEYS_SECONDS = 5
+SETTLE_SECONDS = 0.4  # a badge that is found later than this shows at the next look
 PRUNE_SECONDS = 3600
 FIT_SECONDS = 3600.0
 
@@ -79,7 +82,16 @@ class Services:
 
 def consumers(database: Database) -> list[Consumer]:
     """Everything that follows the event log."""
-    return [LearnerStats(database), GradedAnswers(database)]
+    return [LearnerStats(database), EarnedBadges(database), GradedAnswers(database)]
+
+
+def follow(database: Database) -> tuple[Bus, BadgeSystem]:
+    """The bus with all that follows the log, and the badges that are looked at when it has been followed."""
+    badges = BadgeSystem(
+        database=database, clock=utc_now, wake=lambda: bus.wake(), settle=lambda: bus.settled(SETTLE_SECONDS)
+    )
+    bus = Bus(database, consumers(database), afterwards=badges.award_due)
+    return bus, badges
 
 
 def no_accounts(settings: Settings) -> str:
@@ -121,14 +133,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
-        bus = Bus(database, consumers(database))
+        bus, badges = follow(database)
         accounts = await asyncio.to_thread(AccountService, database=database, clock=utc_now)
         access = AccessService(database=database, accounts=accounts, clock=utc_now)
         await asyncio.to_thread(prompts.load)
         await asyncio.to_thread(find_toolchains)
         isolation = await probe()
         logger.info("sandbox.probed", isolated=isolation.sandbox is not None, reason=isolation.reason)
-        deps = await _open_deps(settings, database, bus, isolation, stack)
+        deps = await _open_deps(settings, database, bus, isolation, stack, badges=badges, accounts=accounts)
         checkpoints = await stack.enter_async_context(_checkpoints(settings))
         keys = await open_keys(settings, database, deps.gateway)
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
@@ -145,8 +157,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 async def _open_deps(
-    settings: Settings, database: Database, bus: Bus, isolation: Isolation, stack: AsyncExitStack
-) -> Deps:
+    settings: Settings, database: Database, bus: Bus, isolation: Isolation, stack: AsyncExitStack, *,
+    badges: BadgeSystem, accounts: AccountService,
+) -> Deps:  # fmt: skip
     curriculum = await asyncio.to_thread(load_curriculum, own=settings.tooloo_challenges_dir)
     reports = ReportService(database=database, clock=utc_now)
     repositories = RepositoryService(
@@ -171,6 +184,7 @@ async def _open_deps(
         challenges=challenges, coach=CoachService(challenges=challenges, gateway=gateway, prompt=prompts.render),
         training=TrainingService(database=database, curriculum=curriculum, clock=utc_now, wake=bus.wake),
         gateway=gateway, purse=purse, repositories=repositories, reports=reports, engine=engine, clock=utc_now,
+        badges=badges, ranking=RankingService(database=database, clock=utc_now), accounts=accounts,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from app import logs
-from app.api import conversation, identity, learning, models, problems, tasks, work
+from app.api import account, analytics, conversation, identity, learning, models, problems, tasks, work
 from app.api.guard import Guard
 from app.bootstrap import Services, no_accounts, open_services
 from app.errors import NotFound, SettingsError
@@ -40,8 +40,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )  # fmt: skip
     app.state.settings = settings
     problems.install(app)
-    for router in (learning.router, models.router, tasks.router, work.router, conversation.router):
-        app.include_router(router, prefix="/api/v1")
+    for door in (learning, analytics, models, tasks, work, conversation, account):
+        app.include_router(door.router, prefix="/api/v1")
     app.include_router(_pages())
     _mount_chat(app, settings)
     return app

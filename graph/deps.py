@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.analytics.badges import BadgeSystem
+from app.analytics.ranking import RankingService
 from app.analytics.reports import ReportService
 from app.context.repositories import RepositoryService
+from app.identity.accounts import AccountService
 from app.learning.challenges import ChallengeService
 from app.learning.coaching import CoachService
 from app.learning.curriculum import Curriculum
@@ -29,5 +32,8 @@ class Deps:
     purse: Purse
     repositories: RepositoryService
     reports: ReportService
+    badges: BadgeSystem
+    ranking: RankingService
+    accounts: AccountService
     engine: WorkflowEngine
     clock: Callable[[], datetime]

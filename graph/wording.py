@@ -67,3 +67,42 @@ def question_text(view: Json) -> str:
 def summary_text(view: Json) -> str:
     rows = "\n".join(f"- {row['title']}: {row['correct']} of {row['answered']}" for row in view["byConcept"])
     return f"**Session over: {view['correct']} of {view['answered']} right.**\n\n{rows}"
+
+
+def stats_text(view: Json) -> str:
+    streak = view["streak"]
+    lines = [
+        f"{view['passed']} challenges passed in {view['submitted']} submissions; "
+        f"{view['correct']} of {view['answered']} questions right; streak of {streak['current']} days."
+    ]
+    alone, aided = view["alone"], view["aided"]
+    if alone["ended"] or aided["ended"]:
+        lines.append(
+            f"Solved alone: {alone['solved']} of {alone['ended']}; with help: {aided['solved']} of {aided['ended']}."
+        )
+    lines += [f"- {c['title']}: mastery {c['mastery']} of 100, due {c['due'] or 'never'}" for c in view["concepts"]]
+    if view["standing"]["percentile"] is not None:
+        lines.append(f"Ahead of {view['standing']['percentile']} % of {view['standing']['n'] - 1} others.")
+    if view["next"]:
+        lines.append(f"Next: {view['next']['title']} ({view['next']['reason']}).")
+    return "\n".join(lines)
+
+
+def badges_text(view: Json) -> str:
+    earned = "\n".join(f"- **{b['title']}**: {b['description']} ({b['awardedAt'][:10]})" for b in view["earned"])
+    missing = "\n".join(
+        f"- {b['title']}: {b['description']} ({b['percent']} %)" for b in view["badges"] if not b["awardedAt"]
+    )
+    return f"{len(view['earned'])} of {len(view['badges'])} badges.\n\n{earned}\n\nStill to earn:\n\n{missing}".strip()
+
+
+def leaderboard_text(view: Json) -> str:
+    if not view["places"]:
+        return f"A ranking is shown from {view['fewest']} ranked learners on; there are {view['n']}."
+    return "\n".join(
+        f"{p['rank']}. {p['name']}: {p['points']}" + (" (you)" if p["own"] else "") for p in view["places"]
+    )
+
+
+def path_text(view: Json) -> str:
+    return "\n".join(f"{n}. {s['title']}: {s['reason']}" for n, s in enumerate(view["steps"], 1))

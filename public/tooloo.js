@@ -1,5 +1,5 @@
 // What the chat's page lacks: a welcome, names on its buttons, answers announced to screen readers, the way back to a
-// linked page after signing in, and one connection at a time.
+// linked page after signing in, the time zone of this machine, and one connection at a time.
 (() => {
   // Follow the system's light or dark until somebody chooses.
   if (!localStorage.getItem("vite-ui-theme")) localStorage.setItem("vite-ui-theme", "system");
@@ -150,6 +150,24 @@
     }
   }
 
+  // Days and hours are counted by the clock of this machine until somebody chooses another.
+  let toldTimezone = false;
+  async function tellTimezone() {
+    if (toldTimezone || location.pathname === "/login") return;
+    toldTimezone = true;
+    const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (!timezone) return;
+    try {
+      await fetch("/api/v1/account/seen-timezone", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ timezone }),
+      });
+    } catch {
+      toldTimezone = false; // the next change of the page tries again
+    }
+  }
+
   let frame = 0;
   const watcher = new MutationObserver(() => {
     cancelAnimationFrame(frame);
@@ -158,6 +176,7 @@
       showWelcome();
       announce();
       returnToThread();
+      tellTimezone();
     });
   });
   function start() {

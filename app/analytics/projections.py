@@ -1,6 +1,8 @@
-"""What happened, counted by day and by concept: tables that the event log alone builds and can build again."""
+"""What happened, counted by quarter of an hour, concept and challenge: tables that the event log alone builds."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,100 +10,238 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.events.schema import Event
 from app.storage.database import Database
-from app.storage.tables.events import learner_concepts, learner_days
+from app.storage.tables.analytics import (
+    badge_checks,
+    earned_badges,
+    learner_activity,
+    learner_concepts,
+    learner_passes,
+    learner_used,
+    learners,
+)
+
+SLOT_MINUTES = 15
+LONGEST_SECONDS = 24 * 3600  # of one sitting; a clock that jumped must not show as weeks of work
+
+Json = dict[str, Any]  # Any: columns of several types
+Row = tuple[Any, ...]  # Any: the same
 
 
 class LearnerStats:
-    """The consumer behind /stats."""
+    """The consumer behind /stats, badges and rankings. A batch is summed up first and then written in a few
+    statements, so that a rebuild from zero takes seconds."""
 
     name = "learner-stats"
     types: Sequence[str] = (
+        "user.created",
+        "user.changed",
         "challenge.submitted",
         "challenge.passed",
         "challenge.failed",
         "challenge.finished",
         "challenge.hinted",
         "training.answered",
+        "training.completed",
         "mastery.changed",
+        "provider.succeeded",
+        "analytics.engagement-tracked",
     )
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def apply(self, connection: AsyncConnection, event: Event) -> None:
-        if event.user_id is None:
-            return
-        day = _day_counts(event)
-        if day:
-            key = {"user_id": event.user_id, "day": event.occurred_at.date().isoformat()}
-            await self._add(connection, learner_days, key, day)
-        concept = event.payload.get("concept")
-        if isinstance(concept, str):
-            await self._count_concept(connection, event, concept)
+    async def apply(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+        own = [event for event in events if event.user_id is not None]
+        await self._people(connection, own)
+        await self._count(connection, learner_activity, _sums((_slot_key(e), _slot_counts(e)) for e in own))
+        await self._concepts(connection, own)
+        await self._passes(connection, own)
+        used = {key for event in own if (key := _used(event))}
+        await self._add_new(connection, learner_used, [_row(learner_used, key) for key in sorted(used)])
+        touched = sorted({event.user_id for event in own if event.user_id is not None})
+        await self._add_new(connection, badge_checks, [{"user_id": user_id} for user_id in touched])
 
     async def reset(self, connection: AsyncConnection) -> None:
-        await connection.execute(learner_days.delete())
-        await connection.execute(learner_concepts.delete())
+        for table in (learners, learner_activity, learner_concepts, learner_passes, learner_used):
+            await connection.execute(table.delete())
 
-    async def _count_concept(self, connection: AsyncConnection, event: Event, concept: str) -> None:
-        key = {"user_id": event.user_id, "concept": concept}
-        counts = _concept_counts(event)
-        extra: dict[str, Any] = {"last_at": event.occurred_at}  # Any: columns of several types
-        if event.type == "mastery.changed":
-            extra["mastery"] = event.payload["after"]
-        await self._add(connection, learner_concepts, key, counts, extra=extra)
-        if event.type == "challenge.passed":
+    async def _people(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.type == "user.created":
+                row = {"user_id": event.user_id, "name": event.payload["name"], "timezone": "UTC", "ranked": True}
+                await self._add_new(connection, learners, [row])
+            elif event.type == "user.changed":
+                change = {"timezone": event.payload["timezone"], "ranked": event.payload["ranked"]}
+                await connection.execute(learners.update().where(learners.c.user_id == event.user_id).values(**change))
+
+    async def _concepts(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+        about = [event for event in events if isinstance(event.payload.get("concept"), str)]
+        sums = _sums(((event.user_id, event.payload["concept"]), _concept_counts(event)) for event in about)
+        newest: dict[Row, datetime] = {}
+        mastered: dict[Row, int] = {}
+        best: dict[Row, int] = {}
+        for event in about:
+            key = (event.user_id, event.payload["concept"])
+            newest[key] = event.occurred_at
+            if event.type == "mastery.changed":
+                mastered[key] = event.payload["after"]
+            elif event.type == "challenge.passed":
+                best[key] = max(best.get(key, 0), event.payload["score"])
+        await self._count(connection, learner_concepts, {key: sums.get(key, {}) for key in newest}, also=newest)
+        for column, values in (("mastery", mastered), ("best_score", best)):
+            await _set(connection, learner_concepts, column, values, only_up=column == "best_score")
+
+    async def _passes(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+        """The first pass stays as it was; a better score later is kept beside it."""
+        first: dict[Row, Json] = {}
+        best: dict[Row, int] = {}
+        for event in events:
+            if event.type == "challenge.finished" and event.payload["solved"]:
+                key = (event.user_id, event.payload["challengeId"])
+                alone = not (event.payload["aided"] or event.payload["known"])
+                seconds = min(LONGEST_SECONDS, max(0, int(event.payload.get("seconds", LONGEST_SECONDS))))
+                first.setdefault(
+                    key, _row(learner_passes, key) | {
+                        "passed_at": event.occurred_at, "seconds": seconds, "score": event.payload["score"],
+                        "alone": alone,
+                    }
+                )  # fmt: skip
+                best[key] = max(best.get(key, 0), event.payload["score"])
+        await self._add_new(connection, learner_passes, list(first.values()))
+        await _set(connection, learner_passes, "score", best, only_up=True)
+
+    async def _add_new(self, connection: AsyncConnection, table: sa.Table, rows: Sequence[Json]) -> None:
+        if rows:
+            await connection.execute(self._database.insert(table).on_conflict_do_nothing(), rows)
+
+    async def _count(
+        self, connection: AsyncConnection, table: sa.Table, sums: Mapping[Row, Mapping[str, int]], *,
+        also: Mapping[Row, datetime] | None = None,
+    ) -> None:  # fmt: skip
+        """Add to rows' counters, whether the rows are there or not; ``also`` sets when each was last touched."""
+        counters = [
+            c.name for c in table.c if isinstance(c.type, sa.Integer) and c.name not in ("best_score", "mastery")
+        ]
+        rows = [
+            _row(table, key) | dict.fromkeys(counters, 0) | dict(counts) | ({"last_at": also[key]} if also else {})
+            for key, counts in sums.items()
+            if counts or also
+        ]
+        if not rows:
+            return
+        statement = self._database.insert(table)
+        changes: Json = {name: table.c[name] + statement.excluded[name] for name in counters}
+        if also:
+            changes["last_at"] = statement.excluded.last_at
+        keys = [column.name for column in table.primary_key]
+        await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), rows)
+
+
+class EarnedBadges:
+    """Which badges were awarded and revoked. An award is never changed and never repeated; a revoked one stays so."""
+
+    name = "earned-badges"
+    types: Sequence[str] = ("analytics.badge-awarded", "analytics.badge-revoked")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def apply(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+        for event in events:
+            key = {"user_id": event.user_id, "badge_id": event.payload["badgeId"]}
+            if event.type == "analytics.badge-awarded":
+                row = key | {"evidence": event.payload["evidence"], "awarded_at": event.occurred_at}
+                await connection.execute(self._database.insert(earned_badges).values(**row).on_conflict_do_nothing())
+                continue
             await connection.execute(
-                learner_concepts.update()
-                .where(
-                    learner_concepts.c.user_id == event.user_id,
-                    learner_concepts.c.concept == concept,
-                    learner_concepts.c.best_score < event.payload["score"],
-                )
-                .values(best_score=event.payload["score"])
+                earned_badges.update()
+                .where(*(earned_badges.c[name] == value for name, value in key.items()))
+                .values(revoked_at=event.occurred_at, revoked_why=event.payload["why"])
             )
 
-    async def _add(
-        self,
-        connection: AsyncConnection,
-        table: sa.Table,
-        key: dict[str, Any],  # Any: columns of several types
-        counts: dict[str, int],
-        *,
-        extra: dict[str, Any] | None = None,  # Any: as above
-    ) -> None:
-        """Add to a row's counters, and set ``extra``, whether the row is there or not."""
-        changes = {name: table.c[name] + value for name, value in counts.items()} | (extra or {})
-        statement = self._database.insert(table).values(**key, **counts, **(extra or {}))
-        await connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changes))
+    async def reset(self, connection: AsyncConnection) -> None:
+        await connection.execute(earned_badges.delete())
 
 
-def _day_counts(event: Event) -> dict[str, int]:
+async def _set(
+    connection: AsyncConnection, table: sa.Table, column: str, values: Mapping[Row, int], *, only_up: bool = False
+) -> None:
+    """Set one column of rows that are there; ``only_up`` leaves what is higher already."""
+    if not values:
+        return
+    keys = [c.name for c in table.primary_key]
+    where = [table.c[name] == sa.bindparam(f"key_{name}") for name in keys]
+    if only_up:
+        where.append(table.c[column] < sa.bindparam("value"))
+    rows = [{f"key_{n}": part for n, part in zip(keys, key, strict=True)} | {"value": v} for key, v in values.items()]
+    await connection.execute(table.update().where(*where).values({column: sa.bindparam("value")}), rows)
+
+
+def _row(table: sa.Table, key: Row) -> Json:
+    return {column.name: part for column, part in zip(table.primary_key, key, strict=True)}
+
+
+def _sums(counted: Iterable[tuple[Row, Mapping[str, int]]]) -> dict[Row, dict[str, int]]:
+    sums: dict[Row, dict[str, int]] = defaultdict(dict)
+    for key, counts in counted:
+        for name, value in counts.items():
+            sums[key][name] = sums[key].get(name, 0) + value
+    return sums
+
+
+def slot_of(moment: datetime) -> datetime:
+    """The quarter of an hour that a moment lies in."""
+    return moment.replace(minute=moment.minute - moment.minute % SLOT_MINUTES, second=0, microsecond=0)
+
+
+def _slot_key(event: Event) -> Row:
+    return (event.user_id, slot_of(event.occurred_at))
+
+
+def _used(event: Event) -> Row | None:
+    if event.type == "challenge.finished" and event.payload["solved"]:
+        return (event.user_id, "language", event.payload["language"])
+    if event.type == "provider.succeeded":
+        return (event.user_id, "provider", event.payload["provider"])
+    return None
+
+
+def _slot_counts(event: Event) -> dict[str, int]:
+    payload = event.payload
     match event.type:
         case "challenge.submitted":
-            return {"submitted": 1, "score_sum": int(event.payload["score"])}
+            return {"submitted": 1, "score_sum": int(payload["score"])}
         case "challenge.passed":
             return {"passed": 1}
         case "challenge.hinted":
             return {"hints": 1}
+        case "challenge.finished" if not payload["known"] and not _is_aided(payload):
+            return {"ended_alone": 1, "solved_alone": int(payload["solved"])}
         case "training.answered":
-            return {"answered": 1, "correct": int(event.payload["correct"])}
+            return {"answered": 1, "correct": int(payload["correct"])}
+        case "training.completed":
+            return {"sessions": 1}
+        case "analytics.engagement-tracked":
+            return {"logged_minutes": int(payload["minutes"])}
         case _:
             return {}
 
 
 def _concept_counts(event: Event) -> dict[str, int]:
+    payload = event.payload
     match event.type:
         case "challenge.passed":
             return {"tried": 1, "succeeded": 1}
         case "challenge.failed":
             return {"tried": 1}
-        case "challenge.finished":
-            if event.payload["known"]:
-                return {}  # the same challenge again says nothing about working alone or with help
-            how = "aided" if event.payload["aided"] or event.payload["ending"] == "revealed" else "alone"
-            return {f"{how}_ended": 1, f"{how}_solved": int(event.payload["solved"])}
+        case "challenge.finished" if not payload["known"]:  # a known one says nothing about working alone or helped
+            how = "aided" if _is_aided(payload) else "alone"
+            return {f"{how}_ended": 1, f"{how}_solved": int(payload["solved"])}
         case "training.answered":
-            return {"tried": 1, "succeeded": int(event.payload["correct"])}
+            return {"tried": 1, "succeeded": int(payload["correct"])}
         case _:
             return {}
+
+
+def _is_aided(payload: Mapping[str, Any]) -> bool:  # Any: JSON
+    return bool(payload["aided"] or payload["ending"] == "revealed")

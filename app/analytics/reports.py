@@ -1,33 +1,50 @@
-"""A learner's report: numbers and a chart of what really happened, read from the projections alone."""
+"""A learner's report: numbers and charts of what really happened, read from the projections alone."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-import sqlalchemy as sa
-
+from app.analytics.facts import ConceptRow, Facts, Slot, facts_of, today
+from app.analytics.metrics import Engagement, average_score, engagement_of, minutes_practised, practice_streak
+from app.analytics.streaks import Streak
 from app.storage.database import Database
-from app.storage.tables.events import learner_concepts, learner_days
 
-CHART_DAYS = 14
+CALENDAR_WEEKS, TREND_WEEKS = 26, 12
+WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
+    """``frozen``: missed, and bridged by a freeze of the current streak."""
+
     day: str
     submitted: int
     passed: int
     answered: int
     correct: int
+    frozen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConceptRow:
-    concept: str
+class Hour:
+    """What was tried and right at one hour of the day (0 to 23), by the learner's clock."""
+
+    hour: int
     tried: int
-    succeeded: int
-    best_score: int
-    mastery: int
+    right: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Week:
+    """One week from its Monday on. ``average_score`` is None without submissions."""
+
+    monday: str
+    tried: int
+    right: int
+    ended_alone: int
+    solved_alone: int
+    average_score: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +61,23 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """``days`` are the last 14, oldest first, without gaps; ``streak`` counts days in a row up to now."""
+    """``days`` are those of the last 26 weeks, the first a Monday, oldest first, without gaps; ``weeks`` are the last
+    twelve. All days and hours are those of ``timezone``."""
 
+    timezone: str
+    today: date
     submitted: int
     passed: int
     answered: int
     correct: int
     hints: int
+    minutes: int
     average_score: int | None
-    streak: int
+    streak: Streak
+    engagement: Engagement
     days: tuple[Day, ...]
+    hours: tuple[Hour, ...]
+    weeks: tuple[Week, ...]
     concepts: tuple[ConceptRow, ...]
     alone: Ended
     aided: Ended
@@ -68,61 +92,74 @@ class ReportService:
         self._database = database
         self._clock = clock
 
-    async def report(self, user_id: str) -> Report:
+    async def facts(self, user_id: str) -> Facts:
         async with self._database.read() as connection:
-            day_rows = list(await connection.execute(sa.select(learner_days).where(learner_days.c.user_id == user_id)))
-            concept_rows = list(
-                await connection.execute(
-                    sa.select(learner_concepts)
-                    .where(learner_concepts.c.user_id == user_id)
-                    .order_by(learner_concepts.c.mastery.desc(), learner_concepts.c.concept)
-                )
-            )
-        by_day = {row.day: row for row in day_rows}
-        today = self._clock().date()
-        submitted = sum(row.submitted for row in day_rows)
-        return Report(
-            submitted=submitted,
-            passed=sum(row.passed for row in day_rows),
-            answered=sum(row.answered for row in day_rows),
-            correct=sum(row.correct for row in day_rows),
-            hints=sum(row.hints for row in day_rows),
-            average_score=round(sum(row.score_sum for row in day_rows) / submitted) if submitted else None,
-            streak=streak([row.day for row in day_rows if row.submitted or row.answered], today),
-            days=tuple(_day(by_day, today - timedelta(days=back)) for back in range(CHART_DAYS - 1, -1, -1)),
-            alone=Ended(
-                ended=sum(row.alone_ended for row in concept_rows), solved=sum(row.alone_solved for row in concept_rows)
-            ),
-            aided=Ended(
-                ended=sum(row.aided_ended for row in concept_rows), solved=sum(row.aided_solved for row in concept_rows)
-            ),
-            concepts=tuple(
-                ConceptRow(
-                    concept=row.concept, tried=row.tried, succeeded=row.succeeded, best_score=row.best_score,
-                    mastery=row.mastery,
-                )
-                for row in concept_rows
-            ),
-        )  # fmt: skip
+            return await facts_of(connection, user_id)
+
+    async def report(self, user_id: str) -> Report:
+        return report_of(await self.facts(user_id), self._clock())
 
 
-def streak(days: Sequence[str], today: date) -> int:
-    """Days in a row with practice, ending today or, when today has none yet, yesterday."""
-    practised = {date.fromisoformat(day) for day in days}
-    day = today if today in practised else today - timedelta(days=1)
-    length = 0
-    while day in practised:
-        length += 1
-        day -= timedelta(days=1)
-    return length
-
-
-def _day(rows: dict[str, sa.Row[tuple[object, ...]]], day: date) -> Day:
-    row = rows.get(day.isoformat())
-    if row is None:
-        return Day(day=day.isoformat(), submitted=0, passed=0, answered=0, correct=0)
-    fields = row._mapping
-    return Day(
-        day=fields["day"], submitted=fields["submitted"], passed=fields["passed"], answered=fields["answered"],
-        correct=fields["correct"],
+def report_of(facts: Facts, now: datetime) -> Report:
+    day, streak = today(facts, now), practice_streak(facts, now)
+    submitted = sum(slot.submitted for slot in facts.slots)
+    monday = day - timedelta(days=day.weekday())
+    return Report(
+        timezone=facts.zone.key, today=day, submitted=submitted, passed=sum(slot.passed for slot in facts.slots),
+        answered=sum(slot.answered for slot in facts.slots), correct=sum(slot.correct for slot in facts.slots),
+        hints=sum(slot.hints for slot in facts.slots), minutes=minutes_practised(facts),
+        average_score=round(average_score(facts)) if submitted else None, streak=streak,
+        engagement=engagement_of(facts, now),
+        days=_days(facts.slots, first=monday - (CALENDAR_WEEKS - 1) * WEEK, last=day, frozen=streak.frozen),
+        hours=_hours(facts.slots), weeks=_weeks(facts.slots, last=monday),
+        concepts=tuple(sorted(facts.concepts, key=lambda row: (-row.mastery, row.concept))),
+        alone=_ended((row.alone_ended, row.alone_solved) for row in facts.concepts),
+        aided=_ended((row.aided_ended, row.aided_solved) for row in facts.concepts),
     )  # fmt: skip
+
+
+def _days(slots: Iterable[Slot], *, first: date, last: date, frozen: tuple[date, ...]) -> tuple[Day, ...]:
+    sums: dict[date, Counter[str]] = {}
+    for slot in slots:
+        counts = {name: getattr(slot, name) for name in ("submitted", "passed", "answered", "correct")}
+        sums.setdefault(slot.day, Counter()).update(counts)
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    return tuple(
+        Day(
+            day=day.isoformat(), submitted=counts["submitted"], passed=counts["passed"], answered=counts["answered"],
+            correct=counts["correct"], frozen=day in frozen,
+        )
+        for day in days
+        for counts in (sums.get(day, Counter()),)
+    )  # fmt: skip
+
+
+def _hours(slots: Iterable[Slot]) -> tuple[Hour, ...]:
+    tried: Counter[int] = Counter()
+    right: Counter[int] = Counter()
+    for slot in slots:
+        tried[slot.at.hour] += slot.submitted + slot.answered
+        right[slot.at.hour] += slot.passed + slot.correct
+    return tuple(Hour(hour=hour, tried=tried[hour], right=right[hour]) for hour in range(24))
+
+
+def _weeks(slots: Iterable[Slot], *, last: date) -> tuple[Week, ...]:
+    by_monday: dict[date, list[Slot]] = {last - n * WEEK: [] for n in reversed(range(TREND_WEEKS))}
+    for slot in slots:
+        by_monday.get(slot.day - timedelta(days=slot.day.weekday()), []).append(slot)
+    return tuple(_week(monday, own) for monday, own in by_monday.items())
+
+
+def _week(monday: date, slots: list[Slot]) -> Week:
+    submitted = sum(slot.submitted for slot in slots)
+    return Week(
+        monday=monday.isoformat(), tried=submitted + sum(slot.answered for slot in slots),
+        right=sum(slot.passed + slot.correct for slot in slots), ended_alone=sum(slot.ended_alone for slot in slots),
+        solved_alone=sum(slot.solved_alone for slot in slots),
+        average_score=round(sum(slot.score_sum for slot in slots) / submitted) if submitted else None,
+    )  # fmt: skip
+
+
+def _ended(rows: Iterable[tuple[int, int]]) -> Ended:
+    pairs = list(rows)
+    return Ended(ended=sum(ended for ended, _ in pairs), solved=sum(solved for _, solved in pairs))

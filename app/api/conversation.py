@@ -1,7 +1,6 @@
 """Intents, progress and the welcome over REST."""
 
 import uuid
-from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -78,19 +77,3 @@ async def execute(body: Said, user: Writer, using: Using) -> Json:
 @router.get("/intent/available")
 async def available(_user: Reader) -> Json:
     return page([{"type": intent, "description": words} for intent, words in DESCRIPTIONS.items()])
-
-
-@router.get("/analytics/overview")
-async def overview(user: Reader, using: Using) -> Json:
-    report = await using.deps.reports.report(user.id)
-    return {
-        "submitted": report.submitted,
-        "passed": report.passed,
-        "answered": report.answered,
-        "correct": report.correct,
-        "hints": report.hints,
-        "averageScore": report.average_score,
-        "streak": report.streak,
-        "days": [asdict(day) for day in report.days],
-        "concepts": [asdict(concept) for concept in report.concepts],
-    }

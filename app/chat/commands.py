@@ -149,6 +149,21 @@ def _template(arguments: str) -> str | None:
     return "repository-quiz" if "quiz" in words else None
 
 
+def _leaderboard(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
+    choices: dict[str, Parameters] = {
+        "": {}, "on": {"ranked": True}, "off": {"ranked": False}, "mastery": {"by": "mastery"},
+        "solved": {"by": "solved"}, "week": {"period": "week"}, "month": {"period": "month"},
+    }  # fmt: skip
+    chosen = choices.get(arguments.lower())
+    if chosen is None:
+        raise InvalidInput(f"{arguments!r} is none of mastery, solved, week, month, on and off.")
+    return "analytics.show-stats", {"do": "leaderboard", **chosen}
+
+
+def _timezone(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
+    return "analytics.show-stats", {"do": "timezone", **({"timezone": arguments} if arguments else {})}
+
+
 def _plain(intent: str, **parameters: str) -> Callable[[str, Slots], tuple[str, Parameters]]:
     return lambda _arguments, _slots: (intent, dict(parameters))
 
@@ -169,9 +184,15 @@ COMMANDS = (
     Command(name="train", description="Questions on a topic: [topic] [number]", icon="graduation-cap",
             example="/train sql 5", parse=_train),
     Command(name="stats", description="Your progress", icon="chart-no-axes-column", example="/stats",
-            parse=_plain("analytics.show-stats")),
-    Command(name="path", description="What to do next", icon="route", example="/path",
-            parse=_plain("analytics.show-stats")),
+            parse=_plain("analytics.show-stats", do="stats")),
+    Command(name="badges", description="Your badges, and how near the others are", icon="award", example="/badges",
+            parse=_plain("analytics.show-stats", do="badges")),
+    Command(name="path", description="What to learn next, and why", icon="route", example="/path",
+            parse=_plain("analytics.show-stats", do="path")),
+    Command(name="leaderboard", description="Learners side by side: [mastery, week, month, on, off]", icon="trophy",
+            example="/leaderboard month", parse=_leaderboard),
+    Command(name="timezone", description="By whose clock your days are counted: [ZONE or auto]", icon="globe",
+            example="/timezone Europe/Berlin", parse=_timezone),
     Command(name="budget", description="Spending and budgets: [provider] [dollars]", icon="wallet",
             example="/budget anthropic 5", parse=_budget),
     Command(name="keys", description="Keys of model providers (administrators)", icon="key-round", example="/keys",

@@ -20,6 +20,7 @@ from app.errors import InvalidInput, NotAllowed, TooLooError
 from app.identity.accounts import User
 from app.learning import views
 from graph.conversation import Turn, check_message
+from graph.overview import earned_view
 from graph.wording import dollars
 
 logger = structlog.get_logger()
@@ -173,10 +174,12 @@ class Chat:
     async def _submit(self, payload: Json) -> Json:
         started_id, code, language = _solution(payload)
         deps = self._services.deps
+        since = deps.clock()
         submission = await deps.challenges.submit(_user().id, started_id, code, language=language)
+        badges = await deps.badges.fresh(_user().id, since=since) if submission.started.status != "open" else []
         shown = {
             "result": views.submission_view(submission, deps.curriculum), "ran": False,
-            "status": submission.started.status,
+            "status": submission.started.status, "badges": [earned_view(one) for one in badges],
         }  # fmt: skip
         return await self._keep(started_id, shown, drafts={language: code}, language=language)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.bootstrap import consumers, open_database
+from app.bootstrap import follow, open_database
 from app.events import log as event_log
 from app.events.bus import Bus
 from app.settings import load_settings
@@ -88,4 +88,4 @@ def replay(consumer: str) -> None:
 @asynccontextmanager
 async def _bus() -> AsyncIterator[Bus]:
     async with open_database(load_settings()) as database:
-        yield Bus(database, consumers(database))
+        yield follow(database)[0]

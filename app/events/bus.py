@@ -1,7 +1,8 @@
 """Consumers of the log: cursors, retries in order of key, dead letters, replay."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -18,18 +19,19 @@ from app.storage.tables.events import consumer_cursors, consumer_retries, events
 logger = structlog.get_logger()
 
 POLL_SECONDS = 1.0
-BATCH = 200
+BATCH = 500
 MAX_ATTEMPTS = 5
 RETRY_SECONDS = (1, 5, 30, 120)
 
 
 class Consumer(Protocol):
-    """Something that follows the log. ``apply`` runs in the transaction that moves the cursor."""
+    """Something that follows the log. ``apply`` runs in the transaction that moves the cursor; where a batch fails, its
+    events are tried one by one."""
 
     name: str
     types: Sequence[str]
 
-    async def apply(self, connection: AsyncConnection, event: Event) -> None: ...
+    async def apply(self, connection: AsyncConnection, events: Sequence[Event]) -> None: ...
 
     async def reset(self, connection: AsyncConnection) -> None:
         """Empty what ``apply`` builds, before a replay."""
@@ -39,13 +41,29 @@ class Consumer(Protocol):
 class Bus:
     """Feeds every consumer at least once and in the order of each key. ``wake`` is a hint; polling is the truth."""
 
-    def __init__(self, database: Database, consumers: Sequence[Consumer]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        consumers: Sequence[Consumer],
+        *,
+        afterwards: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        """``afterwards`` is called when every consumer has read the whole log, and says whether it worked."""
         self._database = database
         self.consumers = {consumer.name: consumer for consumer in consumers}
+        self._afterwards = afterwards
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
 
     def wake(self) -> None:
+        self._idle.clear()
         self._wake.set()
+
+    async def settled(self, seconds: float) -> None:
+        """Wait until what was written so far has been followed, ``seconds`` at most: a hint, never a promise."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
@@ -56,6 +74,8 @@ class Bus:
                 logger.exception("events.bus_failed")
                 busy = False
             if not busy:
+                if not self._wake.is_set():
+                    self._idle.set()
                 try:
                     async with asyncio.timeout(POLL_SECONDS):  # wait_for can swallow a cancellation on Python 3.11
                         await self._wake.wait()
@@ -74,6 +94,8 @@ class Bus:
         for consumer in self.consumers.values():
             moved = await self._feed(consumer) or moved
             moved = await self._retry(consumer) or moved
+        if not moved and self._afterwards is not None:
+            return await self._afterwards()
         return moved
 
     async def _feed(self, consumer: Consumer) -> bool:
@@ -86,15 +108,10 @@ class Bus:
             batch = await event_log.read_after(connection, cursor, limit=BATCH)
             if not batch:
                 return False
+            meant = [event for event in batch if event.type in consumer.types]
             parked = await _parked_keys(connection, consumer.name)
-            for event in batch:
-                if event.type not in consumer.types:
-                    continue
-                if event.key in parked:
-                    await _park(connection, consumer.name, event, error=None)
-                elif error := await _try(connection, consumer, event):
-                    parked.add(event.key)
-                    await _park(connection, consumer.name, event, error=error)
+            if meant and (parked or await _try(connection, consumer, meant)):
+                await _one_by_one(connection, consumer, meant, parked)
             await _set_cursor(connection, self._database, consumer.name, batch[-1].position or cursor)
         return True
 
@@ -106,7 +123,7 @@ class Bus:
         async with self._database.write() as connection:
             due = await _due(connection, consumer.name, now)
             for event, attempts in due:
-                error = await _try(connection, consumer, event)
+                error = await _try(connection, consumer, [event])
                 if error is None:
                     await connection.execute(consumer_retries.delete().where(_is(consumer.name, event.id)))
                     continue
@@ -247,12 +264,23 @@ async def _due(connection: AsyncConnection, name: str, now: datetime) -> list[tu
     return [(event_log.event_of(row), row._mapping["attempts"]) for row in await connection.execute(query)]
 
 
-async def _try(connection: AsyncConnection, consumer: Consumer, event: Event) -> str | None:
-    """Apply in a savepoint; a failure undoes this event alone and is returned as its text."""
+async def _one_by_one(
+    connection: AsyncConnection, consumer: Consumer, events: Sequence[Event], parked: set[str]
+) -> None:
+    for event in events:
+        if event.key in parked:
+            await _park(connection, consumer.name, event, error=None)
+        elif error := await _try(connection, consumer, [event]):
+            parked.add(event.key)
+            await _park(connection, consumer.name, event, error=error)
+
+
+async def _try(connection: AsyncConnection, consumer: Consumer, events: Sequence[Event]) -> str | None:
+    """Apply in a savepoint; a failure undoes these events alone and is returned as its text."""
     try:
         async with connection.begin_nested():
-            await consumer.apply(connection, event)
+            await consumer.apply(connection, events)
     except Exception as error:  # a consumer's mistake must not stop the log
-        logger.exception("events.consumer_failed", consumer=consumer.name, event_type=event.type)
+        logger.exception("events.consumer_failed", consumer=consumer.name, event_types=sorted({e.type for e in events}))
         return f"{type(error).__name__}: {error}"[:2000]
     return None

@@ -8,6 +8,7 @@ from typing import Any
 EVENT_TYPES: dict[str, tuple[str, frozenset[str]]] = {
     "user.created": ("user id", frozenset({"name", "role"})),
     "user.signed-in": ("user id", frozenset()),
+    "user.changed": ("user id", frozenset({"timezone", "ranked"})),
     "training.started": ("session id", frozenset({"concepts", "questions"})),
     "training.answered": ("session id", frozenset({"concept", "questionId", "correct"})),
     "training.completed": ("session id", frozenset({"correct", "questions"})),
@@ -52,6 +53,9 @@ EVENT_TYPES: dict[str, tuple[str, frozenset[str]]] = {
     "task.scheduled": ("schedule id", frozenset({"kind", "localTime"})),
     "task.fired": ("schedule id", frozenset({"slot"})),
     "task.cancelled": ("schedule id", frozenset()),
+    "analytics.engagement-tracked": ("user id", frozenset({"activity", "minutes"})),
+    "analytics.badge-awarded": ("user id", frozenset({"badgeId", "title", "evidence"})),
+    "analytics.badge-revoked": ("user id", frozenset({"badgeId", "why", "by"})),
     "thread.shared": ("thread id", frozenset({"audience"})),
     "thread.unshared": ("thread id", frozenset()),
 }

@@ -4,7 +4,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -20,6 +20,7 @@ from app.models import audit
 from app.models.tiers import TIERS, Tier
 from app.storage.database import Database
 from app.storage.tables.identity import users
+from app.zones import zone_named
 
 Role = Literal["user", "admin"]
 
@@ -38,6 +39,15 @@ class User:
     @property
     def is_admin(self) -> bool:
         return self.role == "admin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preferences:
+    """``timezone`` is the one that days and hours are counted by; ``ranked`` says whether others see one's place."""
+
+    timezone: str
+    timezone_chosen: bool
+    ranked: bool
 
 
 class AccountService:
@@ -100,6 +110,46 @@ class AccountService:
             await connection.execute(users.update().where(users.c.id == user.id).values(tier=tier))
             await connection.run_sync(audit.record, COMMAND_LINE, "user.tier", name, {"tier": tier}, at=self._clock())
 
+    async def preferences(self, user_id: str) -> Preferences:
+        async with self._database.read() as connection:
+            row = (await connection.execute(sa.select(users).where(users.c.id == user_id))).one()
+        return Preferences(timezone=row.timezone, timezone_chosen=row.timezone_chosen, ranked=row.ranked)
+
+    async def prefer(
+        self, user_id: str, *, timezone: str | None = None, seen_timezone: str | None = None,
+        ranked: bool | None = None,
+    ) -> Preferences:  # fmt: skip
+        """Change what is given. ``timezone`` is a choice, or "auto" to take it back; ``seen_timezone`` is what the
+        browser's clock says, which counts until somebody chooses.
+
+        Raises:
+            InvalidInput: no such time zone.
+        """
+        before = await self.preferences(user_id)
+        after = before
+        if seen_timezone is not None and not before.timezone_chosen:
+            after = replace(after, timezone=(await zone_named(seen_timezone)).key)
+        if timezone == "auto":
+            after = replace(after, timezone_chosen=False)
+        elif timezone is not None:
+            after = replace(after, timezone=(await zone_named(timezone)).key, timezone_chosen=True)
+        if ranked is not None:
+            after = replace(after, ranked=ranked)
+        if after != before:
+            await self._store(user_id, after)
+        return after
+
+    async def _store(self, user_id: str, preferences: Preferences) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(users.update().where(users.c.id == user_id).values(**vars(preferences)))
+            await event_log.append(
+                connection,
+                NewEvent(
+                    type="user.changed", key=user_id, user_id=user_id, occurred_at=self._clock(),
+                    payload={"timezone": preferences.timezone, "ranked": preferences.ranked},
+                ),
+            )  # fmt: skip
+
     async def verify(self, name: str, password: str) -> User:
         """The account that a name and password belong to; an unknown name takes as long as a wrong password.
 
@@ -133,6 +183,12 @@ class AccountService:
                     sa.select(users).where(users.c.name == name.strip().lower(), users.c.disabled_at.is_(None))
                 )
             ).first()
+        return User(id=row.id, name=row.name, role=row.role) if row else None
+
+    async def find_by_id(self, user_id: str) -> User | None:
+        query = sa.select(users).where(users.c.id == user_id, users.c.disabled_at.is_(None))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
         return User(id=row.id, name=row.name, role=row.role) if row else None
 
     async def list(self) -> list[User]:

@@ -51,7 +51,11 @@ class GradedAnswers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def apply(self, connection: AsyncConnection, event: Event) -> None:
+    async def apply(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+        for event in events:
+            await self._judge(connection, event)
+
+    async def _judge(self, connection: AsyncConnection, event: Event) -> None:
         thread = sa.select(started_challenges.c.thread_id).where(started_challenges.c.id == event.key).scalar_subquery()
         call_id = await connection.scalar(
             sa.select(provider_logs.c.id)

@@ -118,7 +118,7 @@ class Actions:
             "passed": sum(day.passed for day in week),
             "answered": sum(day.answered for day in week),
             "correct": sum(day.correct for day in week),
-            "streak": report.streak,
+            "streak": report.streak.current,
             "concepts": [asdict(concept) for concept in report.concepts],
         }
 

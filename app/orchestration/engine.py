@@ -19,6 +19,7 @@ from app.orchestration import schedules as times
 from app.orchestration.actions import Actions
 from app.orchestration.executor import ExecutorSlot
 from app.orchestration.store import Execution, Schedule, Workflow, WorkStore
+from app.zones import zone_named
 
 logger = structlog.get_logger()
 
@@ -97,7 +98,7 @@ class WorkflowEngine:
         return len(due)
 
     async def _fire(self, schedule: Schedule) -> None:
-        zone = await asyncio.to_thread(times.zone_named, schedule.timezone)
+        zone = await zone_named(schedule.timezone)
         slot = times.slot_of(schedule.next_at, zone)
         workflow = await self.store.workflow(schedule.user_id, schedule.workflow_id)
         try:

@@ -1,7 +1,7 @@
 """When a schedule is due: pure arithmetic of local times. A slot is a local date, so that it fires once a day."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from app.errors import InvalidInput
 
@@ -25,18 +25,6 @@ def parse_time(text: str) -> time:
         return time(hour, minute)
     except ValueError as error:
         raise InvalidInput(f"{text!r} is not a time of day. Say for example 09:00 or 9am.") from error
-
-
-def zone_named(name: str) -> ZoneInfo:
-    """A time zone of the IANA database.
-
-    Raises:
-        InvalidInput: there is none of that name.
-    """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInput(f"{name!r} is not a time zone. Say for example Europe/Berlin or UTC.") from error
 
 
 def next_daily(local_time: time, zone: ZoneInfo, *, after: datetime, last_slot: str | None = None) -> datetime:

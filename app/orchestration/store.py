@@ -1,6 +1,5 @@
 """Workflows, executions and schedules in our own tables: what people see of their work."""
 
-import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from app.orchestration import schedules as times
 from app.orchestration.dag import Definition, parse
 from app.storage.database import Database
 from app.storage.tables.work import execution_steps, executions, schedules, workflows
+from app.zones import zone_named
 
 ExecutionStatus = Literal["queued", "running", "completed", "failed"]
 
@@ -254,7 +254,7 @@ class WorkStore:
         Raises:
             InvalidInput: no such time or zone.
         """
-        moment, zone = times.parse_time(local_time), await asyncio.to_thread(times.zone_named, timezone)
+        moment, zone = times.parse_time(local_time), await zone_named(timezone)
         now = self._clock()
         schedule = Schedule(
             id=uuid.uuid4().hex, user_id=user_id, workflow_id=workflow.id, workflow_name=workflow.name,
@@ -316,7 +316,7 @@ class WorkStore:
 
     async def advance(self, schedule: Schedule, slot: str) -> None:
         """Write down that a slot has fired and when the next one is due."""
-        zone = await asyncio.to_thread(times.zone_named, schedule.timezone)
+        zone = await zone_named(schedule.timezone)
         next_at = times.next_daily(times.parse_time(schedule.local_time), zone, after=self._clock(), last_slot=slot)
         async with self._database.write() as connection:
             await connection.execute(

@@ -1,5 +1,6 @@
 """What every node has at hand."""
 
+from datetime import datetime
 from typing import TypeAlias
 
 from langgraph.runtime import Runtime
@@ -23,3 +24,10 @@ def said(state: State, speaker: Speaker) -> Update:
             ChatMessage(role="assistant", content=speaker.reply.plain),
         ]
     )
+
+
+async def say_badges(speaker: Speaker, deps: Deps, user_id: str, *, since: datetime) -> None:
+    """What was earned in this turn."""
+    for one in await deps.badges.fresh(user_id, since=since):
+        speaker.text(f"\n\n🏅 Badge earned: **{one.badge.title}** ({one.badge.description}).")
+        speaker.action("My badges", "/badges")

@@ -7,7 +7,7 @@ from app.learning.challenges import Revealed, Submission
 from app.learning.started import Started
 from graph import wording
 from graph.deps import Deps
-from graph.nodes.base import Run, said, speaker
+from graph.nodes.base import Run, said, say_badges, speaker
 from graph.nodes.classify import fenced_code
 from graph.reply import Speaker
 from graph.state import State, Update
@@ -72,10 +72,12 @@ async def _submit(state: State, deps: Deps, say: Speaker, started: Started) -> N
         slots = {**slots, "language": found[0]}
         code = found[1]
     say.progress("Running your code")
+    since = deps.clock()
     submission = await deps.challenges.submit(
         state["user_id"], started.id, code, language=slots.get("language") or None
     )
     say_verdict(say, submission, deps)
+    await say_badges(say, deps, state["user_id"], since=since)
 
 
 def say_verdict(say: Speaker, submission: Submission, deps: Deps) -> None:

@@ -7,10 +7,12 @@ from app.events.schema import NewEvent
 from app.learning.challenge_files import AnswerChallenge
 from app.learning.training import chosen_of
 from graph.deps import Deps
+from graph.intents.classifier import without_quotes
 from graph.intents.slots import asks_to_explain, slots_of
 from graph.nodes.base import Run
 from graph.state import State, Update
 
+_ZONE = re.compile(r"\btime ?zone (?:is|to) ([A-Za-z][\w+-]*(?:/[\w+-]+)*)", re.IGNORECASE)
 _FENCE = re.compile(r"```([\w+#-]*)[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
@@ -44,6 +46,8 @@ async def _from_what_is_in_hand(state: State, deps: Deps) -> Update | None:
 
 
 def _from_words(state: State, deps: Deps) -> Update:
+    if zone := _ZONE.search(without_quotes(state["text"])):
+        return _certain("analytics.show-stats", {"do": "timezone", "timezone": zone[1]})
     classified = deps.classifier.classify(state["text"])
     best = classified.guesses[0]
     slots = slots_of(state["text"], deps.curriculum)

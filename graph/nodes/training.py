@@ -10,7 +10,7 @@ from graph import wording
 from graph.answering import answer, preference_of
 from graph.deps import Deps
 from graph.intents.slots import asks_to_explain
-from graph.nodes.base import Run, said, speaker
+from graph.nodes.base import Run, said, say_badges, speaker
 from graph.prompts import render
 from graph.reply import Speaker
 from graph.state import State, Update
@@ -41,8 +41,11 @@ async def _answer(state: State, deps: Deps, say: Speaker) -> None:
     session = await deps.training.open_in_thread(state["user_id"], state["thread_id"])
     if session is None:
         raise InvalidInput("There is no question to answer. Start with /train.")
+    since = deps.clock()
     marked = await deps.training.answer(state["user_id"], session.id, state["parameters"]["answer"])
     say_marked(say, marked, deps)
+    if marked.session.current is None:
+        await say_badges(say, deps, state["user_id"], since=since)
 
 
 async def _finish(state: State, deps: Deps, say: Speaker) -> None:

@@ -33,7 +33,7 @@ const cards = (window.tooLooCards = window.tooLooCards || {});
 const card = (cards[props.startedId] = cards[props.startedId] || {
   state: {
     language: props.language, drafts: { ...props.drafts, ...stored() }, hints: props.hints, status: props.status,
-    result: props.result || null, ran: props.ran || false, revealed: props.revealed || null, coached: props.coached || null, busy: "", error: "",
+    result: props.result || null, ran: props.ran || false, revealed: props.revealed || null, coached: props.coached || null, badges: props.badges || [], busy: "", error: "",
   },
   watchers: new Set(),
   fresh: false, // its result has just come
@@ -113,7 +113,7 @@ function stored() {
 }
 
 export default function ChallengeCard() {
-  const { language, drafts, hints, status, result, ran, revealed, coached, busy, error } = useSyncExternalStore(watch, () => card.state);
+  const { language, drafts, hints, status, result, ran, revealed, coached, badges, busy, error } = useSyncExternalStore(watch, () => card.state);
   const spoken = props.languages.find((l) => l.name === language) || props.languages[0];
   const code = drafts[spoken.name] ?? spoken.stub;
   const lines = code.split("\n").length;
@@ -260,6 +260,9 @@ export default function ChallengeCard() {
       </div>
       {error && <p className="tl-bad" role="alert">{error}</p>}
       {result && <Result result={result} ran={ran} />}
+      {badges.map((badge) => (
+        <p key={badge.badgeId} className="tl-earned" role="status" data-testid="badge">🏅 Badge earned: {badge.title}. <span className="tl-muted">{badge.description}</span></p>
+      ))}
       {coached && (
         <div className="tl-hint" role="status" data-testid="coached">
           <span className="tl-muted">{coached.by === "model" ? "The coach, about your newest attempt" : "No model could be asked; this is what your attempt shows"}</span>

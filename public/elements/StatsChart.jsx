@@ -1,20 +1,78 @@
-function Days({ days }) {
-  const most = Math.max(4, ...days.map((d) => d.submitted + d.answered));
-  const width = 560, height = 120, step = width / days.length;
+const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+function dayName(iso) {
+  return `${MONTHS[Number(iso.slice(5, 7)) - 1]} ${Number(iso.slice(8))}`;
+}
+
+function tried(day) {
+  return day.submitted + day.answered;
+}
+
+// One square a day, a column a week; the darker, the more was tried. A frozen day has a ring.
+function Calendar({ days }) {
+  const most = Math.max(4, ...days.map(tried));
+  const size = 14, gap = 3, left = 30, top = 16;
+  const weeks = Math.ceil(days.length / 7);
+  const active = days.filter(tried).length;
   return (
-    <svg className="tl-chart" viewBox={`0 0 ${width} ${height + 18}`} role="img"
-      aria-label={"Practice of the last 14 days. " + days.filter((d) => d.submitted + d.answered).map((d) => `${d.day}: ${d.passed + d.correct} of ${d.submitted + d.answered} right`).join("; ")}>
-      {days.map((d, i) => {
-        const tried = (height * (d.submitted + d.answered)) / most;
-        const done = (height * (d.passed + d.correct)) / most;
+    <svg className="tl-chart tl-calendar" viewBox={`0 0 ${left + weeks * (size + gap)} ${top + 7 * (size + gap)}`} role="img"
+      aria-label={`Practice on ${active} of the last ${days.length} days`}>
+      {WEEKDAYS.map((name, row) => row % 2 === 0 && <text key={name} x="0" y={top + row * (size + gap) + 11}>{name}</text>)}
+      {days.map((day, i) => {
+        const week = Math.floor(i / 7), row = i % 7;
+        const level = tried(day) === 0 ? 0 : Math.max(1, Math.ceil((4 * tried(day)) / most));
+        const starts = row === 0 && (week === 0 || days[i - 7].day.slice(5, 7) !== day.day.slice(5, 7)) && week < weeks - 1;
         return (
-          <g key={d.day}>
-            <rect className="tried" x={i * step + 5} width={step - 10} y={height - tried} height={Math.max(tried, 1)} rx="3" />
-            <rect className="done" x={i * step + 5} width={step - 10} y={height - done} height={done} rx="3" />
-            {(i % 2 === 1 || days.length < 8) && <text x={i * step + step / 2} y={height + 14} textAnchor="middle">{d.day.slice(5)}</text>}
+          <g key={day.day}>
+            {starts && (week === 0 ? days[14] && days[14].day.slice(5, 7) === day.day.slice(5, 7) : true) &&
+              <text x={left + week * (size + gap)} y="10">{MONTHS[Number(day.day.slice(5, 7)) - 1]}</text>}
+            <rect className={"day l" + level + (day.frozen ? " frozen" : "")} x={left + week * (size + gap)} y={top + row * (size + gap)} width={size} height={size} rx="3">
+              <title>{`${dayName(day.day)}: ${day.frozen ? "frozen" : `${day.passed + day.correct} right of ${tried(day)}`}`}</title>
+            </rect>
           </g>
         );
       })}
+    </svg>
+  );
+}
+
+// Bars of what was right in front of all that was tried; each bar has { label, tried, right }.
+function Bars({ bars, name, every = 1, height = 84 }) {
+  const most = Math.max(4, ...bars.map((bar) => bar.tried));
+  const width = 560, step = width / bars.length, pad = Math.min(5, step * 0.15);
+  return (
+    <svg className="tl-chart" viewBox={`0 0 ${width} ${height + 18}`} role="img"
+      aria-label={`${name}. ` + bars.filter((bar) => bar.tried).map((bar) => `${bar.label}: ${bar.right} of ${bar.tried} right`).join("; ")}>
+      {bars.map((bar, i) => {
+        const all = (height * bar.tried) / most, right = (height * bar.right) / most;
+        return (
+          <g key={i}>
+            <title>{`${bar.label}: ${bar.right} right of ${bar.tried}`}</title>
+            <rect className="tried" x={i * step + pad} width={step - 2 * pad} y={height - Math.max(all, 1)} height={Math.max(all, 1)} rx="2" />
+            <rect className="done" x={i * step + pad} width={step - 2 * pad} y={height - right} height={right} rx="2" />
+            {i % every === 0 && <text x={i * step + step / 2} y={height + 14} textAnchor="middle">{bar.label}</text>}
+          </g>
+        );
+      })}
+    </svg>
+  );
+}
+
+function Forecast({ days }) {
+  const width = 560, height = 56, step = width / days.length;
+  const most = Math.max(3, ...days.map((day) => day.due));
+  return (
+    <svg className="tl-chart" viewBox={`0 0 ${width} ${height + 18}`} role="img"
+      aria-label={"Due in the next 14 days. " + days.filter((day) => day.due).map((day) => `${dayName(day.day)}: ${day.due}`).join("; ")}>
+      {days.map((day, i) => (
+        <g key={day.day}>
+          <title>{`${dayName(day.day)}: ${day.due} due`}</title>
+          <rect className={i === 0 ? "due now" : "due"} x={i * step + 5} width={step - 10} y={height - Math.max(1, (height * day.due) / most)} height={Math.max(1, (height * day.due) / most)} rx="3" />
+          {day.due > 0 && <text x={i * step + step / 2} y={height - (height * day.due) / most - 4 < 8 ? 9 : height - (height * day.due) / most - 4} textAnchor="middle">{day.due}</text>}
+          {i % 2 === 0 && <text x={i * step + step / 2} y={height + 14} textAnchor="middle">{i === 0 ? "today" : dayName(day.day)}</text>}
+        </g>
+      ))}
     </svg>
   );
 }
@@ -31,21 +89,37 @@ function Share({ title, of }) {
   );
 }
 
-function gap(points) {
+function gapWords(points) {
   if (points > 0) return `A gap of ${points} points: help carries you further than you go alone yet. Checks without help close it.`;
   return "No gap: you solve as much alone as with help.";
 }
 
+function streakWords(streak) {
+  const frozen = streak.frozen.length ? `Frozen: ${streak.frozen.map(dayName).join(", ")}. ` : "";
+  return `${frozen}${streak.freezesLeft} of ${streak.freezesAMonth} freezes left this month. Longest: ${streak.longest}.`;
+}
+
+function Standing({ of }) {
+  if (of.percentile === null) return null;
+  return <div><dt>Ahead of</dt><dd className="tl-big">{of.percentile} %<span className="tl-muted"> of {of.n - 1} others</span></dd></div>;
+}
+
 export default function StatsChart() {
+  const { streak, badges, next } = props;
+  const weeks = props.weeks.map((week) => ({ label: dayName(week.monday), tried: week.tried, right: week.right }));
+  const hours = props.hours.map((hour) => ({ label: String(hour.hour), tried: hour.tried, right: hour.right }));
   return (
     <section className="tl-card" aria-label="Your progress" data-testid="stats-chart">
       <h3>Your progress</h3>
       <dl className="tl-facts">
         <div><dt>Challenges passed</dt><dd className="tl-big">{props.passed}</dd></div>
         {props.answered > 0 && <div><dt>Questions right</dt><dd className="tl-big">{props.correct} of {props.answered}</dd></div>}
-        <div><dt>Days in a row</dt><dd className="tl-big">{props.streak}</dd></div>
+        <div><dt>Days in a row</dt><dd className="tl-big">{streak.current}</dd></div>
         {props.averageScore !== null && <div><dt>Average score</dt><dd className="tl-big">{props.averageScore}</dd></div>}
+        <Standing of={props.standing} />
       </dl>
+      <p className="tl-muted">{streakWords(streak)}</p>
+      {next && <p className="tl-next" data-testid="next-step"><strong>Next: {next.title}.</strong> {next.reason[0].toUpperCase() + next.reason.slice(1)}.</p>}
       {(props.alone.ended > 0 || props.aided.ended > 0) && (
         <>
           <h4>Alone and with help</h4>
@@ -53,13 +127,9 @@ export default function StatsChart() {
             <Share title="Solved alone" of={props.alone} />
             <Share title="Solved with help" of={props.aided} />
           </div>
-          {props.alone.ended > 0 && props.aided.ended > 0 && (
-            <p className="tl-muted">{gap(props.aided.percent - props.alone.percent)}</p>
-          )}
+          {props.gap !== null && <p className="tl-muted">{gapWords(props.gap)}</p>}
         </>
       )}
-      <h4>Last 14 days: right, of all tried</h4>
-      <Days days={props.days} />
       {props.concepts.length > 0 && <h4>Mastery by concept</h4>}
       <div className="tl-rows" style={{ marginTop: 0 }}>
         {props.concepts.map((c) => (
@@ -72,6 +142,21 @@ export default function StatsChart() {
           </div>
         ))}
       </div>
+      <h4>Due in the next 14 days</h4>
+      <Forecast days={props.forecast} />
+      <h4>The last 26 weeks</h4>
+      <Calendar days={props.days} />
+      <h4>By week: right, of all tried</h4>
+      <Bars bars={weeks} name="Practice by week" every={2} />
+      <h4>By hour of the day ({props.timezone})</h4>
+      <Bars bars={hours} name="Practice by hour" every={3} height={56} />
+      <h4>Badges: {badges.earned.length} of {badges.total}</h4>
+      <ul className="tl-badges" aria-label="Earned badges">
+        {badges.earned.slice(0, 6).map((b) => <li key={b.badgeId} className="tl-tag" title={b.description}>{b.title}</li>)}
+      </ul>
+      {badges.nearest.length > 0 && (
+        <p className="tl-muted">Nearest: {badges.nearest.map((b) => `${b.title} (${b.percent} %)`).join(", ")}.</p>
+      )}
     </section>
   );
 }

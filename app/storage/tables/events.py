@@ -1,4 +1,4 @@
-"""The event log, its consumers' cursors, their failures, and the projections built from it."""
+"""The event log, its consumers' cursors, and their failures."""
 
 import sqlalchemy as sa
 
@@ -38,33 +38,4 @@ consumer_retries = sa.Table(
     sa.Column("error", sa.Text, nullable=True),
     at_column("next_at", index=True),
     at_column("dead_at", nullable=True),
-)
-
-learner_days = sa.Table(
-    "learner_days",
-    metadata,
-    user_column(primary_key=True),
-    sa.Column("day", sa.String(10), primary_key=True),
-    sa.Column("submitted", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("passed", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("answered", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("correct", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("hints", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("score_sum", sa.Integer, nullable=False, server_default="0"),
-)
-
-learner_concepts = sa.Table(
-    "learner_concepts",
-    metadata,
-    user_column(primary_key=True),
-    sa.Column("concept", sa.String(48), primary_key=True),
-    sa.Column("tried", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("succeeded", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("best_score", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("alone_ended", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("alone_solved", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("aided_ended", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("aided_solved", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("mastery", sa.Integer, nullable=False, server_default="0"),
-    at_column("last_at"),
 )

@@ -1,11 +1,7 @@
 """The numbers of /stats come from the event log alone, and are the same when they are built again from zero."""
 
-from datetime import date
-
-import pytest
-
 from app.analytics.projections import LearnerStats
-from app.analytics.reports import ReportService, streak
+from app.analytics.reports import ReportService
 from app.events.bus import Bus
 from app.identity.accounts import User
 from app.learning.challenge_files import FunctionChallenge
@@ -51,11 +47,3 @@ async def test_what_was_solved_alone_and_with_help_is_counted_apart(
     assert (live.aided.solved, live.aided.ended, live.aided.percent) == (1, 2, 50)
     assert rebuilt == live
     assert (await reports.report(eve.id)).alone.percent is None
-
-
-@pytest.mark.parametrize(
-    ("days", "length"),
-    [([], 0), (["2026-03-02"], 1), (["2026-03-01"], 1), (["2026-02-28"], 0), (["2026-03-02", "2026-03-01", "2026-02-27"], 2)],
-)  # fmt: skip
-def test_a_streak_ends_today_or_yesterday(days: list[str], length: int) -> None:
-    assert streak(days, date(2026, 3, 2)) == length

@@ -1,5 +1,6 @@
 """The event log and its consumers: order, exactly one effect, retries that keep order, dead letters, replay."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -27,10 +28,10 @@ class Recorder:
         self.seen: list[str] = []
         self.broken: set[str] = set()
 
-    async def apply(self, connection: AsyncConnection, event: Event) -> None:
-        if event.key in self.broken:
+    async def apply(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+        if self.broken & {event.key for event in events}:
             raise RuntimeError("broken on purpose")
-        self.seen.append(event.id)
+        self.seen += [event.id for event in events]
 
     async def reset(self, connection: AsyncConnection) -> None:
         self.seen.clear()
@@ -170,3 +171,35 @@ async def test_late_commits_never_slip_behind_a_cursor(database: Database) -> No
 
     assert [row.position for row in rows] == [1, 2, 3]
     assert unsequenced == 0
+
+
+async def test_what_comes_afterwards_waits_for_every_consumer_and_is_part_of_a_drain(database: Database) -> None:
+    recorder = Recorder()
+    seen_before: list[int] = []
+
+    async def afterwards() -> bool:
+        seen_before.append(len(recorder.seen))
+        return len(seen_before) == 1
+
+    bus = Bus(database, [recorder], afterwards=afterwards)
+    await _publish(database, "a", "b")
+
+    await bus.drain()
+
+    assert seen_before == [2, 2]
+
+
+async def test_settled_waits_for_what_was_written_and_never_for_ever(database: Database) -> None:
+    recorder = Recorder()
+    bus = Bus(database, [recorder])
+    following = asyncio.create_task(bus.run())
+    await _publish(database, "a")
+    bus.wake()
+
+    await bus.settled(10)
+    following.cancel()
+    seen = len(recorder.seen)
+    bus.wake()
+    await bus.settled(0.01)
+
+    assert seen == 1

@@ -1,0 +1,196 @@
+"""Learners beside each other: leaderboard, percentile and figures of everybody. Nobody is shown below five."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.storage.database import Database
+from app.storage.tables.analytics import learner_activity, learner_concepts, learner_passes, learners
+
+FEWEST = 5  # with fewer, a rank says who is who
+CACHE_SECONDS = 300
+MOST_ROWS = 100
+
+By = Literal["mastery", "solved"]
+Period = Literal["week", "month", "all"]
+PERIODS: dict[Period, timedelta | None] = {"week": timedelta(days=7), "month": timedelta(days=30), "all": None}
+Each = Literal["daily", "weekly", "monthly"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Equal points share a rank."""
+
+    rank: int
+    user_id: str
+    name: str
+    points: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """``places`` are of the ``n`` learners who are ranked; empty where there are fewer than five."""
+
+    by: By
+    period: Period
+    n: int
+    places: tuple[Place, ...]
+
+    def place_of(self, user_id: str) -> Place | None:
+        return next((place for place in self.places if place.user_id == user_id), None)
+
+    def percentile_of(self, user_id: str) -> int | None:
+        """The share of the other ranked learners with fewer points, in percent; None for one who is not ranked."""
+        own = self.place_of(user_id)
+        if own is None:
+            return None
+        return round(100 * sum(place.points < own.points for place in self.places) / (self.n - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Global:
+    """Everybody together; those who are not ranked count here, for nobody can be told from a sum of five or more."""
+
+    learners: int
+    challenges_passed: int
+    questions_answered: int
+    active_last_week: int
+    average_mastery: float | None
+
+
+class RankingService:
+    """Reads are shared for five minutes: a ranking need not be of this second."""
+
+    def __init__(self, *, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+        self._cached: dict[str, tuple[float, Any]] = {}  # Any: of several types, by name
+
+    async def ranking(self, *, by: By = "mastery", period: Period = "all") -> Ranking:
+        """Ranked by mastery of all concepts together (what one can do alone), or by challenges solved alone for the
+        first time within a period. ``period`` says nothing about mastery, which is of now."""
+        return await self._remembered(f"{by}/{period}", lambda: self._rank(by, period))
+
+    async def everybody(self) -> Global | None:
+        """Figures of all learners; None where there are fewer than five."""
+        return await self._remembered("global", self._sum_up)
+
+    async def trends(self, *, days: int, each: Each) -> list[dict[str, Any]] | None:  # Any: JSON
+        """Submissions, passes, answers and active learners of each day, week or month (UTC) in the last ``days``, the
+        oldest first; None below five learners."""
+        return await self._remembered(f"trends/{days}/{each}", lambda: self._trends(days, each))
+
+    def forget(self) -> None:
+        """Drop what is remembered, such as when somebody leaves the ranking."""
+        self._cached.clear()
+
+    async def _remembered(self, name: str, find: Callable[[], Awaitable[T]]) -> T:
+        kept = self._cached.get(name)
+        if kept is not None and time.monotonic() - kept[0] < CACHE_SECONDS:
+            found: T = kept[1]
+            return found
+        found = await find()
+        self._cached[name] = (time.monotonic(), found)
+        return found
+
+    async def _rank(self, by: By, period: Period) -> Ranking:
+        points = _mastery_points() if by == "mastery" else _solved_points(self._since(period))
+        query = (
+            sa.select(learners.c.user_id, learners.c.name, sa.func.coalesce(points.c.points, 0).label("points"))
+            .outerjoin(points, points.c.user_id == learners.c.user_id)
+            .where(learners.c.ranked, _has_practised())
+            .order_by(sa.desc("points"), learners.c.name)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        if len(rows) < FEWEST:
+            return Ranking(by=by, period=period, n=len(rows), places=())
+        all_points = [int(row.points) for row in rows]
+        places = tuple(
+            Place(
+                rank=all_points.index(int(row.points)) + 1, user_id=row.user_id, name=row.name, points=int(row.points)
+            )
+            for row in rows
+        )
+        return Ranking(by=by, period=period, n=len(rows), places=places)
+
+    def _since(self, period: Period) -> datetime | None:
+        span = PERIODS[period]
+        return None if span is None else self._clock() - span
+
+    async def _sum_up(self) -> Global | None:
+        week = self._clock() - timedelta(days=7)
+        passed = sa.select(sa.func.count()).select_from(learner_passes)
+        answered = sa.select(sa.func.coalesce(sa.func.sum(learner_activity.c.answered), 0))
+        active = sa.select(sa.func.count(sa.distinct(learner_activity.c.user_id))).where(
+            learner_activity.c.slot_at >= week
+        )
+        async with self._database.read() as connection:
+            people = await self._people(connection)
+            if people < FEWEST:
+                return None
+            average = await connection.scalar(sa.select(sa.func.avg(learner_concepts.c.mastery)))
+            return Global(
+                learners=people, challenges_passed=int(await connection.scalar(passed) or 0),
+                questions_answered=int(await connection.scalar(answered) or 0),
+                active_last_week=int(await connection.scalar(active) or 0),
+                average_mastery=None if average is None else round(float(average), 1),
+            )  # fmt: skip
+
+    async def _trends(self, days: int, each: Each) -> list[dict[str, Any]] | None:  # Any: JSON
+        since = self._clock() - timedelta(days=days)
+        table = learner_activity
+        query = (
+            sa.select(table.c.user_id, table.c.slot_at, table.c.submitted, table.c.passed, table.c.answered)
+            .where(table.c.slot_at >= since)
+            .order_by(table.c.slot_at)
+        )
+        async with self._database.read() as connection:
+            if await self._people(connection) < FEWEST:
+                return None
+            rows = (await connection.execute(query)).all()
+        found: dict[str, dict[str, Any]] = {}  # Any: JSON
+        active: dict[str, set[str]] = {}
+        for row in rows:
+            start = _start_of(row.slot_at.date(), each).isoformat()
+            counts = found.setdefault(start, {"from": start, "submitted": 0, "passed": 0, "answered": 0, "learners": 0})
+            for name in ("submitted", "passed", "answered"):
+                counts[name] += getattr(row, name)
+            active.setdefault(start, set()).add(row.user_id)
+            counts["learners"] = len(active[start])
+        return list(found.values())
+
+    async def _people(self, connection: AsyncConnection) -> int:
+        query = sa.select(sa.func.count()).select_from(learners).where(_has_practised())
+        return int(await connection.scalar(query) or 0)
+
+
+def _start_of(day: date, each: Each) -> date:
+    if each == "daily":
+        return day
+    return day - timedelta(days=day.weekday()) if each == "weekly" else day.replace(day=1)
+
+
+def _has_practised() -> sa.ColumnElement[bool]:
+    return sa.exists().where(learner_concepts.c.user_id == learners.c.user_id)
+
+
+def _mastery_points() -> sa.Subquery:
+    return (
+        sa.select(learner_concepts.c.user_id, sa.func.sum(learner_concepts.c.mastery).label("points"))
+        .group_by(learner_concepts.c.user_id)
+        .subquery()
+    )
+
+
+def _solved_points(since: datetime | None) -> sa.Subquery:
+    query = sa.select(learner_passes.c.user_id, sa.func.count().label("points")).where(learner_passes.c.alone)
+    if since is not None:
+        query = query.where(learner_passes.c.passed_at >= since)
+    return query.group_by(learner_passes.c.user_id).subquery()

@@ -1,0 +1,101 @@
+"""What the event log says about learners, counted: projections that the log alone builds, and badges of one's own."""
+
+import sqlalchemy as sa
+
+from app.storage.tables.base import UtcDateTime, at_column, id_column, metadata, user_column
+
+
+def _count(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False, server_default="0")
+
+
+# Who is counted, by what clock, and whether they are ranked.
+learners = sa.Table(
+    "learners",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("timezone", sa.String(64), nullable=False),
+    sa.Column("ranked", sa.Boolean, nullable=False),
+)
+
+# Quarters of an hour in UTC: every time zone's days and hours are made of whole ones.
+learner_activity = sa.Table(
+    "learner_activity",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("slot_at", UtcDateTime(), primary_key=True),
+    _count("submitted"),
+    _count("passed"),
+    _count("answered"),
+    _count("correct"),
+    _count("hints"),
+    _count("score_sum"),
+    _count("ended_alone"),
+    _count("solved_alone"),
+    _count("sessions"),
+    _count("logged_minutes"),
+)
+
+learner_concepts = sa.Table(
+    "learner_concepts",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("concept", sa.String(48), primary_key=True),
+    _count("tried"),
+    _count("succeeded"),
+    _count("best_score"),
+    _count("alone_ended"),
+    _count("alone_solved"),
+    _count("aided_ended"),
+    _count("aided_solved"),
+    _count("mastery"),
+    at_column("last_at"),
+)
+
+# A challenge's first pass by a learner; ``score`` is the best since. ``alone``: without help, and never seen before.
+learner_passes = sa.Table(
+    "learner_passes",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("challenge_id", sa.String(80), primary_key=True),
+    at_column("passed_at", index=True),
+    sa.Column("seconds", sa.Integer, nullable=False),
+    sa.Column("score", sa.Integer, nullable=False),
+    sa.Column("alone", sa.Boolean, nullable=False),
+)
+
+# What a learner used at least once: languages passed in, providers that answered.
+learner_used = sa.Table(
+    "learner_used",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+)
+
+# Learners of whom something new is known since their badges were last looked at.
+badge_checks = sa.Table("badge_checks", metadata, user_column(primary_key=True))
+
+earned_badges = sa.Table(
+    "earned_badges",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("badge_id", sa.String(64), primary_key=True),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    at_column("awarded_at", index=True),
+    at_column("revoked_at", nullable=True),
+    sa.Column("revoked_why", sa.Text, nullable=True),
+)
+
+custom_badges = sa.Table(
+    "custom_badges",
+    metadata,
+    id_column(),
+    sa.Column("title", sa.String(80), nullable=False),
+    sa.Column("description", sa.String(300), nullable=False),
+    sa.Column("rule", sa.String(300), nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    at_column("created_at"),
+    at_column("retired_at", nullable=True),
+)
