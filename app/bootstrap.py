@@ -27,6 +27,7 @@ from app.learning.coaching import CoachService
 from app.learning.curriculum import load_curriculum
 from app.learning.fitting import FittingService
 from app.learning.languages import find_toolchains
+from app.learning.plans import PlanService
 from app.learning.sandbox.probe import Isolation, probe
 from app.learning.training import TrainingService
 from app.models.breaker import Breaker
@@ -182,7 +183,10 @@ async def _open_deps(
     return Deps(
         database=database, classifier=await asyncio.to_thread(load_classifier), curriculum=curriculum,
         challenges=challenges, coach=CoachService(challenges=challenges, gateway=gateway, prompt=prompts.render),
-        training=TrainingService(database=database, curriculum=curriculum, clock=utc_now, wake=bus.wake),
+        training=TrainingService(
+            database=database, curriculum=curriculum, challenges=challenges, clock=utc_now, wake=bus.wake
+        ),
+        plans=PlanService(database=database, curriculum=curriculum, clock=utc_now),
         gateway=gateway, purse=purse, repositories=repositories, reports=reports, engine=engine, clock=utc_now,
         badges=badges, ranking=RankingService(database=database, clock=utc_now), accounts=accounts,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from app.analytics.badges import BadgeSystem
 from app.analytics.ranking import RankingService
@@ -12,11 +12,13 @@ from app.identity.accounts import AccountService
 from app.learning.challenges import ChallengeService
 from app.learning.coaching import CoachService
 from app.learning.curriculum import Curriculum
+from app.learning.plans import PlanService
 from app.learning.training import TrainingService
 from app.models.budget import Purse
 from app.models.gateway import Gateway
 from app.orchestration.engine import WorkflowEngine
 from app.storage.database import Database
+from app.zones import zone_named
 from graph.intents.classifier import Classifier
 
 
@@ -28,6 +30,7 @@ class Deps:
     challenges: ChallengeService
     coach: CoachService
     training: TrainingService
+    plans: PlanService
     gateway: Gateway
     purse: Purse
     repositories: RepositoryService
@@ -37,3 +40,8 @@ class Deps:
     accounts: AccountService
     engine: WorkflowEngine
     clock: Callable[[], datetime]
+
+    async def today(self, user_id: str) -> date:
+        """The date by the learner's own clock."""
+        preferences = await self.accounts.preferences(user_id)
+        return self.clock().astimezone(await zone_named(preferences.timezone)).date()

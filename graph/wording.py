@@ -66,7 +66,18 @@ def question_text(view: Json) -> str:
 
 def summary_text(view: Json) -> str:
     rows = "\n".join(f"- {row['title']}: {row['correct']} of {row['answered']}" for row in view["byConcept"])
-    return f"**Session over: {view['correct']} of {view['answered']} right.**\n\n{rows}"
+    due = f"\n\nNext due: {view['nextDueAt'][:10]}." if view["nextDueAt"] else ""
+    return f"**Session over: {view['correct']} of {view['answered']} right.**\n\n{rows}{due}"
+
+
+def plan_text(view: Json) -> str:
+    rows = "\n".join(
+        f"- {one['day']}: {', '.join(one['titles'])}" + (f" ({one['status']})" if one["status"] != "coming" else "")
+        for one in view["sessions"]
+    )
+    return (
+        f"**{view['goal']} on {view['goalDay']}**: {view['done']} of {len(view['sessions'])} sessions done.\n\n{rows}"
+    )
 
 
 def stats_text(view: Json) -> str:

@@ -97,6 +97,7 @@ class BadgeSystem:
 
     async def settled(self) -> None:
         """Wait, not for ever, until what was just written has been counted."""
+        self._wake()
         await self._settle()
 
     async def fresh(self, user_id: str, *, since: datetime) -> list[Earned]:

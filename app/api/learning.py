@@ -1,5 +1,6 @@
 """Challenges, training and the sandbox over REST."""
 
+from datetime import date
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,11 +9,12 @@ from pydantic import Field
 from app.api.identity import Reader, Using, Writer
 from app.api.wire import Body, page
 from app.errors import InvalidInput, NotFound
-from app.learning import progress, views
+from app.learning import path, progress, views
 from app.learning.challenges import known_language
 from app.learning.grading import LARGEST_CODE_BYTES, encoded
 from app.learning.languages import LANGUAGES
 from app.learning.sandbox.raw import MOST_STDIN_BYTES, run_script
+from graph.overview import step_view
 
 router = APIRouter(tags=["learning"])
 Json = dict[str, Any]  # Any: JSON
@@ -38,8 +40,18 @@ class Program(Body):
 
 
 class TrainingStart(Body):
+    """Without concepts: what a plan has for today, or a mix of due, weak and new. ``challenges`` decides whether they
+    are among the items; a count without it means questions only."""
+
     concepts: list[str] = Field(default_factory=list, max_length=10)
     count: int | None = None
+    challenges: bool | None = None
+
+
+class NewPlan(Body):
+    goal: str = Field(max_length=120)
+    goal_day: date
+    concepts: list[str] = Field(max_length=20)
 
 
 class TrainingAnswer(Body):
@@ -140,8 +152,47 @@ async def coach_feedback(body: Coach, user: Writer, using: Using) -> Json:
 
 @router.post("/training/start", status_code=201)
 async def training_start(body: TrainingStart, user: Writer, using: Using) -> Json:
-    session = await using.deps.training.start(user.id, thread_id=None, concepts=body.concepts, count=body.count)
+    session = await using.deps.training.start(
+        user.id, thread_id=None, concepts=body.concepts, count=body.count, with_challenges=body.challenges,
+        today=await using.deps.today(user.id),
+    )  # fmt: skip
     return views.session_view(session, using.deps.curriculum)
+
+
+@router.get("/training/overview")
+async def training_overview(user: Reader, using: Using) -> Json:
+    """Where one stands: what is due, weak and new, sessions to go on with, and the plan."""
+    deps = using.deps
+    tried = await progress.overview(using.database, user.id)
+    steps = path.path_of(deps.curriculum.concepts, tried, deps.clock())
+    plan = await deps.plans.current(user.id, await deps.today(user.id))
+    return {
+        **{why: [step_view(step) for step in steps if step.why == why] for why in ("due", "weak", "new", "kept")},
+        "unfinished": [views.session_view(one, deps.curriculum) for one in await deps.training.unfinished(user.id)],
+        "plan": views.plan_view(plan, deps.curriculum) if plan else None,
+    }
+
+
+@router.get("/training/plan")
+async def plan(user: Reader, using: Using) -> Json:
+    found = await using.deps.plans.current(user.id, await using.deps.today(user.id))
+    if found is None:
+        raise NotFound("There is no plan. Make one: POST /api/v1/training/plan")
+    return views.plan_view(found, using.deps.curriculum)
+
+
+@router.post("/training/plan", status_code=201)
+async def new_plan(body: NewPlan, user: Writer, using: Using) -> Json:
+    """Dated sessions up to a day; a plan that was there is ended."""
+    made = await using.deps.plans.make(
+        user.id, goal=body.goal, goal_day=body.goal_day, concepts=body.concepts, today=await using.deps.today(user.id)
+    )
+    return views.plan_view(made, using.deps.curriculum)
+
+
+@router.delete("/training/plan", status_code=204)
+async def drop_plan(user: Writer, using: Using) -> None:
+    await using.deps.plans.end(user.id)
 
 
 @router.get("/training/due")
@@ -169,7 +220,23 @@ async def answer(session_id: str, body: TrainingAnswer, user: Writer, using: Usi
 
 @router.post("/training/{session_id}/finish")
 async def finish(session_id: str, user: Writer, using: Using) -> Json:
-    return views.session_view(await using.deps.training.finish(user.id, session_id), using.deps.curriculum)
+    return views.moved_view(await using.deps.training.finish(user.id, session_id), using.deps.curriculum)
+
+
+@router.post("/training/{session_id}/next")
+async def following_item(session_id: str, user: Writer, using: Using) -> Json:
+    """Go on after a challenge of the session has ended."""
+    return views.moved_view(await using.deps.training.go_on(user.id, session_id), using.deps.curriculum)
+
+
+@router.post("/training/{session_id}/pause")
+async def pause(session_id: str, user: Writer, using: Using) -> Json:
+    return views.session_view(await using.deps.training.pause(user.id, session_id), using.deps.curriculum)
+
+
+@router.post("/training/{session_id}/resume")
+async def resume(session_id: str, user: Writer, using: Using) -> Json:
+    return views.session_view(await using.deps.training.resume(user.id, session_id), using.deps.curriculum)
 
 
 @router.post("/sandbox/run")

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.errors import InvalidInput
 from app.learning.curriculum import Curriculum
-from graph.intents.slots import PROVIDERS, Slots, slots_of
+from graph.intents.slots import PROVIDERS, Slots, goal_of, slots_of
 
 Parameters = dict[str, Any]  # Any: slots of several types
 
@@ -54,8 +54,8 @@ def parse(text: str, curriculum: Curriculum, *, picked: str | None = None) -> Pa
 
 
 def _train(arguments: str, slots: Slots) -> tuple[str, Parameters]:
-    if arguments.strip().lower() in ("end", "stop", "finish"):
-        return "learn.review-topic", {"do": "finish"}
+    if step := _STEPS.get(arguments.strip().lower()):
+        return "learn.review-topic", {"do": step}
     parameters: Parameters = {"do": "start", **slots}
     numbers = [int(word) for word in arguments.split() if word.isdecimal()]
     if numbers:
@@ -64,6 +64,20 @@ def _train(arguments: str, slots: Slots) -> tuple[str, Parameters]:
     if words and "topics" not in slots and "count" not in slots:
         raise InvalidInput(f"{' '.join(words)!r} is not a topic I know.")
     return "learn.review-topic", parameters
+
+
+_STEPS = {
+    "end": "finish", "stop": "finish", "finish": "finish", "pause": "pause", "resume": "resume", "next": "next",
+}  # fmt: skip
+
+
+def _plan(arguments: str, slots: Slots) -> tuple[str, Parameters]:
+    if not arguments:
+        return "learn.review-topic", {"do": "show-plan"}
+    if arguments.lower() in ("stop", "end", "drop"):
+        return "learn.review-topic", {"do": "drop-plan"}
+    topics = slots.get("topics", [])
+    return "learn.review-topic", {"do": "plan", "goal": goal_of(arguments) or "plan", "topics": topics}
 
 
 def _challenge(arguments: str, slots: Slots) -> tuple[str, Parameters]:
@@ -181,8 +195,10 @@ COMMANDS = (
             parse=_plain("learn.start-challenge", do="reveal")),
     Command(name="skip", description="Put your challenge aside", icon="skip-forward", example="/skip",
             parse=_plain("learn.start-challenge", do="skip")),
-    Command(name="train", description="Questions on a topic: [topic] [number]", icon="graduation-cap",
+    Command(name="train", description="A session: [topic] [number], pause, resume, next or end", icon="graduation-cap",
             example="/train sql 5", parse=_train),
+    Command(name="plan", description="Sessions on dates, up to a day: [topics] in [time], or stop",
+            icon="calendar-check", example="/plan interview in 3 weeks on graphs and SQL", parse=_plan),
     Command(name="stats", description="Your progress", icon="chart-no-axes-column", example="/stats",
             parse=_plain("analytics.show-stats", do="stats")),
     Command(name="badges", description="Your badges, and how near the others are", icon="award", example="/badges",

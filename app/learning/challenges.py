@@ -77,24 +77,31 @@ class ChallengeService:
             choice = choosing.Choice(challenge=self._named(challenge_id), is_check=False)
         else:
             choice = await self.following(user_id, concept=concept, difficulty=difficulty, language=wanted)
-        spoken = kinds.language_of(choice.challenge, best_language(choice.challenge, wanted))
         now = self._clock()
-        one = Started(
-            id=uuid.uuid4().hex, challenge=choice.challenge, language=spoken, hints_shown=0, attempts=0, status="open",
-            is_check=choice.is_check, coached=0, started_at=now,
-        )  # fmt: skip
+        one = self.new_start(choice, now=now, language=wanted)
         async with self._database.write() as connection:
             await self._give_up_abandoned(connection, user_id, now)
-            await connection.execute(
-                started_challenges.insert().values(
-                    id=one.id, user_id=user_id, challenge_id=one.challenge.id, language=spoken.name,
-                    thread_id=thread_id, status="open", is_check=one.is_check, started_at=now,
-                )
-            )  # fmt: skip
-            payload = {"language": spoken.name, "check": one.is_check}
-            await started.note(connection, "challenge.started", one, user_id, now, payload)
+            await started.begin(connection, one, user_id=user_id, thread_id=thread_id, session_id=None, now=now)
         self._wake()
         return one
+
+    def offers(self, concept: str) -> bool:
+        """Whether there is a challenge about a concept that can be solved here."""
+        here = {name for name, spoken in LANGUAGES.items() if spoken.toolchain().path is not None}
+        about = self._curriculum.challenges_about(concept)
+        return self._isolation.sandbox is not None and any(here & set(challenge.languages) for challenge in about)
+
+    def new_start(self, choice: choosing.Choice, *, now: datetime, language: LanguageName | None = None) -> Started:
+        """A challenge that is about to be put into somebody's hand, in the language wanted or else the best one here.
+
+        Raises:
+            InvalidInput: it is not offered in that language, or the language is not installed.
+        """
+        return Started(
+            id=uuid.uuid4().hex, challenge=choice.challenge, hints_shown=0, attempts=0, status="open",
+            language=kinds.language_of(choice.challenge, best_language(choice.challenge, language)),
+            is_check=choice.is_check, coached=0, started_at=now,
+        )  # fmt: skip
 
     async def following(
         self, user_id: str, *, concept: str | None = None, difficulty: str | None = None, language: str | None = None

@@ -23,7 +23,7 @@ ENDED = tuple(status for status in get_args(Status) if status != "open")
 @dataclass(frozen=True, kw_only=True)
 class Started:
     """A challenge that a learner has in hand. ``is_check``: without help, for what was solved with help before;
-    ``coached`` counts what a model said about attempts."""
+    ``coached`` counts what a model said about attempts; ``session_id`` is the training session it is part of."""
 
     id: str
     challenge: Challenge
@@ -34,6 +34,7 @@ class Started:
     is_check: bool
     coached: int
     started_at: datetime
+    session_id: str | None = None
 
     @property
     def hints(self) -> tuple[str, ...]:
@@ -60,8 +61,23 @@ async def load(connection: AsyncConnection, curriculum: Curriculum, user_id: str
     return Started(
         id=row.id, challenge=challenge, language=LANGUAGES[row.language], hints_shown=row.hints_shown,
         attempts=row.attempts, status=row.status, is_check=row.is_check, coached=row.coached,
-        started_at=row.started_at,
+        started_at=row.started_at, session_id=row.session_id,
     )  # fmt: skip
+
+
+async def begin(
+    connection: AsyncConnection, one: Started, *, user_id: str, thread_id: str | None, session_id: str | None,
+    now: datetime,
+) -> None:  # fmt: skip
+    """Put a challenge into a learner's hand, alone or as part of a training session."""
+    await connection.execute(
+        started_challenges.insert().values(
+            id=one.id, user_id=user_id, challenge_id=one.challenge.id, language=one.language.name,
+            thread_id=thread_id, status="open", is_check=one.is_check, session_id=session_id, started_at=now,
+        )
+    )  # fmt: skip
+    payload = {"language": one.language.name, "check": one.is_check}
+    await note(connection, "challenge.started", one, user_id, now, payload)
 
 
 async def newest(connection: AsyncConnection, user_id: str, **where: str) -> str | None:

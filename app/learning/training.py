@@ -1,10 +1,11 @@
-"""Training sessions: some questions about some concepts, answered one by one, with a score at the end."""
+"""Training sessions: questions and challenges about some concepts, chosen one by one by how well the last ones went."""
 
 import random
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -13,13 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.errors import Conflict, InvalidInput, NotFound
 from app.events import log as event_log
 from app.events.schema import NewEvent
-from app.learning import mastery, progress
+from app.learning import interleaving, mastery, plans, progress, started
+from app.learning.challenges import ChallengeService
 from app.learning.curriculum import Curriculum, Question, shuffled
+from app.learning.interleaving import Done, Kind, Offer
+from app.learning.mastery import Skill
+from app.learning.path import WEAK_MASTERY, path_of
+from app.learning.started import Started
 from app.storage.database import Database
-from app.storage.tables.learning import training_answers, training_sessions
+from app.storage.tables.learning import started_challenges, training_answers, training_sessions
 
-DEFAULT_QUESTIONS, MOST_QUESTIONS = 5, 20
+DEFAULT_ITEMS, MOST_ITEMS = 6, 20
 QUESTION_RATING = 1100.0  # of a choice among four, on the scale of challenges
+
+Status = Literal["open", "paused", "ended"]
+Json = dict[str, Any]  # Any: JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,79 +43,98 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    question_id: str
+class InHand:
+    """A challenge of the session that is not over yet."""
+
+    number: int
     concept: str
-    correct: bool
+    started: Started
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A training session and where it stands; ``current`` is None once it has ended."""
+    """A training session and where it stands. ``current`` is None once it has ended, and between two items."""
 
     id: str
     concepts: tuple[str, ...]
-    questions: int
-    answers: tuple[Answer, ...]
-    current: Asked | None
-    status: str
+    length: int
+    done: tuple[Done, ...]
+    current: Asked | InHand | None
+    status: Status
+    thread_id: str | None
 
     @property
     def correct(self) -> int:
-        return sum(answer.correct for answer in self.answers)
+        return sum(item.correct for item in self.done)
+
+    @property
+    def answers(self) -> tuple[Done, ...]:
+        return tuple(item for item in self.done if item.kind == "question")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marked:
+class Moved:
+    """A session after a step; ``changes`` are what its end did to mastery."""
+
+    session: Session
+    changes: tuple[progress.Change, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked(Moved):
     """What became of one answer, and the session after it."""
 
     correct: bool
     right_answer: str
     explanation: str
-    session: Session
-    changes: tuple[progress.Change, ...]
 
 
 class TrainingService:
     def __init__(
-        self, *, database: Database, curriculum: Curriculum, clock: Callable[[], datetime], wake: Callable[[], None]
+        self, *, database: Database, curriculum: Curriculum, challenges: ChallengeService,
+        clock: Callable[[], datetime], wake: Callable[[], None],
     ) -> None:  # fmt: skip
         self._database = database
         self._curriculum = curriculum
+        self._challenges = challenges
         self._clock = clock
         self._wake = wake
 
     async def start(
-        self, user_id: str, *, thread_id: str | None, concepts: Sequence[str] = (), count: int | None = None
-    ) -> Session:
-        """Begin a session; without concepts it mixes those that are due, weakest first, with new ones.
+        self, user_id: str, *, thread_id: str | None, concepts: Sequence[str] = (), count: int | None = None,
+        with_challenges: bool | None = None, today: date | None = None,
+    ) -> Session:  # fmt: skip
+        """Begin a session. Without concepts it is the one that a plan has for ``today`` (the learner's), or mixes what
+        is due, weak and new. A count without more means that many questions; otherwise challenges are among the items.
+        A session that is open in the same conversation is paused.
 
         Raises:
             InvalidInput: an unknown concept, or a count that is not from 1 to 20.
         """
-        wanted = count if count is not None else DEFAULT_QUESTIONS
-        if not 1 <= wanted <= MOST_QUESTIONS:
-            raise InvalidInput(f"A session has 1 to {MOST_QUESTIONS} questions, not {wanted}.")
-        chosen = list(concepts) or await self._mixed(user_id)
-        unknown = [concept for concept in chosen if concept not in self._curriculum.questions]
-        if unknown:
-            known = ", ".join(sorted(self._curriculum.questions))
-            raise InvalidInput(f"There are no questions about {unknown[0]!r} yet. There are some about: {known}.")
+        wanted = count if count is not None else DEFAULT_ITEMS
+        if not 1 <= wanted <= MOST_ITEMS:
+            raise InvalidInput(f"A session has 1 to {MOST_ITEMS} questions, not {wanted}.")
+        mixes = count is None if with_challenges is None else with_challenges
+        planned = await plans.due(self._database, user_id, today) if today is not None and not concepts else None
+        chosen = list(concepts) or (list(planned.concepts) if planned else await self._mixed(user_id))
+        self._check_concepts(chosen)
         session_id = uuid.uuid4().hex
-        question_ids = draw(self._curriculum, chosen, wanted, seed=session_id)
+        length = min(wanted, self._most(chosen, with_challenges=mixes))
         async with self._database.write() as connection:
+            if thread_id is not None:
+                await _set_status(connection, "paused", user_id=user_id, thread_id=thread_id, status="open")
             await connection.execute(
                 training_sessions.insert().values(
-                    id=session_id, user_id=user_id, thread_id=thread_id, concepts=chosen, question_ids=question_ids,
-                    status="open", started_at=self._clock(),
+                    id=session_id, user_id=user_id, thread_id=thread_id, concepts=chosen, items=[], asked=0,
+                    length=length, with_challenges=mixes, status="open", started_at=self._clock(),
                 )
             )  # fmt: skip
-            await self._note(
-                connection, "training.started", session_id, user_id,
-                {"concepts": chosen, "questions": len(question_ids)},
-            )  # fmt: skip
+            if planned is not None:
+                await plans.take(connection, planned, session_id)
+            payload = {"concepts": chosen, "questions": length}
+            await self._note(connection, "training.started", session_id, user_id, payload)
         self._wake()
-        return await self.get(user_id, session_id)
+        return (await self.go_on(user_id, session_id)).session
 
     async def get(self, user_id: str, session_id: str) -> Session:
         """A session of this learner.
@@ -119,102 +147,192 @@ class TrainingService:
 
     async def open_in_thread(self, user_id: str, thread_id: str) -> Session | None:
         """The session that runs in a conversation, if one does."""
+        return await self._newest(user_id, thread_id=thread_id, status="open")
+
+    async def unfinished(self, user_id: str) -> list[Session]:
+        """Sessions that can be gone on with, newest first, 10 at most."""
         query = (
             sa.select(training_sessions.c.id)
-            .where(
-                training_sessions.c.user_id == user_id,
-                training_sessions.c.thread_id == thread_id,
-                training_sessions.c.status == "open",
-            )
+            .where(training_sessions.c.user_id == user_id, training_sessions.c.status != "ended")
             .order_by(training_sessions.c.started_at.desc())
-            .limit(1)
+            .limit(10)
         )
         async with self._database.read() as connection:
-            found = await connection.scalar(query)
-            return None if found is None else await self._load(connection, user_id, found)
+            ids = list(await connection.scalars(query))
+            return [await self._load(connection, user_id, one) for one in ids]
 
     async def answer(self, user_id: str, session_id: str, text: str, *, question_id: str | None = None) -> Marked:
         """Mark an answer (a letter, a number or the words of a choice) to the current question and go on.
 
         Raises:
             NotFound: not this learner's session.
-            Conflict: it has ended, or this question was answered already.
+            Conflict: it has ended or is paused, this question was answered already, or a challenge comes first.
             InvalidInput: the text names none of the choices.
         """
         session = await self.get(user_id, session_id)
         asked = session.current
+        if session.status != "open":
+            raise Conflict("This session has ended." if session.status == "ended" else PAUSED)
+        if isinstance(asked, InHand):
+            raise Conflict("A challenge comes first: solve it, skip it or reveal it, then say /train next.")
         if asked is None or (question_id is not None and question_id != asked.question_id):
-            raise Conflict("This question is answered already." if asked else "This session has ended.")
+            raise Conflict("This question is answered already.")
         choice = chosen_of(text, asked.choices)
         if choice is None:
             letters = ", ".join("ABCDEFGH"[: len(asked.choices)])
             raise InvalidInput(f"That is none of the choices. Answer with one of {letters}.")
-        found = self._curriculum.question(asked.question_id)
-        assert found is not None
-        _, question = found
+        _, question = _found(self._curriculum, asked.question_id)
         correct = asked.choices[choice] == question.answer
-        changes = await self._store(user_id, session, asked, answer=asked.choices[choice], correct=correct)
-        self._wake()
+        await self._store(user_id, session, asked, answer=asked.choices[choice], correct=correct)
+        moved = await self.go_on(user_id, session_id)
         return Marked(
-            correct=correct, right_answer=question.answer, explanation=question.explanation,
-            session=await self.get(user_id, session_id), changes=changes,
+            correct=correct, right_answer=question.answer, explanation=question.explanation, session=moved.session,
+            changes=moved.changes,
         )  # fmt: skip
 
-    async def finish(self, user_id: str, session_id: str) -> Session:
+    async def go_on(self, user_id: str, session_id: str) -> Moved:
+        """Ask the next item where none is waiting, or end the session where nothing is left; else change nothing.
+
+        Raises:
+            NotFound: not this learner's session.
+        """
+        session = await self.get(user_id, session_id)
+        changes: tuple[progress.Change, ...] = ()
+        if session.status == "open" and session.current is None:
+            following = interleaving.next_item(
+                session.done, await self._offers(user_id, session), length=session.length
+            )
+            if following is None:
+                async with self._database.write() as connection:
+                    changes = await self._end(connection, user_id, session)
+            else:
+                await self._ask(user_id, session, following)
+            self._wake()
+        return Moved(session=await self.get(user_id, session_id), changes=changes)
+
+    async def pause(self, user_id: str, session_id: str) -> Session:
+        """Put a session aside; nothing of it is lost, and no answer is taken until it goes on.
+
+        Raises:
+            NotFound: not this learner's session.
+            Conflict: it has ended.
+        """
+        session = await self.get(user_id, session_id)
+        if session.status == "ended":
+            raise Conflict("This session has ended.")
+        async with self._database.write() as connection:
+            await _set_status(connection, "paused", user_id=user_id, id=session_id, status="open")
+        return await self.get(user_id, session_id)
+
+    async def resume(self, user_id: str, session_id: str, *, thread_id: str | None = None) -> Session:
+        """Go on with a session, in the conversation given; one that is open there is paused.
+
+        Raises:
+            NotFound: not this learner's session.
+            Conflict: it has ended.
+        """
+        session = await self.get(user_id, session_id)
+        if session.status == "ended":
+            raise Conflict("This session has ended. Start another one with /train.")
+        async with self._database.write() as connection:
+            if thread_id is not None:
+                await _set_status(connection, "paused", user_id=user_id, thread_id=thread_id, status="open")
+            change = {"status": "open"} | ({"thread_id": thread_id} if thread_id is not None else {})
+            await connection.execute(
+                training_sessions.update()
+                .where(training_sessions.c.id == session_id, training_sessions.c.status != "ended")
+                .values(**change)
+            )
+            if thread_id is not None and isinstance(session.current, InHand):
+                await connection.execute(
+                    started_challenges.update()
+                    .where(started_challenges.c.id == session.current.started.id)
+                    .values(thread_id=thread_id)
+                )
+        return (await self.go_on(user_id, session_id)).session
+
+    async def finish(self, user_id: str, session_id: str) -> Moved:
         """End a session early; what was answered counts.
 
         Raises:
             NotFound: not this learner's session.
         """
         session = await self.get(user_id, session_id)
-        if session.status == "open":
+        changes: tuple[progress.Change, ...] = ()
+        if session.status != "ended":
             async with self._database.write() as connection:
-                await self._end(connection, user_id, session_id, session.answers)
+                changes = await self._end(connection, user_id, session)
             self._wake()
-        return await self.get(user_id, session_id)
+        return Moved(session=await self.get(user_id, session_id), changes=changes)
 
-    async def _store(
-        self, user_id: str, session: Session, asked: Asked, *, answer: str, correct: bool
-    ) -> tuple[progress.Change, ...]:
+    # -- items -------------------------------------------------------------------------------------------------
+
+    async def _offers(self, user_id: str, session: Session) -> list[Offer]:
+        async with self._database.read() as connection:
+            row = await _row(connection, user_id, session.id)
+            skills = await progress.skills_of(connection, user_id)
+        used = {item["id"] for item in row.items}
+        return [
+            Offer(
+                concept=concept, known=mastery.mastery(skills.get(concept, Skill())) >= WEAK_MASTERY,
+                questions=[one for one in drawn(self._curriculum, concept, seed=session.id) if one not in used],
+                has_challenge=row.with_challenges and self._challenges.offers(concept),
+            )
+            for concept in session.concepts
+        ]  # fmt: skip
+
+    async def _ask(self, user_id: str, session: Session, following: interleaving.Next) -> None:
+        """Put the next item behind the others, once, however many ask for it at the same time."""
+        choice = None
+        if following.question_id is None:
+            choice = await self._challenges.following(user_id, concept=following.concept)
         now = self._clock()
+        async with self._database.write() as connection:
+            row = await _row(connection, user_id, session.id)
+            one = self._challenges.new_start(choice, now=now) if choice is not None else None
+            kind: Kind = "challenge" if one else "question"
+            item = {"kind": kind, "id": one.id if one else following.question_id, "concept": following.concept}
+            taken = await connection.execute(
+                training_sessions.update()
+                .where(training_sessions.c.id == session.id, training_sessions.c.asked == len(session.done))
+                .values(items=[*row.items, item], asked=len(session.done) + 1)
+            )
+            if taken.rowcount and one is not None:
+                await started.begin(
+                    connection, one, user_id=user_id, thread_id=session.thread_id, session_id=session.id, now=now
+                )
+
+    async def _store(self, user_id: str, session: Session, asked: Asked, *, answer: str, correct: bool) -> None:
         try:
             async with self._database.write() as connection:
                 await connection.execute(
                     training_answers.insert().values(
                         id=uuid.uuid4().hex, session_id=session.id, question_id=asked.question_id,
-                        answer=answer, correct=correct, created_at=now,
+                        answer=answer, correct=correct, created_at=self._clock(),
                     )
                 )  # fmt: skip
                 await self._note(
                     connection, "training.answered", session.id, user_id,
                     {"concept": asked.concept, "questionId": asked.question_id, "correct": correct},
                 )  # fmt: skip
-                if asked.number < session.questions:
-                    return ()
-                newest = Answer(question_id=asked.question_id, concept=asked.concept, correct=correct)
-                return await self._end(connection, user_id, session.id, (*session.answers, newest))
         except IntegrityError as error:
             raise Conflict("This question is answered already.") from error
 
     async def _end(
-        self, connection: AsyncConnection, user_id: str, session_id: str, answers: Sequence[Answer]
-    ) -> tuple[progress.Change, ...]:
-        """Close the session and rate each of its concepts once, by its share of right answers."""
+        self, connection: AsyncConnection, user_id: str, session: Session
+    ) -> tuple[progress.Change, ...]:  # fmt: skip
+        """Close the session and rate each of its concepts once, by its share of right answers. Its challenges were
+        rated when each of them ended."""
         now = self._clock()
-        closed = await connection.execute(
-            training_sessions.update()
-            .where(training_sessions.c.id == session_id, training_sessions.c.status == "open")
-            .values(status="ended", ended_at=now)
-        )
-        if closed.rowcount == 0:
+        if not await _set_status(connection, "ended", ended_at=now, id=session.id, user_id=user_id):
             return ()
         changes = []
-        for concept in dict.fromkeys(answer.concept for answer in answers):
-            own = [answer.correct for answer in answers if answer.concept == concept]
-            share = sum(own) / len(own)
+        for concept, items in interleaving.by_concept(session.answers).items():
+            right = sum(item.correct for item in items)
+            share = right / len(items)
             outcome = progress.Outcome(
                 concept=concept, result=share, grade="good" if share >= 0.8 else "hard" if share >= 0.6 else "again",
-                why=f"{sum(own)} of {len(own)} questions right", source=session_id,
+                why=f"{right} of {len(items)} questions right", source=session.id,
             )  # fmt: skip
             changes.append(
                 await progress.record(
@@ -222,86 +340,122 @@ class TrainingService:
                     opponent=mastery.of_rating(QUESTION_RATING), now=now,
                 )
             )  # fmt: skip
-        await self._note(
-            connection, "training.completed", session_id, user_id,
-            {"correct": sum(a.correct for a in answers), "questions": len(answers)},
-        )  # fmt: skip
+        payload = {"correct": sum(item.correct for item in session.answers), "questions": len(session.answers)}
+        await self._note(connection, "training.completed", session.id, user_id, payload)
         return tuple(changes)
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def _check_concepts(self, concepts: Sequence[str]) -> None:
+        unknown = [concept for concept in concepts if concept not in self._curriculum.questions]
+        if unknown:
+            known = ", ".join(sorted(self._curriculum.questions))
+            raise InvalidInput(f"There are no questions about {unknown[0]!r} yet. There are some about: {known}.")
+
+    def _most(self, concepts: Sequence[str], *, with_challenges: bool) -> int:
+        """How many items these concepts have."""
+        questions = sum(len(self._curriculum.questions[concept]) for concept in concepts)
+        challenges = sum(self._challenges.offers(concept) for concept in concepts) if with_challenges else 0
+        return questions + min(challenges, interleaving.MOST_CHALLENGES)
 
     async def _mixed(self, user_id: str) -> list[str]:
         tried = await progress.overview(self._database, user_id)
-        now = self._clock()
-        due = sorted((p for p in tried if p.due_at and p.due_at <= now), key=lambda p: p.mastery)
-        known = {p.concept for p in tried}
-        new = [concept for concept in self._curriculum.questions if concept not in known]
-        waiting = [p.concept for p in tried if p not in due]
-        order = [p.concept for p in due] + new + waiting
-        return [concept for concept in order if concept in self._curriculum.questions][:3]
+        path = path_of(self._curriculum.concepts, tried, self._clock())
+        return interleaving.mixed(path, offered=self._curriculum.questions.keys())
+
+    async def _newest(self, user_id: str, **where: str) -> Session | None:
+        query = (
+            sa.select(training_sessions.c.id)
+            .where(training_sessions.c.user_id == user_id)
+            .where(*(training_sessions.c[name] == value for name, value in where.items()))
+            .order_by(training_sessions.c.started_at.desc())
+            .limit(1)
+        )
+        async with self._database.read() as connection:
+            found = await connection.scalar(query)
+            return None if found is None else await self._load(connection, user_id, found)
 
     async def _load(self, connection: AsyncConnection, user_id: str, session_id: str) -> Session:
-        row = (
-            await connection.execute(
-                sa.select(training_sessions).where(
-                    training_sessions.c.id == session_id, training_sessions.c.user_id == user_id
-                )
-            )
-        ).first()
-        if row is None:
-            raise NotFound("This training session is not there. Start one with /train.")
-        given = await connection.execute(
-            sa.select(training_answers.c.question_id, training_answers.c.correct).where(
-                training_answers.c.session_id == session_id
-            )
-        )
+        row = await _row(connection, user_id, session_id)
+        query = sa.select(training_answers.c.question_id, training_answers.c.correct)
+        given = await connection.execute(query.where(training_answers.c.session_id == session_id))
         correct = {answer.question_id: answer.correct for answer in given}
-        known = [q for q in row.question_ids if self._curriculum.question(q) is not None]
-        answers = tuple(
-            Answer(question_id=q, concept=self._concept(q), correct=correct[q]) for q in known if q in correct
-        )
-        waiting = [q for q in known if q not in correct]
-        current = self._asked(session_id, waiting[0], len(answers) + 1) if waiting and row.status == "open" else None
+        done: list[Done] = []
+        current: Asked | InHand | None = None
+        for number, item in enumerate(row.items, 1):
+            if item["kind"] == "challenge":
+                one = await self._in_hand(connection, user_id, item["id"])
+                if one is not None and one.status == "open":
+                    current = InHand(number=number, concept=item["concept"], started=one)
+                else:
+                    passed = one is not None and one.status == "passed"
+                    done.append(Done(kind="challenge", concept=item["concept"], correct=passed))
+            elif item["id"] in correct or self._curriculum.question(item["id"]) is None:
+                done.append(Done(kind="question", concept=item["concept"], correct=correct.get(item["id"], False)))
+            else:
+                current = self._asked(session_id, item["id"], number)
         return Session(
-            id=row.id, concepts=tuple(row.concepts), questions=len(known), answers=answers, current=current,
-            status=row.status,
+            id=row.id, concepts=tuple(row.concepts), length=row.length, done=tuple(done), status=row.status,
+            current=current if row.status != "ended" else None, thread_id=row.thread_id,
         )  # fmt: skip
 
-    def _concept(self, question_id: str) -> str:
-        found = self._curriculum.question(question_id)
-        assert found is not None
-        return found[0]
+    async def _in_hand(self, connection: AsyncConnection, user_id: str, started_id: str) -> Started | None:
+        try:
+            return await started.load(connection, self._curriculum, user_id, started_id)
+        except NotFound:
+            return None  # its file is gone
 
     def _asked(self, session_id: str, question_id: str, number: int) -> Asked:
-        found = self._curriculum.question(question_id)
-        assert found is not None
-        concept, question = found
+        concept, question = _found(self._curriculum, question_id)
         return Asked(
             number=number, concept=concept, question_id=question_id, prompt=question.prompt,
             choices=shuffled(question, _order(session_id, question)),
         )  # fmt: skip
 
-    async def _note(
-        self, connection: AsyncConnection, event_type: str, key: str, user_id: str, payload: dict[str, object]
-    ) -> None:
+    async def _note(self, connection: AsyncConnection, event_type: str, key: str, user_id: str, payload: Json) -> None:
         await event_log.append(
             connection,
             NewEvent(type=event_type, key=key, user_id=user_id, occurred_at=self._clock(), payload=payload),
         )
 
 
-def draw(curriculum: Curriculum, concepts: Sequence[str], count: int, *, seed: str) -> list[str]:
-    """Questions of the concepts in turn, each concept's in an order drawn from ``seed``; fewer if there are fewer."""
-    generator = random.Random(seed)
-    piles = []
-    for concept in concepts:
-        pile = [question.id for question in curriculum.questions[concept]]
-        generator.shuffle(pile)
-        piles.append(pile)
-    drawn: list[str] = []
-    while len(drawn) < count and any(piles):
-        for pile in piles:
-            if pile and len(drawn) < count:
-                drawn.append(pile.pop())
-    return drawn
+PAUSED = "This session is paused. Go on with /train resume."
+
+
+async def _row(connection: AsyncConnection, user_id: str, session_id: str) -> Any:  # Any: a row
+    query = sa.select(training_sessions).where(
+        training_sessions.c.id == session_id, training_sessions.c.user_id == user_id
+    )
+    row = (await connection.execute(query)).first()
+    if row is None:
+        raise NotFound("This training session is not there. Start one with /train.")
+    return row
+
+
+async def _set_status(
+    connection: AsyncConnection, to: Status, /, *, ended_at: datetime | None = None, **where: str
+) -> bool:
+    """Change sessions that have not ended; False when there was none."""
+    changed = await connection.execute(
+        training_sessions.update()
+        .where(training_sessions.c.status != "ended")
+        .where(*(training_sessions.c[name] == value for name, value in where.items()))
+        .values(status=to, ended_at=ended_at)
+    )
+    return changed.rowcount > 0
+
+
+def _found(curriculum: Curriculum, question_id: str) -> tuple[str, Question]:
+    found = curriculum.question(question_id)
+    assert found is not None
+    return found
+
+
+def drawn(curriculum: Curriculum, concept: str, *, seed: str) -> list[str]:
+    """The ids of a concept's questions, in an order drawn from ``seed``."""
+    ids = [question.id for question in curriculum.questions[concept]]
+    random.Random(seed + concept).shuffle(ids)
+    return ids
 
 
 def chosen_of(text: str, choices: Sequence[str]) -> int | None:

@@ -1,6 +1,7 @@
 """Challenges, verdicts and sessions as JSON for cards, REST and the command line. Never a solution or a hidden case
 that has not failed."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +12,9 @@ from app.learning.coaching import Coached
 from app.learning.curriculum import Curriculum
 from app.learning.grading import CaseResult, Graded, first_failing
 from app.learning.languages import LANGUAGES
+from app.learning.plans import Plan
 from app.learning.started import Started
-from app.learning.training import Marked, Session
+from app.learning.training import Asked, InHand, Marked, Moved, Session
 
 Json = dict[str, Any]  # Any: JSON
 
@@ -54,6 +56,7 @@ def started_view(started: Started) -> Json:
         "attempts": started.attempts,
         "status": started.status,
         "isCheck": started.is_check,
+        "sessionId": started.session_id,
     }
 
 
@@ -128,27 +131,74 @@ def session_view(session: Session, curriculum: Curriculum) -> Json:
         "sessionId": session.id,
         "status": session.status,
         "concepts": list(session.concepts),
-        "questions": session.questions,
-        "answered": len(session.answers),
+        "questions": session.length,
+        "answered": len(session.done),
         "correct": session.correct,
         "byConcept": [
             {
                 "concept": name,
                 "title": found.title if (found := curriculum.concept(name)) else name,
-                "answered": sum(answer.concept == name for answer in session.answers),
-                "correct": sum(answer.concept == name and answer.correct for answer in session.answers),
+                "answered": sum(item.concept == name for item in session.done),
+                "correct": sum(item.concept == name and item.correct for item in session.done),
             }
             for name in session.concepts
         ],
-        "current": None
-        if current is None
-        else {
+        "current": None if current is None else _current_view(current),
+    }
+
+
+def _current_view(current: Asked | InHand) -> Json:
+    if isinstance(current, InHand):
+        return {
+            "kind": "challenge",
             "number": current.number,
-            "questionId": current.question_id,
             "concept": current.concept,
-            "prompt": current.prompt,
-            "choices": list(current.choices),
-        },
+            "challengeId": current.started.challenge.id,
+            "startedId": current.started.id,
+            "title": current.started.challenge.title,
+        }
+    return {
+        "kind": "question",
+        "number": current.number,
+        "questionId": current.question_id,
+        "concept": current.concept,
+        "prompt": current.prompt,
+        "choices": list(current.choices),
+    }
+
+
+def moved_view(moved: Moved, curriculum: Curriculum) -> Json:
+    """A session with what its end did to mastery, and when the first of its concepts is due again."""
+    due = [change.due_at for change in moved.changes if change.due_at is not None]
+    return {
+        **session_view(moved.session, curriculum),
+        "changes": [change_view(change, curriculum) for change in moved.changes],
+        "nextDueAt": _time(min(due)) if due else None,
+    }
+
+
+def plan_view(plan: Plan, curriculum: Curriculum) -> Json:
+    def titles(concepts: Sequence[str]) -> list[str]:
+        return [found.title if (found := curriculum.concept(name)) else name for name in concepts]
+
+    return {
+        "planId": plan.id,
+        "goal": plan.goal,
+        "goalDay": plan.goal_day.isoformat(),
+        "concepts": list(plan.concepts),
+        "titles": titles(plan.concepts),
+        "done": sum(one.status == "done" for one in plan.sessions),
+        "sessions": [
+            {
+                "number": one.number,
+                "day": one.day.isoformat(),
+                "concepts": list(one.concepts),
+                "titles": titles(one.concepts),
+                "status": one.status,
+                "sessionId": one.session_id,
+            }
+            for one in plan.sessions
+        ],
     }
 
 

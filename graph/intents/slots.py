@@ -1,6 +1,7 @@
 """The parameters of an intent, taken from its words. Pure; what is not said is not in the result."""
 
 import re
+from datetime import date, timedelta
 from typing import TypedDict
 
 from app.learning.challenge_files import DIFFICULTIES
@@ -68,6 +69,45 @@ _COUNT = re.compile(
 )
 _TIME = re.compile(r"\bat (\d{1,2}(?:[:.]\d{2})?\s?(?:am|pm)?)(?!\d)|\b(\d{1,2}:\d{2})\b", re.IGNORECASE)
 _MODEL = re.compile(r"\b((?:gpt|claude|gemini|deepseek|llama|qwen|mistral|o\d)-?[\w.:-]*\d[\w.:-]*)", re.IGNORECASE)
+
+
+_SPANS = {"day": 1, "week": 7, "fortnight": 14, "month": 30}
+_IN = re.compile(
+    rf"\b(?:in|within) (\d{{1,3}}|an?|{'|'.join(_NUMBERS)}) (day|week|fortnight|month)s?\b|\b(tomorrow|next week|next month)\b",
+    re.IGNORECASE,
+)
+_ON = re.compile(r"\b(?:on|by|until|for|before) (\d{4}-\d{2}-\d{2})\b")
+_SOON = {"tomorrow": 1, "next week": 7, "next month": 30}
+
+
+def goal_day_of(text: str, today: date) -> date | None:
+    """The day that a text names: "in 3 weeks", "tomorrow", "by 2026-12-11"; None where it names none."""
+    said = without_quotes(text)
+    if match := _ON.search(said):
+        try:
+            return date.fromisoformat(match[1])
+        except ValueError:
+            return None
+    if match := _IN.search(said):
+        if match[3]:
+            return today + timedelta(days=_SOON[match[3].lower()])
+        number = match[1].lower()
+        count = 1 if number in ("a", "an") else _NUMBERS.get(number) or int(number)
+        return today + timedelta(days=count * _SPANS[match[2].lower()])
+    return None
+
+
+_GOAL = re.compile(
+    r"\b((?:(?:coding|technical|job|final|mock|phone) )?(?:interview|exam|test|assessment|certification|screening|quiz|"
+    r"presentation|course))\b|\b(?:study|learning|training|practi[cs]e) plan\b|\b(?:make|need|want|give) (?:me )?a plan\b",
+    re.IGNORECASE,
+)
+
+
+def goal_of(text: str) -> str | None:
+    """What a plan is for ("interview"), where a text speaks of one; "plan" where it gives no name."""
+    match = _GOAL.search(without_quotes(text))
+    return (match[1] or "plan").lower() if match else None
 
 
 _EXPLAIN = re.compile(

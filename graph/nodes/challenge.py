@@ -1,9 +1,10 @@
-"""Challenges in the conversation: start, submit pasted code, hint, skip."""
+"""Challenges in the conversation: start, submit pasted code, hint, coach, reveal, skip."""
 
 from typing import Any
 
 from app.learning import views
 from app.learning.challenges import Revealed, Submission
+from app.learning.coaching import Coached
 from app.learning.started import Started
 from graph import wording
 from graph.deps import Deps
@@ -30,6 +31,8 @@ async def challenge(state: State, runtime: Run) -> Update:
         _say_hint(say, await runtime.context.challenges.hint(state["user_id"], started.id))
     elif wanted == "reveal":
         _say_solution(say, await runtime.context.challenges.reveal(state["user_id"], started.id))
+    elif wanted == "coach":
+        _say_coached(say, await runtime.context.coach.ask(state["user_id"], started.id))
     else:
         await runtime.context.challenges.skip(state["user_id"], started.id)
         say.text(f"Skipped **{started.challenge.title}**. It will come back.")
@@ -85,7 +88,9 @@ def say_verdict(say: Speaker, submission: Submission, deps: Deps) -> None:
     view["title"] = submission.started.challenge.title
     say.block("Verdict", view, wording.verdict_text(view))
     say.text(submission.feedback)
-    if submission.graded.verdict == "passed":
+    if submission.started.session_id is not None and submission.started.status != "open":
+        say.action("Go on with the session", "/train next")
+    elif submission.graded.verdict == "passed":
         say.action("Next challenge", "/challenge")
         say.action("How am I doing", "/stats")
     elif submission.started.hints_shown < len(submission.started.challenge.hints):
@@ -97,6 +102,11 @@ def _say_hint(say: Speaker, started: Started) -> None:
     say.text(f"**Hint {number} of {total}.** {started.hints[-1]}")
     if number < total:
         say.action("Another hint", "/hint")
+
+
+def _say_coached(say: Speaker, coached: Coached) -> None:
+    cost = f"\n\n*{coached.model}, {wording.dollars(coached.cost_microusd)}*" if coached.model else ""
+    say.text(f"{coached.observation}\n\n**{coached.question}**{cost}".lstrip())
 
 
 def _say_solution(say: Speaker, revealed: Revealed) -> None:

@@ -1,14 +1,15 @@
 """Finds the intent and its parameters; a slash command brings its own."""
 
 import re
+from collections.abc import Mapping
 
 from app.events import log as event_log
 from app.events.schema import NewEvent
 from app.learning.challenge_files import AnswerChallenge
-from app.learning.training import chosen_of
+from app.learning.training import Asked, chosen_of
 from graph.deps import Deps
 from graph.intents.classifier import without_quotes
-from graph.intents.slots import asks_to_explain, slots_of
+from graph.intents.slots import asks_to_explain, goal_day_of, goal_of, slots_of
 from graph.nodes.base import Run
 from graph.state import State, Update
 
@@ -19,7 +20,7 @@ _FENCE = re.compile(r"```([\w+#-]*)[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 async def classify(state: State, runtime: Run) -> Update:
     if state.get("intent"):
         return Update(confidence=1.0, options=[])
-    update = await _from_what_is_in_hand(state, runtime.context) or _from_words(state, runtime.context)
+    update = await _from_what_is_in_hand(state, runtime.context) or await _from_words(state, runtime.context)
     await _note(state, runtime.context, update)
     return update
 
@@ -34,20 +35,28 @@ async def _from_what_is_in_hand(state: State, deps: Deps) -> Update | None:
             return _certain("learn.start-challenge", {"do": "submit", "code": source, "language": language})
     if len(text) <= MOST_CHOICE:
         session = await deps.training.open_in_thread(state["user_id"], state["thread_id"])
-        if session and session.current and chosen_of(text, session.current.choices) is not None:
+        if session and (step := _SESSION.get(text.strip().strip(".!?").lower())):
+            return _certain("learn.review-topic", {"do": step})
+        if session and isinstance(session.current, Asked) and chosen_of(text, session.current.choices) is not None:
             return _certain("learn.review-topic", {"do": "answer", "answer": text})
     if len(text) <= MOST_ANSWER and (wanted := _HELP.get(text.strip().strip(".!?").lower()) or _answer_in(text)):
         started = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
-        if started is not None and wanted in ("hint", "skip", "reveal"):
+        if started is not None and wanted in _HELP.values():
             return _certain("learn.start-challenge", {"do": wanted})
         if started is not None and isinstance(started.challenge, AnswerChallenge):
             return _certain("learn.start-challenge", {"do": "submit", "code": wanted})
     return None
 
 
-def _from_words(state: State, deps: Deps) -> Update:
+async def _from_words(state: State, deps: Deps) -> Update:
     if zone := _ZONE.search(without_quotes(state["text"])):
         return _certain("analytics.show-stats", {"do": "timezone", "timezone": zone[1]})
+    goal = goal_of(state["text"])
+    if goal and (day := goal_day_of(state["text"], await deps.today(state["user_id"]))):
+        topics = slots_of(state["text"], deps.curriculum).get("topics", [])
+        return _certain(
+            "learn.review-topic", {"do": "plan", "goal": goal, "goal_day": day.isoformat(), "topics": topics}
+        )
     classified = deps.classifier.classify(state["text"])
     best = classified.guesses[0]
     slots = slots_of(state["text"], deps.curriculum)
@@ -58,9 +67,15 @@ def _from_words(state: State, deps: Deps) -> Update:
 
 
 MOST_ANSWER, MOST_CHOICE = 500, 200
+_SESSION = {
+    "pause": "pause", "pause the session": "pause", "pause the training": "pause", "go on": "next",
+    "continue": "next", "next": "next", "end the session": "finish", "stop the session": "finish",
+}  # fmt: skip
 _HELP = {
     "hint": "hint", "give me a hint": "hint", "another hint": "hint", "skip": "skip", "skip it": "skip",
     "skip this": "skip", "reveal": "reveal", "show me the solution": "reveal", "i give up": "reveal",
+    "reveal the solution": "reveal", "show me the answer": "reveal", "coach me": "coach", "help me": "coach",
+    "what is wrong": "coach", "what is wrong with my code": "coach", "help me with my code": "coach",
 }  # fmt: skip
 
 
@@ -76,7 +91,7 @@ def fenced_code(text: str) -> tuple[str, str] | None:
     return (match[1].lower(), match[2]) if match and match[2].strip() else None
 
 
-def _certain(intent: str, parameters: dict[str, str]) -> Update:
+def _certain(intent: str, parameters: Mapping[str, str | list[str]]) -> Update:
     return Update(intent=intent, confidence=1.0, parameters={**parameters}, options=[])
 
 

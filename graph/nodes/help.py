@@ -10,8 +10,10 @@ Say it in your own words, or pick a command from the `/` menu.
 |---|---|---|
 | solve a challenge | *give me an easy python challenge about strings* | `/challenge python strings easy` |
 | hand in code | paste it between two lines of ```` ``` ```` | `/submit`, `/hint`, `/skip` |
-| train a topic | *train me on SQL for 5 questions* | `/train sql 5` |
-| see your progress | *how am I doing* | `/stats`, `/path` |
+| train a topic | *train me on SQL for 5 questions*, *pause*, *resume my training* | `/train sql 5`, `/train` |
+| plan up to a day | *I have an interview in 3 weeks on graphs and SQL* | `/plan` |
+| see your progress | *how am I doing*, *show my badges*, *what should I learn next* | `/stats`, `/badges`, `/path` |
+| compare, or not | *show the leaderboard* | `/leaderboard`, `/leaderboard off`, `/timezone` |
 | see or change budgets | *what have I spent* | `/budget`, `/budget anthropic 5` |
 | choose a model | *use claude* | `/models`, `/model auto`, `/why`, `/keys` |
 | work with your code | *load ~/project*, *where is the retry logic* | `/repo`, `/search` |

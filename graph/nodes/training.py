@@ -1,83 +1,191 @@
-"""Training in the conversation: sessions of questions, their answers, and lessons."""
+"""Training in the conversation: sessions and their items, plans, and lessons."""
+
+import re
+from datetime import date, datetime
 
 from app.errors import InvalidInput, NoModelAvailable
 from app.learning import views
 from app.learning.curriculum import Concept
-from app.learning.training import Marked, Session
+from app.learning.plans import EXAMPLE, Plan
+from app.learning.training import InHand, Marked, Moved, Session
 from app.models.call import CallRequest
 from app.models.providers.wire import Message
 from graph import wording
 from graph.answering import answer, preference_of
 from graph.deps import Deps
-from graph.intents.slots import asks_to_explain
+from graph.intents.classifier import without_quotes
+from graph.intents.slots import asks_to_explain, goal_day_of
 from graph.nodes.base import Run, said, say_badges, speaker
 from graph.prompts import render
 from graph.reply import Speaker
 from graph.state import State, Update
 
+_RESUME = re.compile(
+    r"\b(resume|continue|go on with|carry on with)\b.*\b(sessions?|training|practice)\b", re.IGNORECASE
+)
+NO_SESSION = "There is no session here. Start one with /train."
+
 
 async def training(state: State, runtime: Run) -> Update:
     say = speaker(runtime)
     deps, slots = runtime.context, state.get("parameters", {})
-    wanted = slots.get("do")
-    topics = slots.get("topics", [])
-    if wanted == "answer":
-        await _answer(state, deps, say)
-    elif wanted == "finish":
-        await _finish(state, deps, say)
+    wanted, topics = slots.get("do"), slots.get("topics", [])
+    if wanted in _STEPS:
+        await _STEPS[wanted](state, deps, say)
+    elif wanted is None and _RESUME.search(without_quotes(state["text"])):
+        await _resume(state, deps, say)
     elif wanted is None and topics and "count" not in slots and asks_to_explain(state["text"]):
         concept = deps.curriculum.concept(topics[0])
         assert concept is not None
         await _lesson(state, deps, say, concept)
     else:
-        session = await deps.training.start(
-            state["user_id"], thread_id=state["thread_id"], concepts=topics, count=slots.get("count")
-        )
-        _say_start(say, session, deps, asked=slots.get("count"))
+        await _start(state, deps, say)
     return said(state, say)
 
 
+# -- sessions ----------------------------------------------------------------------------------------------------
+
+
+async def _start(state: State, deps: Deps, say: Speaker) -> None:
+    slots = state.get("parameters", {})
+    asked = slots.get("count")
+    session = await deps.training.start(
+        state["user_id"], thread_id=state["thread_id"], concepts=slots.get("topics", []), count=asked,
+        today=await deps.today(state["user_id"]),
+    )  # fmt: skip
+    titles = [concept.title for name in session.concepts if (concept := deps.curriculum.concept(name))]
+    say.text(f"{session.length} items on **{', '.join(titles)}**. Press a choice, or answer with its letter.")
+    if asked is not None and session.length < asked:
+        say.text(f" There are no more than {session.length} on this so far.")
+    _say_where_it_stands(say, Moved(session=session, changes=()), deps)
+
+
 async def _answer(state: State, deps: Deps, say: Speaker) -> None:
-    session = await deps.training.open_in_thread(state["user_id"], state["thread_id"])
-    if session is None:
-        raise InvalidInput("There is no question to answer. Start with /train.")
+    session = await _here(state, deps)
     since = deps.clock()
     marked = await deps.training.answer(state["user_id"], session.id, state["parameters"]["answer"])
     say_marked(say, marked, deps)
-    if marked.session.current is None:
-        await say_badges(say, deps, state["user_id"], since=since)
+    await _say_end(state, deps, say, marked, since=since)
+
+
+async def _next(state: State, deps: Deps, say: Speaker) -> None:
+    session = await _here(state, deps)
+    since = deps.clock()
+    if isinstance(session.current, InHand):
+        say.text("This challenge of your session is still open: solve it, skip it or reveal it. ")
+    moved = await deps.training.go_on(state["user_id"], session.id)
+    _say_where_it_stands(say, moved, deps)
+    await _say_end(state, deps, say, moved, since=since)
 
 
 async def _finish(state: State, deps: Deps, say: Speaker) -> None:
+    session = await _here(state, deps)
+    since = deps.clock()
+    moved = await deps.training.finish(state["user_id"], session.id)
+    _say_where_it_stands(say, moved, deps)
+    await _say_end(state, deps, say, moved, since=since)
+
+
+async def _pause(state: State, deps: Deps, say: Speaker) -> None:
+    session = await deps.training.pause(state["user_id"], (await _here(state, deps)).id)
+    say.text(f"Paused after {len(session.done)} of {session.length}. Nothing is lost, and any chat can go on with it.")
+    say.action("Go on with the session", "/train resume")
+
+
+async def _resume(state: State, deps: Deps, say: Speaker) -> None:
+    waiting = await deps.training.unfinished(state["user_id"])
+    if not waiting:
+        raise InvalidInput("There is no session to go on with. Start one with /train.")
+    session = await deps.training.resume(state["user_id"], waiting[0].id, thread_id=state["thread_id"])
+    say.text(f"Going on after {len(session.done)} of {session.length}. ")
+    _say_where_it_stands(say, Moved(session=session, changes=()), deps)
+
+
+async def _here(state: State, deps: Deps) -> Session:
     session = await deps.training.open_in_thread(state["user_id"], state["thread_id"])
     if session is None:
-        raise InvalidInput("There is no session to end. Start one with /train.")
-    _say_question_or_summary(say, await deps.training.finish(state["user_id"], session.id), deps)
-
-
-def _say_start(say: Speaker, session: Session, deps: Deps, *, asked: int | None) -> None:
-    titles = [concept.title for name in session.concepts if (concept := deps.curriculum.concept(name))]
-    say.text(f"{session.questions} questions on **{', '.join(titles)}**. Press a choice, or answer with its letter.")
-    if asked is not None and session.questions < asked:
-        say.text(f" There are no more than {session.questions} on this so far.")
-    _say_question_or_summary(say, session, deps)
+        raise InvalidInput(NO_SESSION)
+    return session
 
 
 def say_marked(say: Speaker, marked: Marked, deps: Deps) -> None:
     verdict = "Right." if marked.correct else f"Not quite: **{marked.right_answer}**."
     say.text(f"{verdict} {marked.explanation}\n\n")
-    _say_question_or_summary(say, marked.session, deps, marked)
+    _say_where_it_stands(say, marked, deps)
 
 
-def _say_question_or_summary(say: Speaker, session: Session, deps: Deps, marked: Marked | None = None) -> None:
-    view = views.session_view(session, deps.curriculum)
-    if session.current is not None:
+def _say_where_it_stands(say: Speaker, moved: Moved, deps: Deps) -> None:
+    """The item that is waiting, or the summary."""
+    session = moved.session
+    view = views.moved_view(moved, deps.curriculum)
+    if isinstance(session.current, InHand):
+        card = views.started_view(session.current.started)
+        say.text(f"\n\nItem {session.current.number} of {session.length} is a challenge. Solve it, then go on.")
+        say.block("ChallengeCard", card, wording.challenge_text(card), key=session.current.started.id)
+        say.action("Go on with the session", "/train next")
+    elif session.current is not None:
         say.block("QuestionCard", view, wording.question_text(view))
+    else:
+        say.block("SessionSummary", view, wording.summary_text(view))
+        say.action("Train again", "/train " + " ".join(session.concepts))
+        say.action("How am I doing", "/stats")
+
+
+async def _say_end(state: State, deps: Deps, say: Speaker, moved: Moved, *, since: datetime) -> None:
+    """What an ended session brought, and what the plan has next."""
+    if moved.session.status != "ended":
         return
-    view["changes"] = [views.change_view(change, deps.curriculum) for change in marked.changes] if marked else []
-    say.block("SessionSummary", view, wording.summary_text(view))
-    say.action("Train again", "/train " + " ".join(session.concepts))
-    say.action("How am I doing", "/stats")
+    plan = await deps.plans.current(state["user_id"], await deps.today(state["user_id"]))
+    if plan is not None and plan.next is not None:
+        say.text(
+            f"\n\nNext in your plan: **{plan.next.day.isoformat()}** ({plan.goal} on {plan.goal_day.isoformat()})."
+        )
+    await say_badges(say, deps, state["user_id"], since=since)
+
+
+# -- plans -------------------------------------------------------------------------------------------------------
+
+
+async def _plan(state: State, deps: Deps, say: Speaker) -> None:
+    slots = state["parameters"]
+    today = await deps.today(state["user_id"])
+    day = date.fromisoformat(slots["goal_day"]) if "goal_day" in slots else goal_day_of(state["text"], today)
+    if day is None:
+        raise InvalidInput(f"Say until when. {EXAMPLE}")
+    plan = await deps.plans.make(
+        state["user_id"], goal=slots["goal"], goal_day=day, concepts=slots["topics"], today=today
+    )
+    extra = [name for name in dict.fromkeys(c for s in plan.sessions for c in s.concepts) if name not in plan.concepts]
+    say.text(f"{len(plan.sessions)} sessions until **{plan.goal_day.isoformat()}**.")
+    if extra:
+        titles = [concept.title for name in extra if (concept := deps.curriculum.concept(name))]
+        say.text(f" They begin with what your topics build on: {', '.join(titles)}.")
+    _say_plan(say, plan, deps)
+
+
+async def _show_plan(state: State, deps: Deps, say: Speaker) -> None:
+    plan = await deps.plans.current(state["user_id"], await deps.today(state["user_id"]))
+    if plan is None:
+        say.text(f"You have no plan. {EXAMPLE}")
+        return
+    _say_plan(say, plan, deps)
+
+
+async def _drop_plan(state: State, deps: Deps, say: Speaker) -> None:
+    await deps.plans.end(state["user_id"])
+    say.text("The plan is dropped. What you practised stays.")
+
+
+def _say_plan(say: Speaker, plan: Plan, deps: Deps) -> None:
+    view = views.plan_view(plan, deps.curriculum)
+    say.block("PlanCard", view, wording.plan_text(view))
+    if plan.next is not None and plan.next.status in ("today", "missed"):
+        say.action("Start today's session", "/train")
+    elif plan.next is not None and plan.next.status == "started":
+        say.action("Go on with the session", "/train resume")
+
+
+# -- lessons -----------------------------------------------------------------------------------------------------
 
 
 async def _lesson(state: State, deps: Deps, say: Speaker, concept: Concept) -> None:
@@ -98,3 +206,15 @@ async def _lesson(state: State, deps: Deps, say: Speaker, concept: Concept) -> N
 
 def say_lesson(say: Speaker, concept: Concept) -> None:
     say.text(f"### {concept.title}\n\n{concept.lesson}")
+
+
+_STEPS = {
+    "answer": _answer,
+    "next": _next,
+    "finish": _finish,
+    "pause": _pause,
+    "resume": _resume,
+    "plan": _plan,
+    "show-plan": _show_plan,
+    "drop-plan": _drop_plan,
+}

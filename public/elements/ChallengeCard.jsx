@@ -256,7 +256,9 @@ export default function ChallengeCard() {
           <button className="tl-btn" disabled={!!busy} onClick={reveal}>Reveal</button>
         )}
         <button className="tl-btn tl-push" disabled={!!busy || status !== "open"} onClick={skip}>{status === "skipped" ? "Skipped" : "Skip"}</button>
-        {status !== "open" && <button className="tl-btn" onClick={() => sendUserMessage("next challenge")}>Next challenge</button>}
+        {status !== "open" && (props.sessionId
+          ? <button className="tl-btn primary" onClick={() => sendUserMessage("/train next")}>Go on with the session</button>
+          : <button className="tl-btn" onClick={() => sendUserMessage("next challenge")}>Next challenge</button>)}
       </div>
       {error && <p className="tl-bad" role="alert">{error}</p>}
       {result && <Result result={result} ran={ran} />}

@@ -1,6 +1,7 @@
 """What stands in two places is the same: intents and nodes, prompts and calls, the graph and its drawing."""
 
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 
 from graph.build import NODE_OF, mermaid
 from graph.intents.classifier import INTENTS, NONE, UTTERANCES, load_classifier
-from graph.intents.slots import slots_of
+from graph.intents.slots import goal_day_of, goal_of, slots_of
 from graph.prompts import FOLDER, render
 from tests.app.learning.test_pool import CURRICULUM
 
@@ -50,6 +51,28 @@ def test_a_prompt_is_filled_strictly() -> None:
 
 
 CLASSIFIER = load_classifier()
+MONDAY = date(2026, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "goal", "day"),
+    [
+        ("I have an interview in 3 weeks on graphs and SQL", "interview", "2026-03-23"),
+        ("my coding interview is in ten days", "coding interview", "2026-03-12"),
+        ("exam tomorrow about recursion", "exam", "2026-03-03"),
+        ("make me a study plan for trees within a month", "plan", "2026-04-01"),
+        ("certification on 2026-05-01", "certification", "2026-05-01"),
+        ("certification on 2026-02-30", "certification", None),
+        ("what is an interview like", "interview", None),
+        ("translate 'I have an exam in 3 weeks'", None, None),
+        ("weekly report in 3 weeks", None, "2026-03-23"),
+    ],
+)
+def test_a_goal_and_its_day_are_found_in_words(text: str, goal: str | None, day: str | None) -> None:
+    found = goal_day_of(text, MONDAY)
+
+    assert goal_of(text) == goal
+    assert (found.isoformat() if found else None) == day
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from app.bootstrap import Services
 from app.errors import InvalidInput, RateLimited, TooLooError
 from app.events import log as event_log
 from app.identity.accounts import User
+from app.learning.training import Asked
 from app.models import log as call_log
 from app.models import quality
 from graph.conversation import Turn
@@ -358,3 +359,96 @@ async def test_the_burst_budget_is_used_only_by_a_chat_that_asked_for_it(
     assert "The budget for openai has no room" in refused.text
     assert "Hello from the fake." in answered.text
     assert burst.spent_microusd > 0
+
+
+async def test_a_session_is_paused_resumed_elsewhere_and_ended_in_words(services: Services, owner: User) -> None:
+    started = await say(services, owner, "train me on SQL for 5 questions")
+    await say(services, owner, "A")
+    paused = await say(services, owner, "pause")
+    resumed = await say(services, owner, "resume my training", thread="elsewhere")
+    await say(services, owner, "B", thread="elsewhere")
+    ended = await say(services, owner, "end the session", thread="elsewhere")
+
+    assert started.blocks[0].props["current"]["number"] == 1
+    assert "Paused after 1 of 5" in paused.text
+    assert resumed.blocks[0].props["current"]["number"] == 2
+    assert (ended.blocks[0].kind, ended.blocks[0].props["answered"]) == ("SessionSummary", 2)
+    assert ended.blocks[0].props["nextDueAt"]
+
+
+async def test_a_mixed_session_brings_a_challenge_and_goes_on_after_it(services: Services, owner: User) -> None:
+    reply = await say(
+        services, owner, "/train", intent="learn.review-topic", parameters={"do": "start", "topics": ["strings"]}
+    )
+    while reply.blocks[0].kind == "QuestionCard":
+        session = await services.deps.training.open_in_thread(owner.id, "t")
+        assert session is not None
+        assert isinstance(session.current, Asked)
+        found = services.deps.curriculum.question(session.current.question_id)
+        assert found is not None
+        reply = await say(services, owner, found[1].answer)
+    card = reply.blocks[0]
+    still = await say(services, owner, "go on")
+    await say(services, owner, "skip")
+    after = await say(services, owner, "go on")
+
+    assert card.kind == "ChallengeCard"
+    assert card.props["sessionId"]
+    assert "still open" in still.text
+    assert after.blocks[0].kind == "QuestionCard"
+
+
+async def test_an_interview_in_three_weeks_becomes_dated_sessions(services: Services, owner: User) -> None:
+    planned = await say(services, owner, "I have an interview in 3 weeks on graphs and SQL")
+    today = await say(services, owner, "/train", intent="learn.review-topic", parameters={"do": "start"})
+    shown = await say(services, owner, "/plan", intent="learn.review-topic", parameters={"do": "show-plan"})
+    dropped = await say(services, owner, "/plan stop", intent="learn.review-topic", parameters={"do": "drop-plan"})
+
+    plan = planned.blocks[0]
+    assert (plan.kind, plan.props["goal"], len(plan.props["sessions"])) == ("PlanCard", "interview", 12)
+    assert plan.props["sessions"][-1]["titles"] == ["Graphs", "SQL: select and where"]
+    assert plan.props["sessions"][0]["status"] == "today"
+    assert today.blocks[0].props["concepts"] == plan.props["sessions"][0]["concepts"]
+    assert shown.blocks[0].props["sessions"][0]["status"] == "started"
+    assert "dropped" in dropped.text
+
+
+async def test_a_plan_without_topics_or_day_is_asked_for_with_an_example(services: Services, owner: User) -> None:
+    with pytest.raises(InvalidInput, match="For example: I have an interview in 3 weeks"):
+        await say(services, owner, "I have an interview in 3 weeks")
+    with pytest.raises(InvalidInput, match="Say until when"):
+        await say(
+            services, owner, "x", intent="learn.review-topic", parameters={"do": "plan", "goal": "x", "topics": ["sql"]}
+        )
+
+
+async def test_badges_path_ranking_and_clock_in_words(services: Services, owner: User) -> None:
+    await say(services, owner, "give me an easy python challenge about strings")
+    verdict = await say(services, owner, SOLUTION)
+    badges = await say(services, owner, "show my badges")
+    path = await say(services, owner, "what should I learn next")
+    ranking = await say(services, owner, "show the leaderboard")
+    left = await say(
+        services, owner, "x", intent="analytics.show-stats", parameters={"do": "leaderboard", "ranked": False}
+    )
+    zone = await say(services, owner, "my time zone is Asia/Tokyo")
+
+    assert "Badge earned: **First steps**" in verdict.text
+    assert badges.blocks[0].kind == "Badges"
+    assert "First steps" in [badge["title"] for badge in badges.blocks[0].props["earned"]]
+    assert len(path.blocks[0].props["steps"]) == 8
+    assert (ranking.blocks[0].props["places"], ranking.blocks[0].props["n"]) == ([], 1)
+    assert (left.blocks[0].props["ranked"], left.blocks[0].props["n"]) == (False, 0)
+    assert "**Asia/Tokyo**, as you chose" in zone.text
+    with pytest.raises(InvalidInput, match="not a time zone"):
+        await say(services, owner, "my time zone is Mars/Base")
+
+
+async def test_the_coach_speaks_in_words_too(modelless: Services) -> None:
+    owner = await modelless.accounts.owner()
+    await say(modelless, owner, "give me an easy python challenge about strings")
+    await say(modelless, owner, "```python\ndef reverse_words(text):\n    return text\n```")
+
+    coached = await say(modelless, owner, "what is wrong with my code?")
+
+    assert "case 1" in coached.text

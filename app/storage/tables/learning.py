@@ -17,6 +17,7 @@ started_challenges = sa.Table(
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("is_check", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("coached", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("session_id", sa.String(64), nullable=True),
     at_column("started_at"),
     at_column("ended_at", nullable=True),
     sa.Index("ix_started_challenges_open", "user_id", "status"),
@@ -104,6 +105,31 @@ skills = sa.Table(
     at_column("updated_at"),
 )
 
+# What was promised for a day, such as an interview, and the sessions that lead there, each on a local date.
+plans = sa.Table(
+    "plans",
+    metadata,
+    id_column(),
+    user_column(),
+    sa.Column("goal", sa.String(120), nullable=False),
+    sa.Column("goal_day", sa.String(10), nullable=False),
+    sa.Column("concepts", sa.JSON, nullable=False),
+    at_column("created_at"),
+    at_column("ended_at", nullable=True),
+)
+
+plan_sessions = sa.Table(
+    "plan_sessions",
+    metadata,
+    sa.Column("plan_id", sa.String(64), sa.ForeignKey("plans.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("day", sa.String(10), nullable=False),
+    sa.Column("concepts", sa.JSON, nullable=False),
+    sa.Column("session_id", sa.String(64), nullable=True, index=True),
+)
+
+# ``items`` are what was asked so far ({"kind": "question" or "challenge", "id", "concept"}), ``asked`` is their number;
+# the next one is chosen when the last one is done.
 training_sessions = sa.Table(
     "training_sessions",
     metadata,
@@ -111,7 +137,10 @@ training_sessions = sa.Table(
     user_column(),
     sa.Column("thread_id", sa.String(64), nullable=True, index=True),
     sa.Column("concepts", sa.JSON, nullable=False),
-    sa.Column("question_ids", sa.JSON, nullable=False),
+    sa.Column("items", sa.JSON, nullable=False),
+    sa.Column("asked", sa.Integer, nullable=False),
+    sa.Column("length", sa.Integer, nullable=False),
+    sa.Column("with_challenges", sa.Boolean, nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
     at_column("started_at"),
     at_column("ended_at", nullable=True),

@@ -38,6 +38,20 @@ CURRICULUM = load_curriculum()
         ),
         ("/hint", "learn.start-challenge", {"do": "hint"}),
         ("/share", "chat.share", {}),
+        ("/train pause", "learn.review-topic", {"do": "pause"}),
+        ("/train resume", "learn.review-topic", {"do": "resume"}),
+        ("/plan", "learn.review-topic", {"do": "show-plan"}),
+        ("/plan stop", "learn.review-topic", {"do": "drop-plan"}),
+        (
+            "/plan interview in 3 weeks on graphs and SQL",
+            "learn.review-topic",
+            {"do": "plan", "goal": "interview", "topics": ["graphs", "sql"]},
+        ),
+        ("/badges", "analytics.show-stats", {"do": "badges"}),
+        ("/path", "analytics.show-stats", {"do": "path"}),
+        ("/leaderboard month", "analytics.show-stats", {"do": "leaderboard", "period": "month"}),
+        ("/leaderboard off", "analytics.show-stats", {"do": "leaderboard", "ranked": False}),
+        ("/timezone Asia/Tokyo", "analytics.show-stats", {"do": "timezone", "timezone": "Asia/Tokyo"}),
     ],
 )
 def test_what_commands_mean(text: str, intent: str, parameters: dict[str, object]) -> None:
@@ -57,6 +71,7 @@ def test_what_commands_mean(text: str, intent: str, parameters: dict[str, object
         ("/budget anthropic general.chat 2", "For example"),
         ("/budget burst on fire", "For example"),
         ("/challenge basket weaving", "For example: /challenge"),
+        ("/leaderboard sideways", "For example: /leaderboard month"),
         ("/train basket weaving", "not a topic"),
         ("/model", "For example: /model auto"),
         ("/repo", "For example: /repo"),

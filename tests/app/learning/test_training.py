@@ -1,0 +1,339 @@
+"""Sessions whose items follow how the learner does, plans with dates, and the path they are made from."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import pytest
+
+from app.errors import Conflict, InvalidInput, NotFound
+from app.identity.accounts import User
+from app.learning import interleaving, plans
+from app.learning.challenge_files import AnswerChallenge, FunctionChallenge
+from app.learning.challenges import ChallengeService
+from app.learning.curriculum import load_curriculum
+from app.learning.interleaving import Done, Offer, next_item
+from app.learning.path import path_of
+from app.learning.plans import PlanService, dated, session_days, with_required
+from app.learning.progress import ConceptProgress
+from app.learning.sandbox.probe import Isolation
+from app.learning.training import Asked, InHand, Session, TrainingService
+from app.storage.database import Database
+from tests.fakes.clock import Clock
+
+CURRICULUM = load_curriculum()
+TODAY = date(2026, 3, 2)
+
+
+@pytest.fixture
+def challenges(database: Database, clock: Clock, isolation: Isolation) -> ChallengeService:
+    return ChallengeService(
+        database=database, curriculum=CURRICULUM, isolation=isolation, clock=clock, wake=lambda: None
+    )
+
+
+@pytest.fixture
+def training(database: Database, clock: Clock, challenges: ChallengeService) -> TrainingService:
+    return TrainingService(
+        database=database, curriculum=CURRICULUM, challenges=challenges, clock=clock, wake=lambda: None
+    )
+
+
+@pytest.fixture
+def planning(database: Database, clock: Clock) -> PlanService:
+    return PlanService(database=database, curriculum=CURRICULUM, clock=clock)
+
+
+def right_choice(asked: Asked) -> str:
+    found = CURRICULUM.question(asked.question_id)
+    assert found is not None
+    return found[1].answer
+
+
+def wrong_choice(asked: Asked) -> str:
+    return next(choice for choice in asked.choices if choice != right_choice(asked))
+
+
+def question_of(session: Session) -> Asked:
+    assert isinstance(session.current, Asked)
+    return session.current
+
+
+def challenge_of(session: Session) -> InHand:
+    assert isinstance(session.current, InHand)
+    return session.current
+
+
+def offers(*concepts: str, questions: int = 6, challenge: bool = False, known: bool = False) -> list[Offer]:
+    return [
+        Offer(
+            concept=name, questions=[f"{name}-{n}" for n in range(questions)], has_challenge=challenge, known=known
+        )
+        for name in concepts
+    ]  # fmt: skip
+
+
+def played(outcomes: str, *, concepts: Sequence[str], length: int = 9, challenge: bool = False) -> list[str]:
+    """What is asked when the learner's answers are these ("r" right, "w" wrong); a challenge ends with "!"."""
+    done: list[Done] = []
+    asked = []
+    for outcome in outcomes:
+        item = next_item(done, offers(*concepts, challenge=challenge), length=length)
+        assert item is not None
+        kind: interleaving.Kind = "question" if item.question_id else "challenge"
+        asked.append(item.concept + ("" if item.question_id else "!"))
+        done.append(Done(kind=kind, concept=item.concept, correct=outcome == "r"))
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "asked"),
+    [
+        pytest.param("rrrrrr", "a b c a b c", id="in turn when all goes well"),
+        pytest.param("wrrrrr", "a b a c a b", id="what went wrong comes back sooner and more often"),
+        pytest.param("wwwwww", "a b a b a b", id="never the same twice running"),
+    ],
+)
+def test_a_session_follows_how_the_learner_does(outcomes: str, asked: str) -> None:
+    assert " ".join(played(outcomes, concepts=["a", "b", "c"])) == asked
+
+
+def test_a_right_answer_is_followed_by_a_challenge_and_two_are_enough() -> None:
+    assert played("rrrrrrr", concepts=["a", "b", "c"], challenge=True) == ["a", "b", "c", "a!", "b!", "c", "a"]
+
+
+def test_a_known_concept_begins_with_its_challenge() -> None:
+    item = next_item([], offers("a", challenge=True, known=True), length=3)
+
+    assert item is not None
+    assert item.question_id is None
+
+
+def test_a_session_ends_when_it_is_full_or_nothing_is_left() -> None:
+    right = Done(kind="question", concept="a", correct=True)
+
+    assert next_item([right] * 3, offers("a"), length=3) is None
+    assert next_item([right], offers("a", questions=0), length=3) is None
+
+
+def progress_of(concept: str, mastery: int, *, due_in_days: int) -> ConceptProgress:
+    due_at = Clock()() + timedelta(days=due_in_days)
+    return ConceptProgress(concept=concept, mastery=mastery, outcomes=1, due_at=due_at)
+
+
+def test_the_path_puts_due_before_weak_before_new_before_locked() -> None:
+    tried = [
+        progress_of("strings", 80, due_in_days=-1), progress_of("basics", 60, due_in_days=-2),
+        progress_of("lists", 20, due_in_days=3), progress_of("numbers", 90, due_in_days=9),
+    ]  # fmt: skip
+
+    steps = path_of(CURRICULUM.concepts, tried, Clock()())
+
+    order = [step.why for step in steps]
+    assert [(step.concept.id, step.why) for step in steps[:3]] == [
+        ("basics", "due"), ("strings", "due"), ("lists", "weak"),
+    ]  # fmt: skip
+    assert order == sorted(order, key=["due", "weak", "new", "kept", "locked"].index)
+    assert all(step.missing for step in steps if step.why == "locked")
+    assert interleaving.mixed(steps, offered=CURRICULUM.questions.keys())[:3] == ["basics", "strings", "lists"]
+    assert len(interleaving.mixed(steps, offered=CURRICULUM.questions.keys())) == 4
+
+
+async def test_a_mixed_session_holds_questions_and_a_challenge_and_ends_with_dates(
+    training: TrainingService, challenges: ChallengeService, ada: User
+) -> None:
+    session = await training.start(ada.id, thread_id="t", concepts=["strings", "lists"])
+    kinds = []
+    changes: tuple[object, ...] = ()
+    while session.status == "open":
+        if isinstance(session.current, InHand):
+            kinds.append("challenge")
+            one = session.current.started
+            with pytest.raises(Conflict, match="challenge comes first"):
+                await training.answer(ada.id, session.id, "a")
+            await challenges.submit(ada.id, one.id, _solution(one.challenge.id), language="python")
+            moved = await training.go_on(ada.id, session.id)
+            session, changes = moved.session, moved.changes
+        else:
+            kinds.append("question")
+            marked = await training.answer(ada.id, session.id, right_choice(question_of(session)))
+            session, changes = marked.session, marked.changes
+
+    assert (len(kinds), kinds.count("challenge"), session.correct) == (6, 2, 6)
+    assert len(changes) == 2
+    assert {item.concept for item in session.done} == {"strings", "lists"}
+
+
+def _solution(challenge_id: str) -> str:
+    challenge = CURRICULUM.challenge(challenge_id)
+    if isinstance(challenge, AnswerChallenge):
+        return challenge.answer
+    assert isinstance(challenge, FunctionChallenge)
+    return challenge.solutions["python"]
+
+
+async def test_a_skipped_challenge_lets_the_session_go_on(
+    training: TrainingService, challenges: ChallengeService, ada: User
+) -> None:
+    session = await training.start(ada.id, thread_id="t", concepts=["strings"])
+    session = (await training.answer(ada.id, session.id, right_choice(question_of(session)))).session
+    waiting = await training.go_on(ada.id, session.id)
+    await challenges.skip(ada.id, challenge_of(session).started.id)
+
+    after = (await training.go_on(ada.id, session.id)).session
+
+    assert waiting.session == session
+    assert [item.correct for item in after.done] == [True, False]
+    assert question_of(after).number == 3
+
+
+async def test_two_who_go_on_at_once_ask_one_item(
+    training: TrainingService, challenges: ChallengeService, ada: User
+) -> None:
+    session = await training.start(ada.id, thread_id="t", concepts=["strings"])
+    session = (await training.answer(ada.id, session.id, right_choice(question_of(session)))).session
+    await challenges.skip(ada.id, challenge_of(session).started.id)
+
+    moved = await asyncio.gather(*(training.go_on(ada.id, session.id) for _ in range(5)))
+
+    assert len({question_of(one.session).question_id for one in moved}) == 1
+    assert len((await training.get(ada.id, session.id)).done) == 2
+
+
+async def test_a_paused_session_takes_no_answer_and_goes_on_anywhere(
+    training: TrainingService, ada: User, eve: User
+) -> None:
+    session = await training.start(ada.id, thread_id="one", concepts=["sql"], count=3)
+    await training.answer(ada.id, session.id, right_choice(question_of(session)))
+    paused = await training.pause(ada.id, session.id)
+    with pytest.raises(Conflict, match="paused"):
+        await training.answer(ada.id, session.id, "a")
+
+    resumed = await training.resume(ada.id, session.id, thread_id="two")
+
+    assert (paused.status, resumed.status, len(resumed.done)) == ("paused", "open", 1)
+    assert await training.open_in_thread(ada.id, "one") is None
+    assert await training.open_in_thread(ada.id, "two") == resumed
+    assert [one.id for one in await training.unfinished(ada.id)] == [session.id]
+    for act in (training.pause, training.resume, training.go_on):
+        with pytest.raises(NotFound):
+            await act(eve.id, session.id)
+
+
+async def test_a_new_session_in_the_same_chat_pauses_the_old_one(training: TrainingService, ada: User) -> None:
+    first = await training.start(ada.id, thread_id="t", concepts=["sql"], count=3)
+
+    second = await training.start(ada.id, thread_id="t", concepts=["lists"], count=3)
+
+    assert (await training.get(ada.id, first.id)).status == "paused"
+    assert await training.open_in_thread(ada.id, "t") == second
+
+
+async def test_an_ended_session_cannot_go_on(training: TrainingService, ada: User) -> None:
+    session = await training.start(ada.id, thread_id="t", concepts=["sql"], count=3)
+    await training.answer(ada.id, session.id, right_choice(question_of(session)))
+    first = await training.finish(ada.id, session.id)
+    again = await training.finish(ada.id, session.id)
+
+    assert (len(first.changes), again.changes) == (1, ())
+    with pytest.raises(Conflict, match="ended"):
+        await training.resume(ada.id, session.id)
+    with pytest.raises(Conflict, match="ended"):
+        await training.pause(ada.id, session.id)
+
+
+@pytest.mark.parametrize(("days", "sessions"), [(1, 1), (2, 2), (7, 7), (8, 5), (21, 12), (60, 35), (180, 60)])
+def test_a_plan_has_a_session_every_day_in_a_short_week_and_four_a_week_else(days: int, sessions: int) -> None:
+    found = session_days(TODAY, TODAY + timedelta(days=days))
+
+    assert len(found) == len(set(found)) == sessions
+    assert (found[0], found[-1]) == (TODAY, TODAY + timedelta(days=days - 1 if days > 1 else 0))
+    assert found == sorted(found)
+
+
+def test_a_plan_begins_with_what_its_topics_require_and_ends_with_what_was_asked_for() -> None:
+    wanted = with_required(CURRICULUM.concepts, ["graphs", "sql"], {"basics": 60})
+    sessions = dated(
+        wanted, asked_for=["graphs", "sql"], levels={"basics": 60, "sql": 30}, today=TODAY,
+        goal_day=TODAY + timedelta(days=21),
+    )  # fmt: skip
+
+    first_met = {name: next(s.number for s in sessions if name in s.concepts) for name in wanted}
+    assert "basics" not in wanted
+    assert set(wanted) > {"graphs", "sql"}
+    assert [first_met[name] for name in wanted] == sorted(first_met[name] for name in wanted)
+    assert sessions[-1].concepts == ("graphs", "sql")
+    assert all(1 <= len(session.concepts) <= 4 for session in sessions)
+
+
+def test_a_plan_of_one_day_holds_everything() -> None:
+    sessions = dated(["sql"], asked_for=["sql"], levels={}, today=TODAY, goal_day=TODAY + timedelta(days=1))
+
+    assert [(one.day, one.concepts) for one in sessions] == [(TODAY, ("sql",))]
+
+
+async def test_a_plans_session_is_what_training_begins_with_and_a_missed_one_comes_first(
+    planning: PlanService, training: TrainingService, ada: User, eve: User
+) -> None:
+    goal_day = TODAY + timedelta(days=5)
+    plan = await planning.make(ada.id, goal="interview", goal_day=goal_day, concepts=["sql"], today=TODAY)
+    later = TODAY + timedelta(days=1)
+    missed = await planning.current(ada.id, later)
+    session = await training.start(ada.id, thread_id="t", today=later)
+    begun = await planning.current(ada.id, later)
+    await training.finish(ada.id, session.id)
+    done = await planning.current(ada.id, later)
+
+    assert (len(plan.sessions), plan.sessions[0].status) == (5, "today")
+    assert missed is not None
+    assert missed.next is not None
+    assert (missed.next.number, missed.next.status) == (1, "missed")
+    assert session.concepts == plan.sessions[0].concepts
+    assert begun is not None
+    assert begun.sessions[0].status == "started"
+    assert done is not None
+    assert [one.status for one in done.sessions[:3]] == ["done", "today", "coming"]
+    assert await planning.current(eve.id, later) is None
+    assert await planning.current(ada.id, goal_day + timedelta(days=1)) is None
+
+
+async def test_a_new_plan_ends_the_old_one_and_a_plan_can_be_dropped(planning: PlanService, ada: User) -> None:
+    goal_day = TODAY + timedelta(days=5)
+    await planning.make(ada.id, goal="interview", goal_day=goal_day, concepts=["sql"], today=TODAY)
+    await planning.make(ada.id, goal="exam", goal_day=goal_day, concepts=["lists"], today=TODAY)
+    second = await planning.current(ada.id, TODAY)
+
+    await planning.end(ada.id)
+
+    assert second is not None
+    assert second.goal == "exam"
+    assert await planning.current(ada.id, TODAY) is None
+    with pytest.raises(NotFound, match="no plan"):
+        await planning.end(ada.id)
+
+
+@pytest.mark.parametrize(
+    ("goal", "days", "concepts", "says"),
+    [
+        ("exam", 0, ["sql"], "between tomorrow"), ("exam", -3, ["sql"], "between tomorrow"),
+        ("exam", 181, ["sql"], "180 days"), ("exam", 5, [], "1 to 10 topics"), ("exam", 5, ["sql"] * 11, "1 to 10"),
+        ("exam", 5, ["cooking"], "'cooking' is not a topic"), (" ", 5, ["sql"], "1 to 120"), ("x" * 121, 5, ["sql"], "120"),
+    ],
+)  # fmt: skip
+async def test_a_plan_that_does_not_fit_gets_a_sentence(
+    planning: PlanService, ada: User, goal: str, days: int, concepts: list[str], says: str
+) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        await planning.make(ada.id, goal=goal, goal_day=TODAY + timedelta(days=days), concepts=concepts, today=TODAY)
+    assert await planning.current(ada.id, TODAY) is None
+
+
+async def test_what_is_due_today_is_taken_once(planning: PlanService, database: Database, ada: User) -> None:
+    await planning.make(ada.id, goal="exam", goal_day=TODAY + timedelta(days=5), concepts=["sql"], today=TODAY)
+
+    first = await plans.due(database, ada.id, TODAY)
+    assert first is not None
+    async with database.write() as connection:
+        await plans.take(connection, first, "some-session")
+
+    assert await plans.due(database, ada.id, TODAY) is None
