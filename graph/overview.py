@@ -5,7 +5,7 @@ from typing import Any
 
 from app.analytics.badges import Earned, Progress
 from app.analytics.ranking import FEWEST, Ranking
-from app.analytics.reports import Ended, Report
+from app.analytics.reports import Ended, MasteryChange, Report
 from app.analytics.streaks import FREEZES_A_MONTH
 from app.learning import path, progress
 from app.learning.path import Step
@@ -117,6 +117,16 @@ def _concepts(report: Report, tried: list[ConceptProgress], deps: Deps) -> list[
             }
         )
     return rows
+
+
+def change_view(change: MasteryChange) -> Json:
+    return {
+        "at": change.at.isoformat(),
+        "before": change.before,
+        "after": change.after,
+        "why": change.why,
+        "source": change.source,
+    }
 
 
 def standing_of(ranking: Ranking, user_id: str) -> Json:

@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import sqlalchemy as sa
+
 from app.analytics.facts import ConceptRow, Facts, Slot, facts_of, today
 from app.analytics.metrics import Engagement, average_score, engagement_of, minutes_practised, practice_streak
 from app.analytics.streaks import Streak
 from app.storage.database import Database
+from app.storage.tables.events import events
 
 CALENDAR_WEEKS, TREND_WEEKS = 26, 12
+MOST_OUTCOMES = 1000
 WEEK = timedelta(days=7)
 
 
@@ -87,6 +91,17 @@ class Report:
         return self.submitted == 0 and self.answered == 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class MasteryChange:
+    """One outcome; ``source`` is the started challenge or the training session behind it."""
+
+    at: datetime
+    before: int
+    after: int
+    why: str
+    source: str | None
+
+
 class ReportService:
     def __init__(self, *, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -95,6 +110,25 @@ class ReportService:
     async def facts(self, user_id: str) -> Facts:
         async with self._database.read() as connection:
             return await facts_of(connection, user_id)
+
+    async def changes(self, user_id: str, concept: str) -> list[MasteryChange]:
+        """What moved a concept's mastery, or left it as it was: newest first, of the last 1000 outcomes."""
+        query = (
+            sa.select(events.c.occurred_at, events.c.payload)
+            .where(events.c.user_id == user_id, events.c.type == "mastery.changed")
+            .order_by(events.c.seq.desc())
+            .limit(MOST_OUTCOMES)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            MasteryChange(
+                at=row.occurred_at, before=row.payload["before"], after=row.payload["after"],
+                why=row.payload.get("why", ""), source=row.payload.get("source"),
+            )
+            for row in rows
+            if row.payload["concept"] == concept
+        ]  # fmt: skip
 
     async def report(self, user_id: str) -> Report:
         return report_of(await self.facts(user_id), self._clock())

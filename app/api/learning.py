@@ -14,7 +14,7 @@ from app.learning.challenges import known_language
 from app.learning.grading import LARGEST_CODE_BYTES, encoded
 from app.learning.languages import LANGUAGES
 from app.learning.sandbox.raw import MOST_STDIN_BYTES, run_script
-from graph.overview import step_view
+from graph.overview import change_view, step_view
 
 router = APIRouter(tags=["learning"])
 Json = dict[str, Any]  # Any: JSON
@@ -205,6 +205,14 @@ async def due(user: Reader, using: Using) -> Json:
 @router.get("/training/mastery")
 async def mastery(user: Reader, using: Using) -> Json:
     return page([_progress(row) for row in await progress.overview(using.database, user.id)])
+
+
+@router.get("/training/mastery/{concept}")
+async def mastery_of(concept: str, user: Reader, using: Using) -> Json:
+    """What is behind a concept's mastery: each outcome with what it moved and why, newest first."""
+    if using.deps.curriculum.concept(concept) is None:
+        raise NotFound(f"There is no concept {concept!r}. See GET /api/v1/training/mastery.")
+    return page([change_view(change) for change in await using.deps.reports.changes(user.id, concept)])
 
 
 @router.get("/training/{session_id}")

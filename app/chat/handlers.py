@@ -20,7 +20,7 @@ from app.errors import InvalidInput, NotAllowed, TooLooError
 from app.identity.accounts import User
 from app.learning import views
 from graph.conversation import Turn, check_message
-from graph.overview import earned_view
+from graph.overview import change_view, earned_view
 from graph.wording import dollars
 
 logger = structlog.get_logger()
@@ -32,6 +32,7 @@ STARTERS = (
     ("What have I spent?", "what have I spent", "wallet"),
 )
 
+SHOWN_CHANGES = 12
 Json = dict[str, Any]  # Any: JSON
 
 
@@ -58,6 +59,7 @@ class Chat:
             ("challenge_skip", self.card_skip),
             ("challenge_reveal", self.card_reveal),
             ("challenge_coach", self.card_coach),
+            ("mastery_behind", self.mastery_behind),
             ("keys_set", self.keys_set),
             ("keys_remove", self.keys_remove),
             ("share_publish", self.share_publish),
@@ -208,6 +210,13 @@ class Chat:
         thread_id = cl.context.session.thread_id
         await self._history.change_card(thread_id, {"startedId": started_id}, {**shown, **rest})
         return shown
+
+    async def mastery_behind(self, action: cl.Action) -> Json:
+        return await _card(self._mastery_behind(str(action.payload.get("concept", ""))))
+
+    async def _mastery_behind(self, concept: str) -> Json:
+        changes = await self._services.deps.reports.changes(_user().id, concept)
+        return {"changes": [change_view(change) for change in changes[:SHOWN_CHANGES]], "all": len(changes)}
 
     # -- keys --------------------------------------------------------------------------------------------------
 

@@ -1,3 +1,5 @@
+import { useState } from "react";
+
 const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -12,7 +14,7 @@ function tried(day) {
 // One square a day, a column a week; the darker, the more was tried. A frozen day has a ring.
 function Calendar({ days }) {
   const most = Math.max(4, ...days.map(tried));
-  const size = 14, gap = 3, left = 30, top = 16;
+  const size = 14, gap = 3, left = 38, top = 20;
   const weeks = Math.ceil(days.length / 7);
   const active = days.filter(tried).length;
   return (
@@ -26,7 +28,7 @@ function Calendar({ days }) {
         return (
           <g key={day.day}>
             {starts && (week === 0 ? days[14] && days[14].day.slice(5, 7) === day.day.slice(5, 7) : true) &&
-              <text x={left + week * (size + gap)} y="10">{MONTHS[Number(day.day.slice(5, 7)) - 1]}</text>}
+              <text x={left + week * (size + gap)} y="13">{MONTHS[Number(day.day.slice(5, 7)) - 1]}</text>}
             <rect className={"day l" + level + (day.frozen ? " frozen" : "")} x={left + week * (size + gap)} y={top + row * (size + gap)} width={size} height={size} rx="3">
               <title>{`${dayName(day.day)}: ${day.frozen ? "frozen" : `${day.passed + day.correct} right of ${tried(day)}`}`}</title>
             </rect>
@@ -42,7 +44,7 @@ function Bars({ bars, name, every = 1, height = 84 }) {
   const most = Math.max(4, ...bars.map((bar) => bar.tried));
   const width = 560, step = width / bars.length, pad = Math.min(5, step * 0.15);
   return (
-    <svg className="tl-chart" viewBox={`0 0 ${width} ${height + 18}`} role="img"
+    <svg className="tl-chart" viewBox={`0 0 ${width} ${height + 20}`} role="img"
       aria-label={`${name}. ` + bars.filter((bar) => bar.tried).map((bar) => `${bar.label}: ${bar.right} of ${bar.tried} right`).join("; ")}>
       {bars.map((bar, i) => {
         const all = (height * bar.tried) / most, right = (height * bar.right) / most;
@@ -51,7 +53,7 @@ function Bars({ bars, name, every = 1, height = 84 }) {
             <title>{`${bar.label}: ${bar.right} right of ${bar.tried}`}</title>
             <rect className="tried" x={i * step + pad} width={step - 2 * pad} y={height - Math.max(all, 1)} height={Math.max(all, 1)} rx="2" />
             <rect className="done" x={i * step + pad} width={step - 2 * pad} y={height - right} height={right} rx="2" />
-            {i % every === 0 && <text x={i * step + step / 2} y={height + 14} textAnchor="middle">{bar.label}</text>}
+            {i % every === 0 && <text x={i * step + step / 2} y={height + 15} textAnchor="middle">{bar.label}</text>}
           </g>
         );
       })}
@@ -60,17 +62,18 @@ function Bars({ bars, name, every = 1, height = 84 }) {
 }
 
 function Forecast({ days }) {
-  const width = 560, height = 56, step = width / days.length;
+  const width = 560, height = 70, step = width / days.length;
   const most = Math.max(3, ...days.map((day) => day.due));
+  const tall = (day) => Math.max(1, ((height - 18) * day.due) / most); // with room for its number above
   return (
-    <svg className="tl-chart" viewBox={`0 0 ${width} ${height + 18}`} role="img"
+    <svg className="tl-chart" viewBox={`0 0 ${width} ${height + 20}`} role="img"
       aria-label={"Due in the next 14 days. " + days.filter((day) => day.due).map((day) => `${dayName(day.day)}: ${day.due}`).join("; ")}>
       {days.map((day, i) => (
         <g key={day.day}>
           <title>{`${dayName(day.day)}: ${day.due} due`}</title>
-          <rect className={i === 0 ? "due now" : "due"} x={i * step + 5} width={step - 10} y={height - Math.max(1, (height * day.due) / most)} height={Math.max(1, (height * day.due) / most)} rx="3" />
-          {day.due > 0 && <text x={i * step + step / 2} y={height - (height * day.due) / most - 4 < 8 ? 9 : height - (height * day.due) / most - 4} textAnchor="middle">{day.due}</text>}
-          {i % 2 === 0 && <text x={i * step + step / 2} y={height + 14} textAnchor="middle">{i === 0 ? "today" : dayName(day.day)}</text>}
+          <rect className={i === 0 ? "due now" : "due"} x={i * step + 5} width={step - 10} y={height - tall(day)} height={tall(day)} rx="3" />
+          {day.due > 0 && <text x={i * step + step / 2} y={height - tall(day) - 4} textAnchor="middle">{day.due}</text>}
+          {i % 2 === 0 && <text x={i * step + step / 2} y={height + 15} textAnchor="middle">{i === 0 ? "today" : dayName(day.day)}</text>}
         </g>
       ))}
     </svg>
@@ -85,6 +88,45 @@ function Share({ title, of }) {
         <span className="tl-muted tl-num">{of.ended ? `${of.percent} % · ${of.solved} of ${of.ended}` : "none yet"}</span>
       </div>
       <div className="tl-bar" role="img" aria-label={`${title}: ${of.solved} of ${of.ended}`}><span style={{ width: (of.percent || 0) + "%" }} /></div>
+    </div>
+  );
+}
+
+// A concept's mastery; pressed, it opens to every outcome behind the number.
+function Concept({ of }) {
+  const [behind, setBehind] = useState(null);
+  const [open, setOpen] = useState(false);
+
+  async function toggle() {
+    setOpen(!open);
+    if (!open && !behind) {
+      const answer = await callAction({ name: "mastery_behind", payload: { concept: of.concept } });
+      setBehind(answer.response || { error: "This could not be loaded. Try again.", changes: [] });
+    }
+  }
+
+  return (
+    <div>
+      <button className="tl-between tl-open" aria-expanded={open} onClick={toggle}>
+        <strong>{of.title}</strong>
+        <span className="tl-muted tl-num">{of.mastery} of 100 · {of.succeeded} of {of.tried} right{of.due ? ` · due ${of.due}` : ""}</span>
+      </button>
+      <div className="tl-bar" role="img" aria-label={`Mastery of ${of.title}: ${of.mastery} of 100`}><span style={{ width: of.mastery + "%" }} /></div>
+      {open && (
+        <div className="tl-behind" role="status" data-testid="behind">
+          {!behind && "Loading …"}
+          {behind && behind.error && <span className="tl-bad">{behind.error}</span>}
+          {behind && !behind.error && behind.changes.length === 0 && "Nothing has moved it yet."}
+          {behind && behind.changes.length > 0 && (
+            <ul>
+              {behind.changes.map((change, i) => (
+                <li key={i}><span className="tl-num">{change.at.slice(0, 10)}</span><span className="tl-num">{change.before} → {change.after}</span><span>{change.why}</span></li>
+              ))}
+            </ul>
+          )}
+          {behind && behind.all > behind.changes.length && <span>And {behind.all - behind.changes.length} earlier.</span>}
+        </div>
+      )}
     </div>
   );
 }
@@ -132,15 +174,7 @@ export default function StatsChart() {
       )}
       {props.concepts.length > 0 && <h4>Mastery by concept</h4>}
       <div className="tl-rows" style={{ marginTop: 0 }}>
-        {props.concepts.map((c) => (
-          <div key={c.concept}>
-            <div className="tl-between">
-              <strong>{c.title}</strong>
-              <span className="tl-muted tl-num">{c.mastery} of 100 · {c.succeeded} of {c.tried} right{c.due ? ` · due ${c.due}` : ""}</span>
-            </div>
-            <div className="tl-bar" role="img" aria-label={`Mastery of ${c.title}: ${c.mastery} of 100`}><span style={{ width: c.mastery + "%" }} /></div>
-          </div>
-        ))}
+        {props.concepts.map((c) => <Concept key={c.concept} of={c} />)}
       </div>
       <h4>Due in the next 14 days</h4>
       <Forecast days={props.forecast} />

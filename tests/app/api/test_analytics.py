@@ -33,6 +33,15 @@ async def test_what_was_solved_is_in_every_number(app: FastAPI, client: httpx.As
     earned = (await client.get("/api/v1/badges/earned")).json()["items"]
     progress = (await client.get(f"{ANALYTICS}/user/me/badges/progress")).json()["items"]
 
+    concept = overview["concepts"][0]["concept"]
+    behind = (await client.get(f"/api/v1/training/mastery/{concept}")).json()["items"]
+    training = (await client.get("/api/v1/training/overview")).json()
+
+    assert [(row["before"], row["after"], row["why"]) for row in behind] == [
+        (0, overview["concepts"][0]["mastery"], "solved alone, 1 attempt")
+    ]
+    assert [row["concept"] for row in training["weak"]] == [concept]
+    assert (training["plan"], training["unfinished"]) == (None, [])
     assert (overview["passed"], overview["streak"]["current"], overview["alone"]["percent"]) == (1, 1, 100)
     assert (len(overview["hours"]), len(overview["forecast"]), len(overview["weeks"])) == (24, 14, 12)
     assert sum(day["due"] for day in overview["forecast"]) == 1
@@ -87,6 +96,11 @@ async def test_a_badge_of_ones_own_over_rest(app: FastAPI, client: httpx.AsyncCl
         ("GET", "/global/trends?period=hourly", None, "daily"),
         ("GET", "/global/top-performers?by=shoe-size", None, "mastery"),
         ("DELETE", "/badges/code-master", None, "no badge"),
+        ("GET", "/../training/mastery/cooking", None, "no concept 'cooking'"),
+        ("POST", "/../training/plan", {"goal": "x", "goalDay": "2020-01-01", "concepts": ["sql"]}, "between tomorrow"),
+        ("POST", "/../training/plan", {"goal": "x", "goalDay": "soon", "concepts": ["sql"]}, "date"),
+        ("GET", "/../training/plan", None, "There is no plan"),
+        ("POST", "/../training/nothing/pause", None, "not there"),
     ],
 )
 async def test_what_does_not_fit_gets_a_sentence(
