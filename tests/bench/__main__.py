@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import socketio
 
-from tests.bench import gateway, memory, spender
+from tests.bench import gateway, memory, progress, spender
 from tests.e2e.conftest import Server
 from tests.fakes.providers import FakeProviders, Running, Script
 
@@ -144,7 +144,7 @@ def measure() -> Rows:
         )
         rows.append(("submit to verdict (Python, 7 cases, REST)", ms(asyncio.run(verdicts(server)))))
         server.stop()
-    return rows + money() + memory.rows()
+    return rows + money() + memory.rows() + progress.rows()
 
 
 def money() -> Rows:
