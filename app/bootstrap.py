@@ -28,7 +28,7 @@ from app.learning.curriculum import load_curriculum
 from app.learning.fitting import FittingService
 from app.learning.languages import find_toolchains
 from app.learning.plans import PlanService
-from app.learning.sandbox.probe import Isolation, probe
+from app.learning.sandbox.probe import REMEDY, Isolation, probe
 from app.learning.training import TrainingService
 from app.models.breaker import Breaker
 from app.models.budget import Purse
@@ -104,6 +104,20 @@ def no_accounts(settings: Settings) -> str:
     )
 
 
+def may_run_unisolated(settings: Settings) -> bool:
+    """Whether code may run where nothing isolates it.
+
+    Raises:
+        SettingsError: it is asked for where others can sign in.
+    """
+    if settings.tooloo_allow_unisolated_code and not settings.is_single_user:
+        raise SettingsError(
+            "TOOLOO_ALLOW_UNISOLATED_CODE is for a machine of one's own: here others could run code as this server's "
+            f"user. Take it out. {REMEDY}"
+        )
+    return settings.tooloo_allow_unisolated_code
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -139,7 +153,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         access = AccessService(database=database, accounts=accounts, clock=utc_now)
         await asyncio.to_thread(prompts.load)
         await asyncio.to_thread(find_toolchains)
-        isolation = await probe()
+        isolation = await probe(allow_unisolated=may_run_unisolated(settings))
         logger.info("sandbox.probed", isolated=isolation.sandbox is not None, reason=isolation.reason)
         deps = await _open_deps(settings, database, bus, isolation, stack, badges=badges, accounts=accounts)
         checkpoints = await stack.enter_async_context(_checkpoints(settings))

@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     first_token_timeout_seconds: Seconds = Field(60, description="Time to a provider's first word")
     between_tokens_timeout_seconds: Seconds = Field(30, description="Longest pause in an answer")
     total_timeout_seconds: Seconds = Field(300, description="Longest time for one answer")
+    tooloo_allow_unisolated_code: bool = Field(
+        False, description="Run code without isolation where nothing isolates; on one's own machine only"
+    )
     tooloo_hedging: bool = Field(
         False, description="Ask a second model when the first is unusually slow to begin; both are paid"
     )

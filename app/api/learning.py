@@ -256,7 +256,7 @@ async def sandbox_run(body: Program, user: Writer, using: Using) -> Json:
     run = await run_script(using.isolation.for_owner(user.id), language, body.code, encoded(body.stdin))
     return {
         "status": run.status, "stdout": run.stdout, "stderr": run.stderr, "exitCode": run.exit_code,
-        "wallMs": run.wall_ms,
+        "wallMs": run.wall_ms, "isolated": run.isolated,
     }  # fmt: skip
 
 

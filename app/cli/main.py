@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from app.bootstrap import open_database
+from app.bootstrap import may_run_unisolated, open_database
 from app.cli import accounts, budgets, events, practice, providers
 from app.cli.serve import serve
 from app.errors import TooLooError
@@ -40,7 +40,7 @@ def doctor() -> None:
     settings = load_settings()
     typer.echo(f"data folder  {settings.tooloo_data_dir}")
     typer.echo(f"database     {'PostgreSQL' if settings.database_url else 'SQLite'}")
-    isolation = asyncio.run(probe())
+    isolation = asyncio.run(probe(allow_unisolated=may_run_unisolated(settings)))
     typer.echo(f"sandbox      {isolation.reason}")
     for language in LANGUAGES.values():
         chain = language.toolchain()

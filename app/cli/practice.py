@@ -9,15 +9,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.bootstrap import may_run_unisolated
 from app.errors import InvalidInput, SettingsError
 from app.learning.challenge_files import CHALLENGE
 from app.learning.challenges import known_language
 from app.learning.checking import check as check_challenge
 from app.learning.curriculum import load_curriculum, read_challenge
 from app.learning.languages import LANGUAGES
-from app.learning.sandbox.probe import probe
+from app.learning.sandbox.probe import Isolation, probe
 from app.learning.sandbox.raw import run_script
 from app.learning.templates import KINDS, template
+from app.settings import load_settings
 
 challenges = typer.Typer(no_args_is_help=True, help="Challenges of your own: write and check them.")
 sandbox = typer.Typer(no_args_is_help=True, help="The sandbox that runs learners' code.")
@@ -47,7 +49,7 @@ Row = dict[str, list[str] | str]
 
 
 async def _check_all(files: list[Path]) -> list[Row]:
-    isolation = await probe()
+    isolation = await _isolation()
     curriculum = await asyncio.to_thread(load_curriculum)
     rows = []
     for file in files:
@@ -119,10 +121,10 @@ def run(
     code = file.read_text(encoding="utf-8", errors="replace")
 
     async def ran() -> dict[str, object]:
-        result = await run_script((await probe()).require(), spoken, code, stdin)
+        result = await run_script((await _isolation()).require(), spoken, code, stdin)
         return {
             "status": result.status, "stdout": result.stdout, "stderr": result.stderr, "exitCode": result.exit_code,
-            "wallMs": result.wall_ms,
+            "wallMs": result.wall_ms, "isolated": result.isolated,
         }  # fmt: skip
 
     result = asyncio.run(ran())
@@ -131,9 +133,15 @@ def run(
     else:
         typer.echo(result["stdout"], nl=False)
         typer.echo(result["stderr"], nl=False, err=True)
+        if not result["isolated"]:
+            typer.secho("This ran without isolation.", fg="yellow", err=True)
         if result["status"] != "ok":
             typer.secho(f"{result['status']} after {result['wallMs']} ms", fg="red", err=True)
     raise typer.Exit(EXIT_BY_STATUS[str(result["status"])])
+
+
+async def _isolation() -> Isolation:
+    return await probe(allow_unisolated=may_run_unisolated(load_settings()))
 
 
 def languages(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False) -> None:

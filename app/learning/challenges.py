@@ -24,6 +24,7 @@ from app.storage.database import Database
 from app.storage.tables.learning import attempts, started_challenges
 
 MOST_ANSWERS = 2  # tries at predicting or choosing an answer: more would be guessing
+UNISOLATED = "(This ran without isolation.)"
 STILL_OPEN = "counted once you solve it or give it up"
 
 
@@ -156,7 +157,8 @@ class ChallengeService:
         """
         one = await self.get(user_id, started_id)
         spoken = _spoken(one, language)
-        return await kinds.grade_examples(self._sandbox_of(user_id), one.challenge, spoken.name, code)
+        graded = await kinds.grade_examples(self._sandbox_of(user_id), one.challenge, spoken.name, code)
+        return self._labelled(one, graded)
 
     async def submit(self, user_id: str, started_id: str, code: str, *, language: str | None = None) -> Submission:
         """Grade a solution on all cases and record the attempt; one that ends the sitting moves skill and card.
@@ -173,6 +175,7 @@ class ChallengeService:
         spoken = _spoken(one, language)
         one = replace(one, language=spoken)
         graded = await kinds.grade_challenge(self._sandbox_of(user_id), one.challenge, spoken.name, code)
+        graded = self._labelled(one, graded)
         signals = None
         if graded.verdict == "passed":
             signals = await code_quality.measure(one.challenge, spoken.name, code)
@@ -181,6 +184,13 @@ class ChallengeService:
 
     def _sandbox_of(self, user_id: str) -> Callable[[], Sandbox]:
         return lambda: self._isolation.for_owner(user_id)
+
+    def _labelled(self, one: Started, graded: grading.Graded) -> grading.Graded:
+        """The same, which says so where code ran without isolation."""
+        sandbox = self._isolation.sandbox
+        if sandbox is None or sandbox.is_isolated or isinstance(one.challenge, AnswerChallenge):
+            return graded
+        return replace(graded, isolated=False, message=f"{graded.message} {UNISOLATED}")
 
     async def _record(
         self, user_id: str, one: Started, code: str, graded: grading.Graded, signals: Signals | None, means: str | None

@@ -43,6 +43,7 @@ class Graded:
     cases: tuple[CaseResult, ...]
     message: str
     wall_ms: int
+    isolated: bool = True
 
     @property
     def passed(self) -> int:

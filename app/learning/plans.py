@@ -179,19 +179,12 @@ async def _end(connection: AsyncConnection, user_id: str, now: datetime) -> bool
 
 
 def with_required(concepts: Sequence[Concept], wanted: Sequence[str], levels: Mapping[str, int]) -> list[str]:
-    """The wanted concepts and what they require that is not practised yet, in the order of the graph."""
+    """The wanted concepts and what they build on directly and is not practised yet, in the order of the graph. What
+    those in turn require is left to the sessions' mistakes: the days are few, and much is known that was not seen."""
     by_id = {concept.id: concept for concept in concepts}
-    needed: set[str] = set()
-
-    def need(name: str) -> None:
-        if name not in needed:
-            needed.add(name)
-            for required in by_id[name].requires:
-                if levels.get(required, 0) < READY_MASTERY:
-                    need(required)
-
+    needed = set(wanted)
     for name in wanted:
-        need(name)
+        needed |= {one for one in by_id[name].requires if levels.get(one, 0) < READY_MASTERY}
     return [concept.id for concept in concepts if concept.id in needed]
 
 

@@ -68,6 +68,7 @@ def graded_view(graded: Graded) -> Json:
         "passed": graded.passed,
         "total": len(graded.cases),
         "wallMs": graded.wall_ms,
+        "isolated": graded.isolated,
         "cases": [
             {"number": case.number, "passed": case.passed, "hidden": case.hidden, "ms": case.ms}
             for case in graded.cases

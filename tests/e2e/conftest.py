@@ -114,7 +114,9 @@ def server(serve: Callable[..., Server]) -> Server:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    opened = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light", locale="en-US")
+    opened = browser.new_context(
+        viewport={"width": 1200, "height": 900}, color_scheme="light", locale="en-US", timezone_id="Europe/Berlin"
+    )
     yield opened
     opened.close()
 

@@ -146,6 +146,36 @@ def test_training_stats_and_spending(chat: Chat) -> None:
     assert chat.errors == []
 
 
+def test_what_was_practised_is_in_badges_mastery_and_the_plan(chat: Chat, server: Server) -> None:
+    start_challenge(chat)
+    write(chat, RIGHT)
+    submit(chat)
+    card = chat.card("challenge-card")
+    expect(card.get_by_test_id("badge").first).to_contain_text("First steps")
+    chat.shot("badge-earned")
+    chat.say("how am I doing")
+    stats = chat.card("stats-chart")
+    expect(stats).to_contain_text("By hour of the day (Europe/Berlin)")
+    settle(chat)
+    stats.get_by_role("button", name="Strings").click()
+    expect(stats.get_by_test_id("behind")).to_contain_text("solved alone, 1 attempt")
+    chat.shot("stats-open")
+    chat.say("show my badges")
+    expect(chat.card("badges").get_by_label("Earned")).to_contain_text("First steps")
+    chat.say("I have an interview in 3 weeks on graphs and SQL")
+    expect(chat.card("plan").locator("li")).to_have_count(12)
+    settle(chat)
+    chat.page.get_by_role("button", name="Start today's session").click()
+    expect(chat.page.get_by_label("Question 1 of 6")).to_be_visible()
+    settle(chat)
+    chat.say("pause")
+    expect(chat.page.get_by_text("Paused after 0 of 6")).to_be_visible()
+    settle(chat)
+    chat.page.get_by_role("button", name="Go on with the session").click()
+    expect(chat.page.get_by_text("Going on after 0 of 6")).to_be_visible()
+    assert chat.errors == []
+
+
 def test_a_repository_is_loaded_searched_and_asked_about(chat: Chat, server: Server) -> None:
     project = server.folder / "project"
     project.mkdir()
@@ -366,10 +396,23 @@ def test_the_page_is_readable_for_everybody(browser: Browser, server: Server, sc
     is_dark = chat.page.evaluate("document.documentElement.classList.contains('dark')")
     announced = chat.page.locator("#tl-announcer")
 
+    expect(announced).to_contain_text("spending")
+    for said, card in (
+        ("show my badges", "badges"), ("what should I learn next", "learning-path"), ("show the leaderboard", "leaderboard"),
+        ("I have an interview in 3 weeks on graphs and SQL", "plan"),
+    ):  # fmt: skip
+        chat.say(said)
+        expect(chat.card(card)).to_be_visible()
+        settle(chat)
+        chat.shot(f"{card}-{width}")
+    findings += _no_serious_findings(chat.page)
+    overflow = max(
+        overflow, chat.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    )
+
     assert findings == []
     assert overflow <= 0
     assert is_dark is (scheme == "dark")
-    expect(announced).to_contain_text("spending")
     context.close()
 
 

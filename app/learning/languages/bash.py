@@ -4,10 +4,9 @@ from functools import lru_cache
 
 from app.learning.languages.base import LanguageName, Toolchain
 from app.learning.languages.compiled import found
-from app.learning.sandbox.program import BOX, SCRATCH, Program, Sandbox
+from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install bash (Debian and Ubuntu: apt install bash)."
-FOLDER = f"{SCRATCH}/files"
 
 
 class Bash:
@@ -23,11 +22,11 @@ class Bash:
     def over_files(self, code: str, files: dict[str, str], stdin: bytes = b"") -> Program:
         """A script that starts in a folder with these files, which it may change."""
         given = {f"files/{name}": text.encode() for name, text in files.items()}
-        start = f"mkdir {FOLDER} && cd {FOLDER} || exit 99\n"
-        copy = "cp -r /box/files/. . || exit 99\n" if files else ""
-        main = f"{start}{copy}exec {_bash()} {BOX}/solution.sh\n"
+        start = 'here=$PWD\nmkdir "$TMPDIR/files" && cd "$TMPDIR/files" || exit 99\n'
+        copy = 'cp -r "$here/files/." . || exit 99\n' if files else ""
+        main = f'{start}{copy}exec {_bash()} "$here/solution.sh"\n'
         return Program(
-            argv=(_bash() or "bash", f"{BOX}/main.sh"), stdin=stdin,
+            argv=(_bash() or "bash", "main.sh"), stdin=stdin,
             files={"main.sh": main.encode(), "solution.sh": code.encode(errors="replace"), **given},
         )  # fmt: skip
 

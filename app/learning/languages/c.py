@@ -8,7 +8,7 @@ from typing import Any
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type
 from app.learning.languages.callers import filled
 from app.learning.languages.compiled import built, found, tokens
-from app.learning.sandbox.program import BOX, SCRATCH, Program, Sandbox
+from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install a C compiler (Debian and Ubuntu: apt install gcc libc6-dev)."
 _SCALARS = {"int": "long long", "float": "double", "str": "const char *", "bool": "bool"}
@@ -63,11 +63,11 @@ class C:
             f"        {_writer(returns)}(value);\n        tl_end(started);\n    }}\n    return 0;\n}}\n"
         )
         files = {"caller.c": source.encode(errors="replace"), "input": tokens(signature, inputs)}
-        return built(files, build=_build(f"{BOX}/caller.c"), run=(f"{SCRATCH}/solution",), nonce=nonce)
+        return built(files, build=_build("$here/caller.c"), run=("$TMPDIR/solution",), nonce=nonce)
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see above
         files = {"solution.c": code.encode(errors="replace")}
-        return built(files, build=_build(f"{BOX}/solution.c"), run=(f"{SCRATCH}/solution",), nonce=nonce, stdin=stdin)
+        return built(files, build=_build("$here/solution.c"), run=("$TMPDIR/solution",), nonce=nonce, stdin=stdin)
 
     def show(self, value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
@@ -81,7 +81,7 @@ def _compiler() -> str | None:
 def _build(source: str) -> list[str]:
     compiler = _compiler()
     assert compiler is not None
-    return [compiler, "-std=gnu11", "-O1", "-g0", "-w", "-o", f"{SCRATCH}/solution", source, "-lm"]
+    return [compiler, "-std=gnu11", "-O1", "-g0", "-w", "-o", "$TMPDIR/solution", source, "-lm"]
 
 
 def _mangled(kind: Type) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.learning.languages.base import Signature, Type, parse_type
-from app.learning.sandbox.program import BOX, SCRATCH, Limits, Program
+from app.learning.sandbox.program import Limits, Program
 
 # A compiler needs more than a solution does: time, threads, and room for what it writes.
 BUILD_LIMITS = Limits(
@@ -65,19 +65,32 @@ def built(
     stdin: bytes = b"",
     read_only: tuple[Path, ...] = (),
 ) -> Program:
-    """A program that compiles in the sandbox's scratch folder, and then becomes what was built.
+    """A program that compiles where it may write, and then becomes what was built.
 
-    What does not compile is reported behind the nonce, with the compiler's words on the standard error output.
+    In the words of ``build`` and ``run``, ``$here`` is the folder with the files and ``$TMPDIR`` the one to write to.
+    Where a linker may not make its output executable, it is copied into a file that is (see landlock.py). What does
+    not compile is reported behind the nonce, with the compiler's words on the standard error output.
     """
     script = (
-        f"cd {SCRATCH}\n{shlex.join(build)} >build.txt 2>&1 || {{\n"
+        f'here=$PWD\ncd "$TMPDIR" || exit 99\n{_line(build)} >build.txt 2>&1 || {{\n'
         f"printf '%s\\n' {shlex.quote(nonce + REFUSED)}; head -c 6000 build.txt >&2; exit 1; }}\n"
-        f"rm -f build.txt\ncd {BOX}\nexec timeout -k 1 {RUN_SECONDS} {shlex.join(run)}\n"
+        f"rm -f build.txt\n{_MAKE_EXECUTABLE}"
+        f'cd "$here"\nexec timeout -k 1 {RUN_SECONDS} {_line(run)}\n'
     )
     return Program(
-        argv=("/bin/sh", f"{BOX}/build.sh"), files={**files, "build.sh": script.encode()}, limits=limits, stdin=stdin,
+        argv=("/bin/sh", "build.sh"), files={**files, "build.sh": script.encode()}, limits=limits, stdin=stdin,
         read_only=read_only, timeout_code=TIMEOUT_CODE,
     )  # fmt: skip
+
+
+_MAKE_EXECUTABLE = (
+    "if [ -f solution ] && ! [ -x solution ]; then cat solution >executable && mv executable solution; fi\n"
+)
+
+
+def _line(words: Sequence[str]) -> str:
+    """A shell's command, in which the two folders are filled in and nothing else is."""
+    return " ".join(f'"{word}"' if "$" in word else shlex.quote(word) for word in words)
 
 
 REFUSED = '{"refused": true}'

@@ -8,7 +8,7 @@ from typing import Any
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type
 from app.learning.languages.callers import filled
 from app.learning.languages.compiled import built, found, tokens
-from app.learning.sandbox.program import BOX, SCRATCH, Program, Sandbox
+from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install a C++ compiler (Debian and Ubuntu: apt install g++)."
 _SCALARS = {"int": "long long", "float": "double", "str": "string", "bool": "bool"}
@@ -61,11 +61,11 @@ class Cpp:
         )
         source = f'{_HEAD}#include <unistd.h>\n#line 1 "solution.cpp"\n{code}\n#line 1 "caller.cpp"\n{text}'
         files = {"caller.cpp": source.encode(errors="replace"), "input": tokens(signature, inputs)}
-        return built(files, build=_build(f"{BOX}/caller.cpp"), run=(f"{SCRATCH}/solution",), nonce=nonce)
+        return built(files, build=_build("$here/caller.cpp"), run=("$TMPDIR/solution",), nonce=nonce)
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see above
         files = {"solution.cpp": code.encode(errors="replace")}
-        return built(files, build=_build(f"{BOX}/solution.cpp"), run=(f"{SCRATCH}/solution",), nonce=nonce, stdin=stdin)
+        return built(files, build=_build("$here/solution.cpp"), run=("$TMPDIR/solution",), nonce=nonce, stdin=stdin)
 
     def show(self, value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
@@ -79,7 +79,7 @@ def _compiler() -> str | None:
 def _build(source: str) -> list[str]:
     compiler = _compiler()
     assert compiler is not None
-    return [compiler, "-std=c++17", "-O1", "-g0", "-w", "-o", f"{SCRATCH}/solution", source]
+    return [compiler, "-std=c++17", "-O1", "-g0", "-w", "-o", "$TMPDIR/solution", source]
 
 
 def _named(kind: Type) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, camel, parse_type
 from app.learning.languages.callers import filled
 from app.learning.languages.compiled import BUILD_LIMITS, built, found
-from app.learning.sandbox.program import BOX, SCRATCH, Program, Sandbox
+from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install Go (Debian and Ubuntu: apt install golang-go)."
 _SCALARS = {"int": "int", "float": "float64", "str": "string", "bool": "bool"}
@@ -48,10 +48,10 @@ class Go:
             "solution.go": _packaged(code).encode(errors="replace"), "caller.go": text.encode(),
             "input.json": json.dumps(inputs).encode(),
         }  # fmt: skip
-        return _built(files, (f"{BOX}/solution.go", f"{BOX}/caller.go"), nonce, b"")
+        return _built(files, ("$here/solution.go", "$here/caller.go"), nonce, b"")
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see above
-        return _built({"solution.go": _packaged(code).encode(errors="replace")}, (f"{BOX}/solution.go",), nonce, stdin)
+        return _built({"solution.go": _packaged(code).encode(errors="replace")}, ("$here/solution.go",), nonce, stdin)
 
     def show(self, value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
@@ -60,11 +60,11 @@ class Go:
 def _built(files: dict[str, bytes], sources: tuple[str, ...], nonce: str, stdin: bytes) -> Program:
     compiler = _compiler()
     assert compiler is not None
-    settings = ("GOCACHE=/tmp/cache", "GOFLAGS=-mod=mod", "GO111MODULE=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0",
-                "GOMAXPROCS=2", "GOPATH=/tmp/go")  # fmt: skip
+    settings = ("GOCACHE=$TMPDIR/cache", "GOFLAGS=-mod=mod", "GO111MODULE=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0",
+                "GOMAXPROCS=2", "GOPATH=$TMPDIR/go")  # fmt: skip
     return built(
-        files, build=("env", *settings, compiler, "build", "-o", f"{SCRATCH}/solution", *sources),
-        run=("env", "GOMAXPROCS=2", f"{SCRATCH}/solution"), nonce=nonce, stdin=stdin,
+        files, build=("env", *settings, compiler, "build", "-o", "$TMPDIR/solution", *sources),
+        run=("env", "GOMAXPROCS=2", "$TMPDIR/solution"), nonce=nonce, stdin=stdin,
         limits=replace(BUILD_LIMITS, wall_seconds=30.0, cpu_seconds=60, disk_bytes=512 * 1024 * 1024),
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, camel, parse_type
 from app.learning.languages.callers import filled
 from app.learning.languages.compiled import BUILD_LIMITS, built, found, tokens
-from app.learning.sandbox.program import BOX, SCRATCH, Program, Sandbox
+from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install a Java Development Kit (Debian and Ubuntu: apt install default-jdk-headless)."
 _SCALARS = {"int": "long", "float": "double", "str": "String", "bool": "boolean"}
@@ -53,11 +53,11 @@ class Java:
             "Solution.java": code.encode(errors="replace"), "Caller.java": text.encode(),
             "input": tokens(signature, inputs),
         }  # fmt: skip
-        return self._built(files, (f"{BOX}/Solution.java", f"{BOX}/Caller.java"), "Caller", nonce, b"")
+        return self._built(files, ("$here/Solution.java", "$here/Caller.java"), "Caller", nonce, b"")
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see above
         files = {"Main.java": code.encode(errors="replace")}
-        return self._built(files, (f"{BOX}/Main.java",), "Main", nonce, stdin)
+        return self._built(files, ("$here/Main.java",), "Main", nonce, stdin)
 
     def _built(
         self, files: dict[str, bytes], sources: tuple[str, ...], main: str, nonce: str, stdin: bytes
@@ -65,7 +65,7 @@ class Java:
         javac = _compiler()
         assert javac is not None
         options = [f"-J{option}" for option in _MACHINE]
-        classes = f"{SCRATCH}/classes"
+        classes = "$TMPDIR/classes"
         return built(
             files, build=(javac, *options, "-encoding", "UTF-8", "-nowarn", "-proc:none", "-d", classes, *sources),
             run=(str(Path(javac).with_name("java")), *_MACHINE, "-cp", classes, main), nonce=nonce, stdin=stdin,

@@ -11,7 +11,7 @@ from typing import Any
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, camel, parse_type
 from app.learning.languages.callers import caller
 from app.learning.languages.compiled import found
-from app.learning.sandbox.program import BOX, Limits, Program, Sandbox
+from app.learning.sandbox.program import Limits, Program, Sandbox
 
 REMEDY = "Install Node.js (Debian and Ubuntu: apt install nodejs) to solve challenges in JavaScript."
 TYPED_REMEDY = "Install Node.js 22.13 or newer, which can take the types out of TypeScript."
@@ -97,7 +97,7 @@ def _on_node(node: str | None, code: str, job: dict[str, Any]) -> Program:  # An
         "job.json": json.dumps(job).encode(),
     }  # fmt: skip
     return Program(
-        argv=(*_command(node), "--stack-size=900", f"{BOX}/harness.cjs"),
+        argv=(*_command(node), "--stack-size=900", "harness.cjs"),
         files=files,
         read_only=_folders(node),
         limits=NODE_LIMITS,
@@ -108,7 +108,7 @@ def _on_node(node: str | None, code: str, job: dict[str, Any]) -> Program:  # An
 def _script(node: str | None, name: str, code: str, stdin: bytes, *options: str) -> Program:
     files = {name: code.encode(errors="replace")}
     return Program(
-        argv=(*_command(node), *options, f"{BOX}/{name}"),
+        argv=(*_command(node), *options, name),
         files=files,
         read_only=_folders(node),
         stdin=stdin,

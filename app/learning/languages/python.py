@@ -6,7 +6,7 @@ from typing import Any
 
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type
 from app.learning.languages.callers import caller
-from app.learning.sandbox.program import BOX, Program, Sandbox
+from app.learning.sandbox.program import Program, Sandbox
 
 
 class Python:
@@ -28,7 +28,7 @@ class Python:
     ) -> Program:  # Any: JSON
         job = {"function": signature.name, "inputs": inputs, "nonce": nonce}
         return Program(
-            argv=(sandbox.python, "-I", "-S", f"{BOX}/harness.py"),
+            argv=(sandbox.python, "-I", "-S", "harness.py"),
             files={
                 "harness.py": caller("caller.py").encode(),
                 "solution.py": code.encode(errors="replace"),
@@ -38,7 +38,7 @@ class Python:
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
         files = {"solution.py": code.encode(errors="replace")}
-        return Program(argv=(sandbox.python, "-I", "-S", f"{BOX}/solution.py"), files=files, stdin=stdin)
+        return Program(argv=(sandbox.python, "-I", "-S", "solution.py"), files=files, stdin=stdin)
 
     def show(self, value: object) -> str:
         return repr(value)

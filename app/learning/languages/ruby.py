@@ -8,7 +8,7 @@ from typing import Any
 from app.learning.languages.base import LanguageName, Signature, Toolchain
 from app.learning.languages.callers import caller
 from app.learning.languages.compiled import found
-from app.learning.sandbox.program import BOX, Program, Sandbox
+from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install Ruby (Debian and Ubuntu: apt install ruby)."
 
@@ -41,11 +41,11 @@ class Ruby:
             "harness.rb": caller("caller.rb").encode(), "solution.rb": code.encode(errors="replace"),
             "job.json": json.dumps(job).encode(),
         }  # fmt: skip
-        return Program(argv=(_ruby() or "ruby", "--disable=gems", f"{BOX}/harness.rb"), files=files)
+        return Program(argv=(_ruby() or "ruby", "--disable=gems", "harness.rb"), files=files)
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
         files = {"solution.rb": code.encode(errors="replace")}
-        return Program(argv=(_ruby() or "ruby", f"{BOX}/solution.rb"), files=files, stdin=stdin)
+        return Program(argv=(_ruby() or "ruby", "solution.rb"), files=files, stdin=stdin)
 
     def show(self, value: object) -> str:
         return json.dumps(value, ensure_ascii=False) if value is not None else "nil"

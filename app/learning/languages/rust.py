@@ -10,7 +10,7 @@ from typing import Any
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type
 from app.learning.languages.callers import filled
 from app.learning.languages.compiled import BUILD_LIMITS, built, found, tokens
-from app.learning.sandbox.program import BOX, SCRATCH, Program, Sandbox
+from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install Rust where every account can run it (Debian and Ubuntu: apt install rustc gcc)."
 _SCALARS = {"int": "i64", "float": "f64", "str": "String", "bool": "bool"}
@@ -49,10 +49,10 @@ class Rust:
             "solution.rs": _public(code, _safe(signature.name)).encode(errors="replace"), "caller.rs": text.encode(),
             "input": tokens(signature, inputs),
         }  # fmt: skip
-        return _built(files, f"{BOX}/caller.rs", nonce, b"")
+        return _built(files, "$here/caller.rs", nonce, b"")
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see above
-        return _built({"solution.rs": code.encode(errors="replace")}, f"{BOX}/solution.rs", nonce, stdin)
+        return _built({"solution.rs": code.encode(errors="replace")}, "$here/solution.rs", nonce, stdin)
 
     def show(self, value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
@@ -64,7 +64,7 @@ def _built(files: dict[str, bytes], source: str, nonce: str, stdin: bytes) -> Pr
     assert linker is not None
     options = ("--edition", "2021", "-C", "opt-level=1", "-A", "warnings", "-C", f"linker={linker}")
     return built(
-        files, build=(compiler, *options, "-o", f"{SCRATCH}/solution", source), run=(f"{SCRATCH}/solution",),
+        files, build=(compiler, *options, "-o", "$TMPDIR/solution", source), run=("$TMPDIR/solution",),
         nonce=nonce, stdin=stdin, limits=replace(BUILD_LIMITS, memory_bytes=1536 * 1024 * 1024),
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.learning.languages.base import LanguageName, Toolchain
 from app.learning.languages.callers import caller
-from app.learning.sandbox.program import BOX, Program, Sandbox
+from app.learning.sandbox.program import Program, Sandbox
 
 
 class Sql:
@@ -23,12 +23,12 @@ class Sql:
             "harness.py": caller("query.py").encode(), "solution.sql": code.encode(errors="replace"),
             "job.json": json.dumps(job).encode(),
         }  # fmt: skip
-        return Program(argv=(sandbox.python, "-I", "-S", f"{BOX}/harness.py"), files=files)
+        return Program(argv=(sandbox.python, "-I", "-S", "harness.py"), files=files)
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
         """Statements on an empty database; rows are printed with a bar between their columns."""
         files = {"shell.py": caller("statements.py").encode(), "solution.sql": code.encode(errors="replace")}
-        return Program(argv=(sandbox.python, "-I", "-S", f"{BOX}/shell.py"), files=files, stdin=stdin)
+        return Program(argv=(sandbox.python, "-I", "-S", "shell.py"), files=files, stdin=stdin)
 
     def show(self, value: object) -> str:
         return table(value) if isinstance(value, list) else str(value)

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.learning.sandbox.program import BOX, Limits, Program, Run, RunStatus
+from app.learning.sandbox.program import Limits, Program, Run, RunStatus
 from app.learning.sandbox.seccomp import filter_program
 
+BOX, SCRATCH = "/box", "/tmp"  # noqa: S108  # the sandbox's own: a program's files, and where it may write
 SANDBOX_UID = 64990  # a uid of its own: root is exempt from the limit of processes
 FIRST_SIGNAL_CODE = 128  # a shell's exit code for a program that a signal ended is 128 + the signal
 OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
@@ -32,6 +33,7 @@ os.execv(sys.argv[5], sys.argv[5:])
 
 class Bubblewrap:
     name = "bubblewrap"
+    is_isolated = True
 
     def __init__(self, *, bwrap: str, python: str, read_only: tuple[Path, ...]) -> None:
         self.python = python
@@ -110,7 +112,7 @@ def _status(code: int | None, stderr: bytes, flooded: bool) -> RunStatus:
         return "crashed" if code - FIRST_SIGNAL_CODE in OWN_SIGNALS else "killed"
     if code == 0:
         return "ok"
-    return "infrastructure_error" if stderr.startswith((b"bwrap:", b"setpriv:")) else "error"
+    return "infrastructure_error" if stderr.startswith((b"bwrap:", b"setpriv:", b"launcher:")) else "error"
 
 
 class _Killer:
@@ -171,9 +173,10 @@ def _namespaces(limits: Limits) -> list[str]:
     return [
         "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
         "--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", BOX, "--setenv", "LANG", "C.UTF-8",
+        "--setenv", "TMPDIR", SCRATCH,
         "--setenv", "PYTHONDONTWRITEBYTECODE", "1", "--setenv", "PYTHONHASHSEED", "0",
         "--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev",
-        "--size", str(limits.disk_bytes), "--tmpfs", "/tmp",  # noqa: S108  # the sandbox's own
+        "--size", str(limits.disk_bytes), "--tmpfs", SCRATCH,
         "--size", str(limits.disk_bytes), "--tmpfs", "/dev/shm",  # noqa: S108  # as above
         "--size", str(limits.disk_bytes), "--tmpfs", BOX, "--chdir", BOX,
     ]  # fmt: skip
@@ -202,18 +205,18 @@ def memory_files(program: Program) -> Iterator[tuple[list[str], list[int], int]]
     descriptors: list[int] = []
     try:
         for name, content in program.files.items():
-            descriptors.append(_memory_file(content))
+            descriptors.append(memory_file(content))
             arguments += ["--ro-bind-data", str(descriptors[-1]), f"{BOX}/{name}"]
-        descriptors.append(_memory_file(filter_program()))
+        descriptors.append(memory_file(filter_program()))
         arguments += ["--seccomp", str(descriptors[-1])]
-        descriptors.append(_memory_file(program.stdin))
+        descriptors.append(memory_file(program.stdin))
         yield arguments, descriptors, descriptors[-1]
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _memory_file(content: bytes) -> int:
+def memory_file(content: bytes) -> int:
     descriptor = os.memfd_create("tooloo")
     view = memoryview(content)
     while view:

@@ -7,9 +7,6 @@ from typing import Literal, Protocol
 
 RunStatus = Literal["ok", "error", "crashed", "timeout", "killed", "infrastructure_error"]
 
-BOX = "/box"  # where a program finds its files
-SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own: where it may write
-
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -24,9 +21,12 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Arguments, the files it finds under ``/box`` (a name may hold folders), the host folders it may read at their own
-    paths, and what it reads from standard input. An exit with ``timeout_code`` says that it
-    took too long by itself, a crash with ``memory_words`` on the standard error output that memory ran out."""
+    """What to run. It starts in the folder that holds ``files`` (a name may hold folders), reads ``stdin`` and the host
+    folders ``read_only`` at their own paths, and writes in ``$TMPDIR`` alone.
+
+    An exit with ``timeout_code`` says that it took too long by itself; a crash with ``memory_words`` on the standard
+    error output says that memory ran out.
+    """
 
     argv: tuple[str, ...]
     files: Mapping[str, bytes]
@@ -50,9 +50,11 @@ class Run:
 
 
 class Sandbox(Protocol):
-    """Runs untrusted programs. ``name`` is shown to people, ``python`` is the interpreter that runs inside."""
+    """Runs untrusted programs. ``name`` is shown to people, ``python`` is the interpreter that runs inside; where it is
+    not ``is_isolated``, every result must say so."""
 
     name: str
+    is_isolated: bool
     python: str
     read_only: tuple[Path, ...]
 

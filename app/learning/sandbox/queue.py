@@ -73,6 +73,7 @@ class Queued:
 
     def __init__(self, sandbox: Sandbox, queue: FairQueue, owner: str) -> None:
         self.name = sandbox.name
+        self.is_isolated = sandbox.is_isolated
         self.python = sandbox.python
         self.read_only: tuple[Path, ...] = sandbox.read_only
         self._sandbox = sandbox

@@ -23,6 +23,7 @@ class RawRun:
     stderr: str
     exit_code: int | None
     wall_ms: int
+    isolated: bool
 
 
 async def run_script(sandbox: Sandbox, language: Language, code: str, stdin: bytes) -> RawRun:
@@ -38,5 +39,5 @@ async def run_script(sandbox: Sandbox, language: Language, code: str, stdin: byt
     return RawRun(
         status="compile_error" if refused else _STATUS[run.status],
         stdout="" if refused else run.stdout.decode(errors="replace"), stderr=run.stderr.decode(errors="replace"),
-        exit_code=run.exit_code, wall_ms=run.wall_ms,
+        exit_code=run.exit_code, wall_ms=run.wall_ms, isolated=sandbox.is_isolated,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A seccomp filter for bubblewrap: system calls that no exercise needs and that have broken out of sandboxes before.
+"""A seccomp filter for sandboxes: system calls that no exercise needs and that have broken out of sandboxes before.
 
 Written as classic BPF by hand (seccomp(2)), because the bindings of libseccomp need a system library.
 """
@@ -10,7 +10,7 @@ import struct
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 # name: (x86_64, aarch64)
-_DENIED = {
+_DENIED: dict[str, tuple[int | None, int | None]] = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -52,9 +52,37 @@ _DENIED = {
     "clock_settime": (227, 112),
     "pidfd_getfd": (438, 438),
 }  # fmt: skip
+# Denied where no namespace of its own keeps a program from the host: what outlives it, and what changes files by their
+# names without opening them, which Landlock does not see.
+_DENIED_ON_THE_HOST: dict[str, tuple[int | None, int | None]] = {
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    "chmod": (90, None),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "setxattrat": (463, 463),
+    "removexattrat": (466, 466),
+    "setpriority": (141, 140),
+    "sched_setaffinity": (203, 122),
+}  # fmt: skip
 _CLONE = (56, 220)
 _CLONE3 = (435, 435)
 _SOCKET = (41, 198)
+_PRLIMIT = (302, 261)
 _NAMESPACE_FLAGS = 0x7E020000  # CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET
 _AF_INET6 = 10
 
@@ -63,8 +91,8 @@ _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _NUMBER, _ARCH, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
 
 
-def filter_program() -> bytes:
-    """The filter for this machine's processor.
+def filter_program(*, own_namespaces: bool = True) -> bytes:
+    """The filter for this machine's processor; without namespaces of its own a program gets no socket either.
 
     Raises:
         KeyError: the processor is neither x86_64 nor aarch64.
@@ -79,8 +107,10 @@ def filter_program() -> bytes:
     ]
     if machine == "x86_64":  # the x32 calls are the same ones under other numbers
         lines += [(_GREATER, 0, 1, 0x3FFFFFFF), (_RETURN, 0, 0, _error(errno.EPERM))]
-    for numbers in _DENIED.values():
-        lines += [(_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, _error(errno.EPERM))]
+    denied = _DENIED if own_namespaces else _DENIED | _DENIED_ON_THE_HOST | {"socket": _SOCKET}
+    for number in (numbers[column] for numbers in denied.values()):
+        if number is not None:
+            lines += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _error(errno.EPERM))]
     # glibc falls back to clone(), whose flags we can read, when clone3() is not there
     lines += [(_EQUAL, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _error(errno.ENOSYS))]
     lines += [
@@ -97,6 +127,14 @@ def filter_program() -> bytes:
         (_RETURN, 0, 0, _error(errno.EPERM)),
         (_RETURN, 0, 0, _ALLOW),
     ]
+    if not own_namespaces:  # limits of its own only, which every runtime reads at start
+        lines += [
+            (_EQUAL, 0, 4, _PRLIMIT[column]),
+            (_LOAD, 0, 0, _FIRST_ARGUMENT),
+            (_GREATER, 0, 1, 0),
+            (_RETURN, 0, 0, _error(errno.EPERM)),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
     lines.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("<HBBI", *line) for line in lines)
 

@@ -31,7 +31,8 @@ _JS_RUN = "require('child_process').execSync({}); console.log('ESCAPED')"
 _RB_READ = "File.read({}); puts 'ESCAPED'"
 _SH = "{} && echo ESCAPED"
 _C = '#include <stdio.h>\n#include <unistd.h>\n#include <sys/syscall.h>\nint main(void) { if (syscall({}) >= 0) puts("ESCAPED"); }'
-_OWN_FILE, _GETPID = "'/box/solution.py'", "39"
+_OWN_FILE, _GETPID = "'solution.py'", "39"
+_OWN_PLACE = "__import__('os').environ['TMPDIR'] + '/ok'"
 
 REACHES: dict[str, Reach] = {
     **{
@@ -47,7 +48,7 @@ REACHES: dict[str, Reach] = {
         for path in ("/root", "/home", "/var", "/sys", "/run", "/boot", str(Path.home()))
     },
     **{
-        f"python writes {path}": Reach("python", _WRITE, repr(path), "'/tmp/ok'")
+        f"python writes {path}": Reach("python", _WRITE, repr(path), _OWN_PLACE)
         for path in ("/x", "/dev/x", "/usr/bin/x", "/etc/x", "/lib/x", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/x/y")
     },
     **{
@@ -75,7 +76,7 @@ REACHES: dict[str, Reach] = {
     ),
     "python becomes root": Reach("python", _RUN, "['su', '-c', 'id']", "['true']"),
     "python follows a link": Reach(
-        "python", "import os; os.symlink({}, '/tmp/l'); print('ESCAPED', open('/tmp/l').read(1))", "'/etc/passwd'", _OWN_FILE
+        "python", "import os; l = os.environ['TMPDIR'] + '/l'; os.symlink({}, l); print('ESCAPED', open(l).read(1))", "'/etc/passwd'", "os.path.abspath('solution.py')"
     ),
     "python sees other processes": Reach(
         "python", "import os\nfor p in os.listdir('/proc'):\n    if p.isdigit() and {}: print('ESCAPED')",
@@ -87,28 +88,28 @@ REACHES: dict[str, Reach] = {
     "python finds open files of ours": Reach(
         "python", "import os\nfor fd in os.listdir('/proc/self/fd'):\n    try: t = os.readlink('/proc/self/fd/' + fd)\n"
         "    except OSError: continue\n    if {}: print('ESCAPED')",
-        "t.startswith('/') and not t.startswith(('/dev/null', '/box', '/proc', '/memfd', '/usr'))", "t.startswith(('/', 'pipe'))",
+        "t.startswith('/') and not t.startswith(('/dev/null', os.getcwd(), '/proc', '/memfd', '/usr'))", "t.startswith(('/', 'pipe'))",
     ),
     "python finds our environment": Reach(
         "python", "import os\nif any(name in {} for name in os.environ): print('ESCAPED')",
         "('TOOLOO_DATA_DIR', 'VIRTUAL_ENV', 'PYTEST_CURRENT_TEST', 'USER')", "('PATH',)",
     ),
-    "javascript reads": Reach("javascript", _JS_READ, "'/etc/passwd'", "'/box/solution.cjs'"),
+    "javascript reads": Reach("javascript", _JS_READ, "'/etc/passwd'", "'solution.cjs'"),
     "javascript runs": Reach("javascript", _JS_RUN, "'cat /etc/passwd'", "'true'"),
     "javascript writes": Reach(
-        "javascript", "require('fs').writeFileSync({}, 'x'); console.log('ESCAPED')", "'/usr/x'", "'/tmp/x'"
+        "javascript", "require('fs').writeFileSync({}, 'x'); console.log('ESCAPED')", "'/usr/x'", "process.env.TMPDIR + '/x'"
     ),
     "typescript reads": Reach(
         "typescript", "import('node:fs').then((fs) => { fs.readFileSync({} as string); console.log('ESCAPED') })",
-        "'/etc/passwd'", "'/box/solution.ts'",
+        "'/etc/passwd'", "'solution.ts'",
     ),
-    "ruby reads": Reach("ruby", _RB_READ, "'/etc/passwd'", "'/box/solution.rb'"),
+    "ruby reads": Reach("ruby", _RB_READ, "'/etc/passwd'", "'solution.rb'"),
     "ruby runs": Reach("ruby", "puts 'ESCAPED' if system({})", "'cat /etc/passwd >/dev/null 2>&1'", "'true'"),
-    "bash reads": Reach("bash", _SH, "cat /etc/passwd", "cat /box/solution.sh"),
-    "bash writes": Reach("bash", _SH, "echo x > /usr/x", "echo x > /tmp/x"),
+    "bash reads": Reach("bash", _SH, "cat /etc/passwd", 'cat "$HOME/solution.sh"'),
+    "bash writes": Reach("bash", _SH, "echo x > /usr/x", 'echo x > "$TMPDIR/x"'),
     "bash connects": Reach("bash", _SH, "exec 3<>/dev/tcp/127.0.0.1/22", "true"),
     "bash mounts": Reach("bash", _SH, "mount -t tmpfs none /tmp/files", "true"),
-    "sql attaches": Reach("sql", "{}\nSELECT 'ESCAPED';", "ATTACH DATABASE '/etc/x' AS a;", "ATTACH DATABASE '/tmp/x' AS a;"),
+    "sql attaches": Reach("sql", "{}\nSELECT 'ESCAPED';", "ATTACH DATABASE '/etc/x' AS a;", "ATTACH DATABASE ':memory:' AS a;"),
     "sql loads a library": Reach("sql", "SELECT {};\nSELECT 'ESCAPED';", "load_extension('x')", "1"),
     "c calls unshare": Reach("c", _C, "SYS_unshare, 0x10000000", "SYS_getpid"),
     "c calls mount": Reach("c", _C, 'SYS_mount, "x", "/tmp", "tmpfs", 0, 0', "SYS_getpid"),
@@ -121,8 +122,8 @@ EATERS: dict[str, tuple[LanguageName, str]] = {
         "python", "import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(99,)).start()"
     ),
     "python memory": ("python", "x = []\nwhile True: x.append(bytearray(10**7))"),
-    "python disk": ("python", "f = open('/tmp/x', 'wb')\nwhile True: f.write(b'x' * 10**6)"),
-    "python many files": ("python", "for n in range(10**9): open('/tmp/%d' % n, 'w').write('x' * 4096)"),
+    "python disk": ("python", "f = open(__import__('os').environ['TMPDIR'] + '/x', 'wb')\nwhile True: f.write(b'x' * 10**6)"),
+    "python many files": ("python", "for n in range(10**9): open(__import__('os').environ['TMPDIR'] + '/%d' % n, 'w').write('x' * 4096)"),
     "python shared memory": ("python", "f = open('/dev/shm/x', 'wb')\nfor _ in range(2000): f.write(b'x' * 10**6)"),
     "python shared memory, many files": (
         "python", "for n in range(10**9): open('/dev/shm/%d' % n, 'wb').write(b'x' * 10**6)"
@@ -152,16 +153,16 @@ FORGERIES: dict[LanguageName, dict[str, str]] = {
         "equal float": "class E(float):\n    def __eq__(s, o): return True\ndef add(a, b): return E(0)",
         "prints a result": "def add(a, b):\n    print('{\"case\": 0, \"value\": 3}')\n    return 0",
         "writes to the channel": "import os\ndef add(a, b):\n    for fd in range(3, 20):\n        try: os.write(fd, b'{\"case\": 0, \"passed\": true}\\n')\n        except OSError: pass\n    return 0",
-        "answers with the nonce": "import json, os\njob = json.load(open('/box/job.json'))\nfor fd in range(3, 20):\n    try:\n        for i in range(2): os.write(fd, (job['nonce'] + json.dumps({'case': i, 'value': 0, 'passed': True}) + chr(10)).encode())\n    except OSError: pass\nos._exit(0)",
+        "answers with the nonce": "import json, os\njob = json.load(open('job.json'))\nfor fd in range(3, 20):\n    try:\n        for i in range(2): os.write(fd, (job['nonce'] + json.dumps({'case': i, 'value': 0, 'passed': True}) + chr(10)).encode())\n    except OSError: pass\nos._exit(0)",
         "looks for expected values": "import gc\ndef add(a, b):\n    found = [o for o in gc.get_objects() if isinstance(o, dict) and 'expected' in o]\n    return found[0]['expected'] if found else 0",
-        "reads the job": "import json\ndef add(a, b): return json.load(open('/box/job.json')).get('expected', [0])[0]",
+        "reads the job": "import json\ndef add(a, b): return json.load(open('job.json')).get('expected', [0])[0]",
         "reads the frames": "import sys\ndef add(a, b):\n    f = sys._getframe(1)\n    return f.f_locals.get('expected', f.f_globals.get('expected', 0))",
         "patches json": "import json\njson.dumps = lambda *a, **k: '{\"case\": 0, \"passed\": true}'\ndef add(a, b): return 0",
         "patches its caller": "import sys\nm = sys.modules['__main__']\nm.plain = lambda v: True\ndef add(a, b): return 0",
         "says it passed": "def add(a, b): return {'passed': True}",
         "exits with success": "import sys\nsys.exit(0)",
         "exits in the call": "import os\ndef add(a, b): os._exit(0)",
-        "overwrites itself": "def add(a, b):\n    open('/box/solution.py', 'w').write('x')\n    return 0",
+        "overwrites itself": "def add(a, b):\n    open('solution.py', 'w').write('x')\n    return 0",
         "raises success": "class Passed(BaseException): pass\ndef add(a, b): raise Passed('all cases pass')",
         "returns nothing": "def add(a, b): return None",
         "returns everything": "class A(list):\n    def __contains__(s, x): return True\ndef add(a, b): return A()",
@@ -184,7 +185,7 @@ FORGERIES: dict[LanguageName, dict[str, str]] = {
         "a promise": "async function add(a, b) { return a + b }",
         "a proxy": "function add() { return new Proxy({}, { get: () => 3 }) }",
         "a getter": "Object.defineProperty(globalThis, 'answer', { value: 1 }); function add() { return undefined }",
-        "reads the job": "function add() { return 0 }\nif (typeof require !== 'undefined') add = () => require('fs').readFileSync('/box/expected')",
+        "reads the job": "function add() { return 0 }\nif (typeof require !== 'undefined') add = () => require('fs').readFileSync('expected')",
         "pollutes prototypes": "Object.prototype.value = 3; Object.prototype.passed = true; function add() { return undefined }",
     },
     "ruby": {

@@ -75,7 +75,7 @@ FORGERIES = {
     "always equal": "class E(int):\n    def __eq__(s, o): return True\ndef add(a, b): return E(0)",
     "prints a result": "import sys\ndef add(a, b):\n    print('{\"case\": 0, \"value\": 3}')\n    return 0",
     "answers for the harness without knowing": (
-        "import json, os\njob = json.load(open('/box/job.json'))\n"
+        "import json, os\njob = json.load(open('job.json'))\n"
         "for i in range(2): os.write(3, (job['nonce'] + json.dumps({'case': i, 'value': 0}) + chr(10)).encode())\n"
         "os._exit(0)"
     ),
@@ -90,7 +90,7 @@ FORGERIES = {
     ),
     "patches json": "import json\njson.dumps = lambda *a, **k: '{\"case\": 0, \"passed\": true}'\ndef add(a, b): return 0",
     "exits with success": "import sys\nsys.exit(0)",
-    "overwrites itself": "def add(a, b):\n    open('/box/solution.py', 'w').write('x')\n    return 0",
+    "overwrites itself": "def add(a, b):\n    open('solution.py', 'w').write('x')\n    return 0",
 }  # fmt: skip
 
 
@@ -107,7 +107,7 @@ ESCAPES = {
     "makes namespaces": "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0",
     "traces": "import ctypes; assert ctypes.CDLL(None).ptrace(0, 0, 0, 0) == 0",
     "mounts": "import ctypes; assert ctypes.CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, 0) == 0",
-    "fills the disk": "open('/tmp/x', 'wb').write(b'x' * 100_000_000)",
+    "fills the disk": "open(__import__('os').environ['TMPDIR'] + '/x', 'wb').write(b'x' * 100_000_000)",
     "becomes root": "import os; os.setuid(0)",
     "kills its parents": "import os; [os.kill(pid, 9) for pid in (os.getppid(),) if pid > 1 or 1/0]",
 }
@@ -116,7 +116,9 @@ ESCAPES = {
 @pytest.mark.parametrize("code", ESCAPES.values(), ids=ESCAPES.keys())
 async def test_no_escape_works_and_its_control_does(isolation: Isolation, code: str) -> None:
     escape = await run(isolation, f"{code}\ndef add(a, b): return a + b")
-    control = await run(isolation, "open('/tmp/ok', 'w').write('x')\ndef add(a, b): return a + b")
+    control = await run(
+        isolation, "open(__import__('os').environ['TMPDIR'] + '/ok', 'w').write('x')\ndef add(a, b): return a + b"
+    )
 
     assert escape.verdict != "passed"
     assert control.verdict == "passed"
@@ -129,7 +131,7 @@ async def test_a_fork_bomb_ends_and_leaves_nothing(isolation: Isolation) -> None
 
     process = await asyncio.create_subprocess_exec("ps", "-eo", "uid,stat,args", stdout=asyncio.subprocess.PIPE)
     listed, _ = await process.communicate()
-    left = [line for line in listed.decode().splitlines() if "/box/harness.py" in line and " Z" not in line]
+    left = [line for line in listed.decode().splitlines() if "-S harness.py" in line and " Z" not in line]
     assert graded.verdict == "timeout"
     assert left == []
 

@@ -5,7 +5,7 @@ import pytest
 from app.learning.grading import grade
 from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES, language_named
 from app.learning.languages.base import LanguageName, parse_type
-from app.learning.sandbox.probe import Isolation
+from app.learning.sandbox.program import Sandbox
 from app.learning.sandbox.raw import run_script
 from tests.app.learning.solutions import CASES, FAIL, FAIL_CASES, FAILING, RIGHT, SUM, VERDICTS
 
@@ -25,36 +25,36 @@ def test_eleven_languages_are_here() -> None:
 
 
 @pytest.mark.parametrize("language", FUNCTION_LANGUAGES)
-async def test_every_type_goes_in_and_comes_back(isolation: Isolation, language: LanguageName) -> None:
-    graded = await grade(isolation.require(), FUNCTION_LANGUAGES[language], RIGHT[language], signature=SUM, cases=CASES)
+async def test_every_type_goes_in_and_comes_back(sandbox: Sandbox, language: LanguageName) -> None:
+    graded = await grade(sandbox, FUNCTION_LANGUAGES[language], RIGHT[language], signature=SUM, cases=CASES)
 
     assert (graded.verdict, graded.message) == ("passed", "All 3 cases pass.")
     assert [case.stdout for case in graded.cases] == ["counting\n"] * 3
 
 
 @pytest.mark.parametrize(("language", "way"), WAYS)
-async def test_each_failure_has_its_verdict(isolation: Isolation, language: LanguageName, way: str) -> None:
+async def test_each_failure_has_its_verdict(sandbox: Sandbox, language: LanguageName, way: str) -> None:
     graded = await grade(
-        isolation.require(), FUNCTION_LANGUAGES[language], FAILING[language][way], signature=FAIL, cases=FAIL_CASES
+        sandbox, FUNCTION_LANGUAGES[language], FAILING[language][way], signature=FAIL, cases=FAIL_CASES
     )
 
     assert graded.verdict == VERDICTS[way]
 
 
 @pytest.mark.parametrize("language", ["python", "javascript", "c"])
-async def test_what_eats_memory_ends_and_nothing_else_does(isolation: Isolation, language: LanguageName) -> None:
+async def test_what_eats_memory_ends_and_nothing_else_does(sandbox: Sandbox, language: LanguageName) -> None:
     graded = await grade(
-        isolation.require(), FUNCTION_LANGUAGES[language], FAILING[language]["eats"], signature=FAIL, cases=FAIL_CASES
+        sandbox, FUNCTION_LANGUAGES[language], FAILING[language]["eats"], signature=FAIL, cases=FAIL_CASES
     )
 
     assert graded.verdict in ("error", "killed")
 
 
 @pytest.mark.parametrize("language", FUNCTION_LANGUAGES)
-async def test_the_start_of_the_editor_is_no_solution(isolation: Isolation, language: LanguageName) -> None:
+async def test_the_start_of_the_editor_is_no_solution(sandbox: Sandbox, language: LanguageName) -> None:
     spoken = FUNCTION_LANGUAGES[language]
 
-    graded = await grade(isolation.require(), spoken, spoken.stub(SUM), signature=SUM, cases=CASES)
+    graded = await grade(sandbox, spoken, spoken.stub(SUM), signature=SUM, cases=CASES)
 
     assert graded.verdict in ("failed", "error", "compile_error")
 
@@ -75,8 +75,8 @@ HELLO: dict[LanguageName, str] = {
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_a_program_of_its_own_reads_its_input(isolation: Isolation, language: LanguageName) -> None:
-    run = await run_script(isolation.require(), LANGUAGES[language], HELLO[language], b"world\n")
+async def test_a_program_of_its_own_reads_its_input(sandbox: Sandbox, language: LanguageName) -> None:
+    run = await run_script(sandbox, LANGUAGES[language], HELLO[language], b"world\n")
 
     assert (run.status, run.stdout, run.exit_code) == ("ok", "hello world\n", 0), run
 
@@ -87,10 +87,8 @@ async def test_a_program_of_its_own_reads_its_input(isolation: Isolation, langua
      ("c", "int main(void) { return *(volatile int *)0; }", "error"), ("python", "while True: pass", "timeout"),
      ("bash", "yes", "killed")],
 )  # fmt: skip
-async def test_how_a_program_of_its_own_ended(
-    isolation: Isolation, language: LanguageName, code: str, status: str
-) -> None:
-    run = await run_script(isolation.require(), LANGUAGES[language], code, b"")
+async def test_how_a_program_of_its_own_ended(sandbox: Sandbox, language: LanguageName, code: str, status: str) -> None:
+    run = await run_script(sandbox, LANGUAGES[language], code, b"")
 
     assert run.status == status
 

@@ -83,7 +83,7 @@ public class Caller {
 
     static void run() {
         try {
-            in = new BufferedReader(new InputStreamReader(new FileInputStream("/box/input"), StandardCharsets.US_ASCII));
+            in = new BufferedReader(new InputStreamReader(new FileInputStream("input"), StandardCharsets.US_ASCII));
             String[] types = {TL_TYPES};
             int count = Integer.parseInt(token());
             for (int number = 0; number < count; number++) {

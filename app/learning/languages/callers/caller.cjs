@@ -1,7 +1,7 @@
 const fs = require("fs");
 const vm = require("vm");
-const job = JSON.parse(fs.readFileSync("/box/job.json", "utf8"));
-const source = fs.readFileSync("/box/solution.js", "utf8");
+const job = JSON.parse(fs.readFileSync("job.json", "utf8"));
+const source = fs.readFileSync("solution.js", "utf8");
 const MOST = 4000;
 const say = (message) => fs.writeSync(1, job.nonce + JSON.stringify(message) + "\n");
 let printed = "";

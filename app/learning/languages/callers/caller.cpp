@@ -1,7 +1,7 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
-static ifstream tl_in("/box/input");
+static ifstream tl_in("input");
 static FILE *tl_out = fdopen(dup(1), "w");
 static string tl_token() { string line; if (!getline(tl_in, line)) exit(97); return line; }
 template <class T> struct TlIn;

@@ -49,12 +49,12 @@ TL_READS	value := TL_CALL
 
 func main() {
 	out := os.Stdout
-	source, _ := os.ReadFile("/box/input.json")
+	source, _ := os.ReadFile("input.json")
 	var inputs [][]json.RawMessage
 	if err := json.Unmarshal(source, &inputs); err != nil {
 		os.Exit(97)
 	}
-	printed, _ := os.Create("/tmp/printed")
+	printed, _ := os.Create(os.TempDir() + "/printed")
 	os.Stdout = printed
 	for number, raw := range inputs {
 		fmt.Fprintf(out, "%s{\"begin\":%d}\n", TL_NONCE, number)

@@ -8,7 +8,7 @@ import traceback
 
 channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
 os.dup2(2, 1)
-job = json.load(open("/box/job.json", encoding="utf-8"))
+job = json.load(open("job.json", encoding="utf-8"))
 MOST = 4000
 
 
@@ -46,7 +46,7 @@ def plain(value):
     raise TypeError("a result of type " + type(value).__name__ + " cannot be compared")
 
 
-source = open("/box/solution.py", encoding="utf-8").read()
+source = open("solution.py", encoding="utf-8").read()
 scope = {"__name__": "solution"}
 printed = Printed()
 try:

@@ -1,7 +1,7 @@
 require "json"
 require "stringio"
-job = JSON.parse(File.read("/box/job.json", encoding: "UTF-8"))
-source = File.read("/box/solution.rb", encoding: "UTF-8")
+job = JSON.parse(File.read("job.json", encoding: "UTF-8"))
+source = File.read("solution.rb", encoding: "UTF-8")
 channel = IO.for_fd(STDOUT.fcntl(0), "w") rescue channel = STDOUT.dup
 channel.sync = true
 say = lambda { |message| channel.write(job["nonce"] + JSON.generate(message) + "\n") }

@@ -2,8 +2,8 @@ import json
 import sqlite3
 import time
 
-job = json.load(open("/box/job.json", encoding="utf-8"))
-query = open("/box/solution.sql", encoding="utf-8").read().strip()
+job = json.load(open("job.json", encoding="utf-8"))
+query = open("solution.sql", encoding="utf-8").read().strip()
 ALLOWED = {
     sqlite3.SQLITE_SELECT,
     sqlite3.SQLITE_READ,

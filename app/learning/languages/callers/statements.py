@@ -4,7 +4,7 @@ import sys
 database = sqlite3.connect(":memory:")
 cursor = database.cursor()
 statement = ""
-for line in open("/box/solution.sql", encoding="utf-8"):
+for line in open("solution.sql", encoding="utf-8"):
     statement += line
     if sqlite3.complete_statement(statement):
         try:

@@ -1,0 +1,112 @@
+"""Isolation without namespaces: Landlock, a seccomp filter and limits, for machines where bubblewrap may not run. The
+same launcher without walls runs code where somebody allows that on a machine of their own."""
+
+import asyncio
+import itertools
+import json
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from app.learning.sandbox.bubblewrap import SANDBOX_UID, memory_file, watch
+from app.learning.sandbox.program import Limits, Program, Run
+from app.learning.sandbox.seccomp import filter_program
+
+LEAST_VERSION = 6  # of Landlock, since Linux 6.12: signals and abstract sockets stay inside
+SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/alternatives")
+UIDS = 500  # one after the other, so that two programs at once are strangers to each other
+STACK_BYTES = 64 * 1024 * 1024
+
+
+class Landlock:
+    """``launcher`` is the text of launcher.py; ``walls=False`` isolates nothing: limits alone."""
+
+    def __init__(self, *, launcher: str, python: str, read_only: tuple[Path, ...], walls: bool = True) -> None:
+        self.name = "Landlock" if walls else "no isolation"
+        self.is_isolated = walls
+        self.python = python
+        self.read_only = read_only
+        self._launcher = launcher
+        self._walls = walls
+        self._uids = itertools.cycle(range(SANDBOX_UID + 1, SANDBOX_UID + 1 + UIDS))
+
+    async def run(self, program: Program) -> Run:
+        """Run a program to its end or its limits, in a folder of its own that is removed afterwards."""
+        uid = next(self._uids) if os.geteuid() == 0 else None
+        folder = await asyncio.to_thread(_lay_out, program, uid)
+        try:
+            return await self._run(program, folder, uid)
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _run(self, program: Program, folder: Path, uid: int | None) -> Run:
+        box, scratch = folder / "box", folder / "tmp"
+        read = [*SYSTEM, *map(str, (*self.read_only, *program.read_only, box))]
+        argv = [
+            *_identity(uid), self.python, "-I", "-S", "-c", self._launcher,
+            _settings(program.limits, walls=self._walls, read=read, write=[str(scratch)]),
+            *program.argv,
+        ]  # fmt: skip
+        stdin = memory_file(program.stdin)
+        started = time.monotonic()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=stdin,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                cwd=box,
+                env=_environment(box, scratch),
+            )
+        except OSError as error:
+            message = f"{argv[0]}: {error}".encode()
+            return Run(status="infrastructure_error", stdout=b"", stderr=message, exit_code=None, wall_ms=0)
+        finally:
+            os.close(stdin)
+        return await watch(process, program, started)
+
+
+def _lay_out(program: Program, uid: int | None) -> Path:
+    """A folder with the program's files, readable by it alone, and one in which it may write."""
+    folder = Path(tempfile.mkdtemp(prefix="tooloo-"))
+    for name in ("box", "tmp"):
+        (folder / name).mkdir()
+    for name, content in program.files.items():
+        path = folder / "box" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    executable = folder / "tmp" / "executable"  # a filter that refuses chmod() leaves no other way to one
+    executable.touch(mode=0o700)
+    if uid is not None:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, uid, uid)
+    return folder
+
+
+def _identity(uid: int | None) -> list[str]:
+    """Leave root for a uid that owns nothing but its folder."""
+    return [] if uid is None else ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
+
+
+def _settings(limits: Limits, *, walls: bool, read: list[str], write: list[str]) -> str:
+    return json.dumps(
+        {
+            "limits": {
+                "NPROC": limits.processes, "DATA": limits.memory_bytes, "CPU": limits.cpu_seconds,
+                "FSIZE": limits.disk_bytes, "NOFILE": 128, "CORE": 0, "STACK": STACK_BYTES,
+            },
+            "disk": limits.disk_bytes, "walls": walls, "read": read, "write": write,
+            "seccomp": filter_program(own_namespaces=False).hex() if walls else "",
+        }
+    )  # fmt: skip
+
+
+def _environment(box: Path, scratch: Path) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin", "HOME": str(box), "LANG": "C.UTF-8", "TMPDIR": str(scratch),
+        "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0",
+        "OPENSSL_CONF": "/dev/null",  # Node ends where it may not read the system's
+    }  # fmt: skip
