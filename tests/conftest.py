@@ -40,7 +40,8 @@ def no_blocking_calls() -> Iterator[None]:
         detector.functions.pop(name, None)
     for function in detector.functions.values():
         function.can_block_in("app/storage/migrate.py", "_upgrade")  # Alembic, once, before anybody is served
-        function.can_block_in("app/learning/sandbox/bubblewrap.py", {"memory_file", "__call__"})  # files in memory
+        function.can_block_in("app/learning/sandbox/bubblewrap.py", "memory_file")  # files in memory
+        function.can_block_in("app/learning/sandbox/watching.py", "__call__")  # of the kernel's, not of a disk
         function.can_block_in("redis/utils.py", "get_lib_version")  # a small file, once for each connection
         function.can_block_in("chainlit/server.py", "get_html_template")  # the library's own page
         function.can_block_in("chainlit/message.py", "__init__")  # 1 ms, which keeps its messages in order

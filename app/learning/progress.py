@@ -12,6 +12,7 @@ from app.events.schema import NewEvent
 from app.learning import mastery, scheduler
 from app.learning.mastery import Skill
 from app.storage.database import Database
+from app.storage.tables.identity import users
 from app.storage.tables.learning import card_weights, cards, challenge_ratings, reviews, skills
 
 
@@ -47,6 +48,11 @@ class Outcome:
     grade: scheduler.Grade | None
     why: str
     source: str
+
+
+async def lock(connection: AsyncConnection, user_id: str) -> None:
+    """Let nobody else move this learner's skills and cards until the transaction has ended. (On SQLite nobody can.)"""
+    await connection.execute(sa.select(users.c.id).where(users.c.id == user_id).with_for_update())
 
 
 async def skills_of(connection: AsyncConnection, user_id: str) -> dict[str, Skill]:

@@ -28,6 +28,7 @@ async def finish(
     The skill moves only by what was done without help: an aided solve leaves it as it was, and the concept is checked
     without help later. The card is rated either way.
     """
+    await progress.lock(connection, user_id)
     challenge, solved = started_one.challenge, ending == "solved"
     known = await _seen_before(connection, user_id, started_one, now)
     shows_nothing = solved and (started_one.is_aided or known)

@@ -326,6 +326,7 @@ class TrainingService:
         now = self._clock()
         if not await _set_status(connection, "ended", ended_at=now, id=session.id, user_id=user_id):
             return ()
+        await progress.lock(connection, user_id)
         changes = []
         for concept, items in interleaving.by_concept(session.answers).items():
             right = sum(item.correct for item in items)

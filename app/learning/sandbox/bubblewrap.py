@@ -1,22 +1,18 @@
 """Isolation by bubblewrap: own namespaces, no network, a sized tmpfs, a seccomp filter, and never as root."""
 
 import asyncio
-import contextlib
 import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.learning.sandbox.program import Limits, Program, Run, RunStatus
+from app.learning.sandbox.program import Limits, Program, Run
 from app.learning.sandbox.seccomp import filter_program
+from app.learning.sandbox.watching import watch
 
 BOX, SCRATCH = "/box", "/tmp"  # noqa: S108  # the sandbox's own: a program's files, and where it may write
 SANDBOX_UID = 64990  # a uid of its own: root is exempt from the limit of processes
-FIRST_SIGNAL_CODE = 128  # a shell's exit code for a program that a signal ended is 128 + the signal
-OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
-CHUNK = 16 * 1024
 
 # Limits are set inside: those of processes count the sandbox's own namespace only then.
 _PRELUDE = """
@@ -76,90 +72,6 @@ class Bubblewrap:
             message = f"{argv[0]}: {error}".encode()
             return Run(status="infrastructure_error", stdout=b"", stderr=message, exit_code=None, wall_ms=0)
         return await watch(process, program, started)
-
-
-async def watch(process: asyncio.subprocess.Process, program: Program, started: float) -> Run:
-    limits = program.limits
-    assert process.stdout is not None
-    assert process.stderr is not None
-    kill = _Killer(process)
-    out = _Output(process.stdout, limits.stdout_bytes, kill)
-    err = _Output(process.stderr, limits.stderr_bytes, kill)
-    ended = asyncio.ensure_future(asyncio.gather(out.read(), err.read(), process.wait()))
-    timed_out = False
-    try:
-        await asyncio.wait_for(asyncio.shield(ended), limits.wall_seconds)
-    except TimeoutError:
-        timed_out = True
-    finally:
-        kill()
-        await asyncio.shield(ended)
-    timed_out = timed_out or (program.timeout_code is not None and process.returncode == program.timeout_code)
-    status = "timeout" if timed_out else _status(process.returncode, bytes(err.kept), out.flooded or err.flooded)
-    if status == "crashed" and program.memory_words is not None and program.memory_words in err.kept:
-        status = "killed"
-    return Run(
-        status=status,
-        stdout=bytes(out.kept), stderr=bytes(err.kept), exit_code=process.returncode,
-        wall_ms=round((time.monotonic() - started) * 1000),
-    )  # fmt: skip
-
-
-def _status(code: int | None, stderr: bytes, flooded: bool) -> RunStatus:
-    if flooded or code is None or code < 0:
-        return "killed"
-    if code > FIRST_SIGNAL_CODE:
-        return "crashed" if code - FIRST_SIGNAL_CODE in OWN_SIGNALS else "killed"
-    if code == 0:
-        return "ok"
-    return "infrastructure_error" if stderr.startswith((b"bwrap:", b"setpriv:", b"launcher:")) else "error"
-
-
-class _Killer:
-    """Ends a sandbox, once: by its first process, so that bubblewrap sees it, reaps it and exits by itself.
-
-    Bubblewrap is killed only where that process cannot be found: its child would then be left to init.
-    """
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._done = False
-
-    def __call__(self) -> None:
-        if self._done or self._process.returncode is not None:
-            return
-        self._done = True
-        pid = self._process.pid
-        with contextlib.suppress(OSError):
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            for child in children:
-                os.kill(int(child), signal.SIGKILL)
-            if children:
-                return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-
-
-class _Output:
-    """Reads a pipe to its end and keeps the first bytes; a flood is answered by killing the program.
-
-    Reading goes on to the end after that: a process whose pipe is left full is never seen to exit.
-    """
-
-    def __init__(self, stream: asyncio.StreamReader, most: int, kill: _Killer) -> None:
-        self._stream = stream
-        self._most = most
-        self._kill = kill
-        self.kept = bytearray()
-        self.flooded = False
-
-    async def read(self) -> None:
-        while chunk := await self._stream.read(CHUNK):
-            room = self._most - len(self.kept)
-            self.kept += chunk[:room]
-            if len(chunk) > room and not self.flooded:
-                self.flooded = True
-                self._kill()
 
 
 def _identity() -> list[str]:

@@ -10,9 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from app.learning.sandbox.bubblewrap import SANDBOX_UID, memory_file, watch
+from app.learning.sandbox.bubblewrap import SANDBOX_UID, memory_file
 from app.learning.sandbox.program import Limits, Program, Run
 from app.learning.sandbox.seccomp import filter_program
+from app.learning.sandbox.watching import watch
 
 LEAST_VERSION = 6  # of Landlock, since Linux 6.12: signals and abstract sockets stay inside
 SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/alternatives")

@@ -122,6 +122,10 @@ EATERS: dict[str, tuple[LanguageName, str]] = {
         "python", "import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(99,)).start()"
     ),
     "python memory": ("python", "x = []\nwhile True: x.append(bytearray(10**7))"),
+    "python memory of many": (
+        "python", "import os, time\nfor _ in range(30):\n    if os.fork() == 0:\n        x = b'x' * (60 * 10**6)\n        time.sleep(2)\n"
+        "        os._exit(0)\nfor _ in range(30): os.wait()",
+    ),
     "python disk": ("python", "f = open(__import__('os').environ['TMPDIR'] + '/x', 'wb')\nwhile True: f.write(b'x' * 10**6)"),
     "python many files": ("python", "for n in range(10**9): open(__import__('os').environ['TMPDIR'] + '/%d' % n, 'w').write('x' * 4096)"),
     "python shared memory": ("python", "f = open('/dev/shm/x', 'wb')\nfor _ in range(2000): f.write(b'x' * 10**6)"),

@@ -12,6 +12,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.identity.accounts import User
 from app.learning import mastery, progress, scheduler
 from app.learning.challenge_files import AnswerChallenge, Challenge, FunctionChallenge
+from app.learning.challenge_files import TestChallenge as WrittenTest
 from app.learning.challenges import ChallengeService
 from app.learning.choosing import Learner, choose
 from app.learning.curriculum import load_curriculum
@@ -486,3 +487,49 @@ async def test_no_trick_passes_a_challenge_to_write_a_test(challenges: Challenge
 
     assert submission.graded.verdict != "passed"
     assert submission.started.status == "open"
+
+
+LEAKS = {
+    "raises what it read": "def test(f): raise ValueError(open('solution.py').read())",
+    "raises at its start": "raise ValueError(open('solution.py').read())",
+    "names an error so": "def test(f): raise type(open('solution.py').read(), (Exception,), {})('x')",
+    "a wrong line of code": "exec(open('solution.py').read() + '\\n)')",
+    "prints it": "def test(f): print(open('solution.py').read()); raise ValueError",
+}
+
+
+@pytest.mark.parametrize("code", LEAKS.values(), ids=LEAKS.keys())
+async def test_a_test_cannot_show_the_version_that_it_is_run_on(
+    challenges: ChallengeService, ada: User, code: str
+) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="test-median-reading")
+    assert isinstance(started.challenge, WrittenTest)
+
+    submission = await challenges.submit(ada.id, started.id, code)
+
+    told = json.dumps(submission.graded.to_json())
+    right = started.challenge.right["python"]
+    assert submission.graded.verdict != "passed"
+    assert not [line for line in right.splitlines() if len(line.strip()) > 8 and line.strip() in told]
+
+
+async def test_a_test_that_fails_is_told_where(challenges: ChallengeService, ada: User) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="test-median-reading")
+
+    submission = await challenges.submit(ada.id, started.id, "def test(f):\n    return nothing_here")
+
+    assert submission.graded.cases[0].error == "NameError in line 2 of your test"
+
+
+async def test_two_sittings_of_a_concept_that_end_at_once_both_count(
+    challenges: ChallengeService, database: Database, ada: User
+) -> None:
+    about = [one for one in CURRICULUM.challenges_about("lists") if isinstance(one, FunctionChallenge)]
+    ones = [await challenges.start(ada.id, thread_id=None, challenge_id=one.id) for one in about[:2]]
+
+    await asyncio.gather(
+        *(challenges.submit(ada.id, one.id, solution(one.challenge.id), language="python") for one in ones)
+    )
+
+    (after,) = await progress.overview(database, ada.id)
+    assert after.outcomes == 2

@@ -1,0 +1,124 @@
+"""Watches one sandbox while it runs: its output, its time, the memory of all that is in it, and how it ends."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from app.learning.sandbox.program import Program, Run, RunStatus
+
+FIRST_SIGNAL_CODE = 128  # a shell's exit code for a program that a signal ended is 128 + the signal
+OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
+LAUNCHERS = (b"bwrap:", b"setpriv:", b"launcher:")  # how each begins to say that it failed
+CHUNK = 16 * 1024
+MEMORY_LOOK_SECONDS = 0.1
+
+
+async def watch(process: asyncio.subprocess.Process, program: Program, started: float) -> Run:
+    limits = program.limits
+    assert process.stdout is not None
+    assert process.stderr is not None
+    kill = _Killer(process)
+    out = _Output(process.stdout, limits.stdout_bytes, kill)
+    err = _Output(process.stderr, limits.stderr_bytes, kill)
+    ended = asyncio.ensure_future(asyncio.gather(out.read(), err.read(), process.wait()))
+    memory = asyncio.ensure_future(_watch_memory(process.pid, limits.memory_bytes, kill))
+    timed_out = False
+    try:
+        await asyncio.wait_for(asyncio.shield(ended), limits.wall_seconds)
+    except TimeoutError:
+        timed_out = True
+    finally:
+        memory.cancel()
+        kill()
+        await asyncio.shield(ended)
+    timed_out = timed_out or (program.timeout_code is not None and process.returncode == program.timeout_code)
+    status = "timeout" if timed_out else _status(process.returncode, bytes(err.kept), out.flooded or err.flooded)
+    if status == "crashed" and program.memory_words is not None and program.memory_words in err.kept:
+        status = "killed"
+    return Run(
+        status=status,
+        stdout=bytes(out.kept), stderr=bytes(err.kept), exit_code=process.returncode,
+        wall_ms=round((time.monotonic() - started) * 1000),
+    )  # fmt: skip
+
+
+def _status(code: int | None, stderr: bytes, flooded: bool) -> RunStatus:
+    if flooded or code is None or code < 0:
+        return "killed"
+    if code > FIRST_SIGNAL_CODE:
+        return "crashed" if code - FIRST_SIGNAL_CODE in OWN_SIGNALS else "killed"
+    if code == 0:
+        return "ok"
+    return "infrastructure_error" if stderr.startswith(LAUNCHERS) else "error"
+
+
+class _Killer:
+    """Ends a sandbox, once: by its first process, so that bubblewrap sees it, reaps it and exits by itself.
+
+    Bubblewrap is killed only where that process cannot be found: its child would then be left to init.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._done = False
+
+    def __call__(self) -> None:
+        if self._done or self._process.returncode is not None:
+            return
+        self._done = True
+        pid = self._process.pid
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            for child in children:
+                os.kill(int(child), signal.SIGKILL)
+            if children:
+                return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+class _Output:
+    """Reads a pipe to its end and keeps the first bytes; a flood is answered by killing the program.
+
+    Reading goes on to the end after that: a process whose pipe is left full is never seen to exit.
+    """
+
+    def __init__(self, stream: asyncio.StreamReader, most: int, kill: _Killer) -> None:
+        self._stream = stream
+        self._most = most
+        self._kill = kill
+        self.kept = bytearray()
+        self.flooded = False
+
+    async def read(self) -> None:
+        while chunk := await self._stream.read(CHUNK):
+            room = self._most - len(self.kept)
+            self.kept += chunk[:room]
+            if len(chunk) > room and not self.flooded:
+                self.flooded = True
+                self._kill()
+
+
+async def _watch_memory(pid: int, most_bytes: int, kill: _Killer) -> None:
+    """The limit of each process is the kernel's; that of all together is looked after here."""
+    while True:
+        await asyncio.sleep(MEMORY_LOOK_SECONDS)
+        if await asyncio.to_thread(_own_memory, pid) > most_bytes:
+            kill()
+            return
+
+
+def _own_memory(pid: int) -> int:
+    """The memory in bytes that a process and its descendants share with nothing else's files."""
+    total, waiting = 0, [pid]
+    while waiting:
+        folder = Path(f"/proc/{waiting.pop()}")
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            _, resident, shared, *_ = map(int, (folder / "statm").read_text().split())
+            total += (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+            for task in folder.glob("task/*/children"):
+                waiting += map(int, task.read_text().split())
+    return total
