@@ -93,15 +93,17 @@ class ChallengeService:
         return self._isolation.sandbox is not None and any(here & set(challenge.languages) for challenge in about)
 
     def new_start(self, choice: choosing.Choice, *, now: datetime, language: LanguageName | None = None) -> Started:
-        """A challenge that is about to be put into somebody's hand, in the language wanted or else the best one here.
+        """A challenge that is about to be put into somebody's hand, in the language wanted, or the one
+        that is due, or else the best one here.
 
         Raises:
             InvalidInput: it is not offered in that language, or the language is not installed.
         """
+        best = best_language(choice.challenge, language or choice.language)
         return Started(
             id=uuid.uuid4().hex, challenge=choice.challenge, hints_shown=0, attempts=0, status="open",
-            language=kinds.language_of(choice.challenge, best_language(choice.challenge, language)),
-            is_check=choice.is_check, coached=0, started_at=now,
+            language=kinds.language_of(choice.challenge, best), is_check=choice.is_check, coached=0, started_at=now,
+            card=self._curriculum.card_of(choice.challenge.concept, best),
         )  # fmt: skip
 
     async def following(
@@ -173,7 +175,7 @@ class ChallengeService:
         if one.status not in ("open", "passed"):
             raise Conflict(f"This challenge was {_ENDED[one.status]}. Start another one with /challenge.")
         spoken = _spoken(one, language)
-        one = replace(one, language=spoken)
+        one = replace(one, language=spoken, card=self._curriculum.card_of(one.challenge.concept, spoken.name))
         graded = await kinds.grade_challenge(self._sandbox_of(user_id), one.challenge, spoken.name, code)
         graded = self._labelled(one, graded)
         signals = None

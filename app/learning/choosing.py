@@ -1,7 +1,7 @@
 """Which challenge comes next: due, not seen lately, and as hard as the learner can just manage."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from app.errors import InvalidInput
 from app.learning import mastery, progress
 from app.learning.challenge_files import DIFFICULTIES, Challenge
 from app.learning.curriculum import Curriculum
-from app.learning.languages import LANGUAGES
+from app.learning.languages import LANGUAGES, language_named
 from app.learning.languages.base import LanguageName
 from app.learning.mastery import Skill
 from app.storage.tables.learning import cards, started_challenges, unaided_checks
@@ -24,19 +24,23 @@ RECENT = 40
 class Learner:
     """What a choice depends on: skills by concept, ratings that challenges earned, what was started last (newest
     first), the concepts that are due (first one first), and those to be checked without help, with the challenge that
-    was solved with help."""
+    was solved with help; and the language in which a concept with a card for each is due first."""
 
     skills: Mapping[str, Skill]
     ratings: Mapping[str, Skill]
     recent: Sequence[str]
     due: Sequence[str]
     checks: Mapping[str, str]
+    due_languages: Mapping[str, LanguageName] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
+    """``language`` is the one that is due, where that matters."""
+
     challenge: Challenge
     is_check: bool
+    language: LanguageName | None = None
 
 
 async def learner_of(connection: AsyncConnection, user_id: str, now: datetime) -> Learner:
@@ -46,9 +50,8 @@ async def learner_of(connection: AsyncConnection, user_id: str, now: datetime) -
         .order_by(started_challenges.c.started_at.desc())
         .limit(RECENT)
     )
-    due = await connection.scalars(
-        sa.select(cards.c.concept).where(cards.c.user_id == user_id, cards.c.due_at <= now).order_by(cards.c.due_at)
-    )
+    query = sa.select(cards.c.card_id).where(cards.c.user_id == user_id, cards.c.due_at <= now).order_by(cards.c.due_at)
+    due = list(await connection.scalars(query))
     waiting = await connection.execute(
         sa.select(unaided_checks)
         .where(unaided_checks.c.user_id == user_id, unaided_checks.c.due_at <= now)
@@ -56,7 +59,8 @@ async def learner_of(connection: AsyncConnection, user_id: str, now: datetime) -
     )
     return Learner(
         skills=await progress.skills_of(connection, user_id), ratings=await progress.ratings_of(connection),
-        recent=list(dict.fromkeys(recent)), due=list(due),
+        recent=list(dict.fromkeys(recent)), due=list(dict.fromkeys(progress.concept_of(card) for card in due)),
+        due_languages={progress.concept_of(card): language for card in reversed(due) if (language := _language(card))},
         checks={row.concept: row.challenge_id for row in waiting},
     )  # fmt: skip
 
@@ -88,6 +92,12 @@ def candidates(
     return [challenge for challenge in offered if challenge.difficulty == difficulty] or offered
 
 
+def _language(card: str) -> LanguageName | None:
+    _, _, name = card.partition(":")
+    language = language_named(name) if name else None
+    return language.name if language else None
+
+
 def choose(offered: Sequence[Challenge], learner: Learner) -> Choice:
     """The next challenge: a check that is due, then a concept that is due; one not seen lately; and of those the one
     with a chance of success nearest to 0.75. Ties go to the smaller id, so that it is repeatable."""
@@ -104,7 +114,11 @@ def choose(offered: Sequence[Challenge], learner: Learner) -> Choice:
         return (not _is_check(challenge, learner), seen_lately, not is_due, abs(expected - AIM), challenge.id)
 
     challenge = min(offered, key=key)
-    return Choice(challenge=challenge, is_check=_is_check(challenge, learner))
+    due_in = learner.due_languages.get(challenge.concept)
+    return Choice(
+        challenge=challenge, is_check=_is_check(challenge, learner),
+        language=due_in if due_in in challenge.languages and LANGUAGES[due_in].toolchain().path else None,
+    )  # fmt: skip
 
 
 def _is_check(challenge: Challenge, learner: Learner) -> bool:

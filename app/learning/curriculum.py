@@ -23,12 +23,14 @@ class _Data(BaseModel):
 
 
 class Concept(_Data):
-    """What a card and a skill are about. ``requires`` are the concepts that come before it in the graph."""
+    """What a card and a skill are about. ``requires`` are the concepts that come before it in the graph. One that is
+    ``by_language`` is as much about a language's own ways: it has a card for each language it is practised in."""
 
     id: str = Field(pattern=r"^[a-z][a-z-]*$")
     title: str
     words: tuple[str, ...]
     requires: tuple[str, ...] = ()
+    by_language: bool = False
     lesson: str
 
 
@@ -50,6 +52,11 @@ class Curriculum:
 
     def concept(self, concept_id: str) -> Concept | None:
         return next((concept for concept in self.concepts if concept.id == concept_id), None)
+
+    def card_of(self, concept_id: str, language: str) -> str:
+        """The card that practising a concept in a language rates."""
+        concept = self.concept(concept_id)
+        return f"{concept_id}:{language}" if concept is not None and concept.by_language else concept_id
 
     def challenge(self, challenge_id: str) -> Challenge | None:
         return next((challenge for challenge in self.challenges if challenge.id == challenge_id), None)

@@ -64,7 +64,7 @@ class FittingService:
         history: History = defaultdict(list)
         async with self._database.read() as connection:
             for row in await connection.execute(query):
-                history[row.concept].append((row.reviewed_at, row.rating))
+                history[row.card_id].append((row.reviewed_at, row.rating))
         fit = await asyncio.to_thread(fit_of, history)
         if not fit.is_better:
             return None

@@ -41,9 +41,11 @@ class ConceptProgress:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a sitting ended: ``result`` from 0 (failed) to 1 (solved at once) moves the skill, None leaves it as it is;
-    ``grade`` moves the card, None leaves it. ``source`` is the challenge or session behind it."""
+    ``grade`` moves the ``card`` (the concept's, or its card for a language), None leaves it. ``source`` is the
+    challenge or session behind it."""
 
     concept: str
+    card: str
     result: float | None
     grade: scheduler.Grade | None
     why: str
@@ -76,33 +78,33 @@ async def ratings_of(connection: AsyncConnection) -> dict[str, Skill]:
 
 async def overview(database: Database, user_id: str) -> list[ConceptProgress]:
     """Every concept that was ever tried, the one due first at the top."""
-    query = (
-        sa.select(skills, cards.c.due_at)
-        .outerjoin(cards, sa.and_(cards.c.user_id == skills.c.user_id, cards.c.concept == skills.c.concept))
-        .where(skills.c.user_id == user_id)
-        .order_by(cards.c.due_at)
-    )
     async with database.read() as connection:
-        rows = await connection.execute(query)
-        return [
-            ConceptProgress(
-                concept=row.concept,
-                mastery=mastery.mastery(
-                    Skill(rating=row.rating, deviation=row.deviation, volatility=row.volatility, outcomes=row.outcomes)
-                ),
-                outcomes=row.outcomes,
-                due_at=row.due_at,
-            )
-            for row in rows
-        ]
+        known = await skills_of(connection, user_id)
+        due = await _due_by_concept(connection, user_id)
+    found = [
+        ConceptProgress(
+            concept=concept, mastery=mastery.mastery(skill), outcomes=skill.outcomes, due_at=due.get(concept)
+        )
+        for concept, skill in known.items()
+    ]
+    return sorted(found, key=lambda row: (row.due_at is None, row.due_at, row.concept))
+
+
+def concept_of(card: str) -> str:
+    """The concept of a card, which may be one of several for as many languages."""
+    return card.partition(":")[0]
+
+
+async def _due_by_concept(connection: AsyncConnection, user_id: str) -> dict[str, datetime]:
+    """When the first card of each concept is due."""
+    query = sa.select(cards.c.card_id, cards.c.due_at).where(cards.c.user_id == user_id).order_by(cards.c.due_at.desc())
+    return {concept_of(row.card_id): row.due_at for row in await connection.execute(query)}
 
 
 async def standing(connection: AsyncConnection, user_id: str, concept: str, *, why: str) -> Change:
     """Where a concept stands, as a change that changes nothing."""
     now_at = mastery.mastery((await skills_of(connection, user_id)).get(concept, Skill()))
-    due_at = await connection.scalar(
-        sa.select(cards.c.due_at).where(cards.c.user_id == user_id, cards.c.concept == concept)
-    )
+    due_at = (await _due_by_concept(connection, user_id)).get(concept)
     return Change(concept=concept, before=now_at, after=now_at, due_at=due_at, why=why)
 
 
@@ -158,26 +160,25 @@ async def _store_skill(
         "rating": skill.rating, "deviation": skill.deviation, "volatility": skill.volatility,
         "outcomes": skill.outcomes, "updated_at": now,
     }  # fmt: skip
-    await _upsert(connection, database, skills, user_id, concept, values)
+    await _upsert(connection, database, skills, {"user_id": user_id, "concept": concept}, values)
 
 
 async def _review(
     connection: AsyncConnection, database: Database, user_id: str, outcome: Outcome, now: datetime
 ) -> datetime | None:
     """Rate the card, once a sitting: what came first decides. Returns when it is due."""
-    query = sa.select(cards).where(cards.c.user_id == user_id, cards.c.concept == outcome.concept)
+    query = sa.select(cards).where(cards.c.user_id == user_id, cards.c.card_id == outcome.card)
     old = (await connection.execute(query)).first()
     if outcome.grade is None or (old is not None and abs(now - old.reviewed_at) < scheduler.SITTING):
         return old.due_at if old is not None else None
     weights = await weights_of(connection, user_id)
     reviewed = scheduler.review(old.card if old is not None else None, outcome.grade, now, weights)
     due_at = scheduler.due_at(reviewed)
-    await _upsert(
-        connection, database, cards, user_id, outcome.concept, {"card": reviewed, "due_at": due_at, "reviewed_at": now}
-    )
+    values = {"card": reviewed, "due_at": due_at, "reviewed_at": now}
+    await _upsert(connection, database, cards, {"user_id": user_id, "card_id": outcome.card}, values)
     await connection.execute(
         reviews.insert().values(
-            id=uuid.uuid4().hex, user_id=user_id, concept=outcome.concept,
+            id=uuid.uuid4().hex, user_id=user_id, card_id=outcome.card,
             rating=int(scheduler.RATINGS[outcome.grade]), reviewed_at=now,
         )
     )  # fmt: skip
@@ -194,9 +195,8 @@ async def _upsert(
     connection: AsyncConnection,
     database: Database,
     table: sa.Table,
-    user_id: str,
-    concept: str,
+    key: dict[str, str],
     values: dict[str, object],
 ) -> None:
-    statement = database.insert(table).values(user_id=user_id, concept=concept, **values)
-    await connection.execute(statement.on_conflict_do_update(index_elements=["user_id", "concept"], set_=values))
+    statement = database.insert(table).values(**key, **values)
+    await connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))

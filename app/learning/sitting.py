@@ -33,7 +33,7 @@ async def finish(
     known = await _seen_before(connection, user_id, started_one, now)
     shows_nothing = solved and (started_one.is_aided or known)
     outcome = progress.Outcome(
-        concept=challenge.concept,
+        concept=challenge.concept, card=started_one.card,
         result=None if shows_nothing else result_of(started_one.attempts) if solved else 0.0,
         grade=await _grade(connection, user_id, started_one, solved=solved, score=score, now=now),
         why=_why(started_one, ending, known=known), source=started_one.id,
@@ -102,7 +102,7 @@ async def _seen_before(connection: AsyncConnection, user_id: str, one: Started, 
 async def _earlier_successes(connection: AsyncConnection, user_id: str, one: Started) -> int:
     """Sittings of the concept's cards that were solved before, by the reviews kept of them."""
     query = sa.select(sa.func.count()).where(
-        reviews.c.user_id == user_id, reviews.c.concept == one.challenge.concept, reviews.c.rating > 1
+        reviews.c.user_id == user_id, reviews.c.card_id == one.card, reviews.c.rating > 1
     )
     return int(await connection.scalar(query) or 0)
 

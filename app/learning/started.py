@@ -23,7 +23,8 @@ ENDED = tuple(status for status in get_args(Status) if status != "open")
 @dataclass(frozen=True, kw_only=True)
 class Started:
     """A challenge that a learner has in hand. ``is_check``: without help, for what was solved with help before;
-    ``coached`` counts what a model said about attempts; ``session_id`` is the training session it is part of."""
+    ``coached`` counts what a model said about attempts; ``session_id`` is the training session it is part of; ``card``
+    is the one that its end rates."""
 
     id: str
     challenge: Challenge
@@ -34,6 +35,7 @@ class Started:
     is_check: bool
     coached: int
     started_at: datetime
+    card: str
     session_id: str | None = None
 
     @property
@@ -62,6 +64,7 @@ async def load(connection: AsyncConnection, curriculum: Curriculum, user_id: str
         id=row.id, challenge=challenge, language=LANGUAGES[row.language], hints_shown=row.hints_shown,
         attempts=row.attempts, status=row.status, is_check=row.is_check, coached=row.coached,
         started_at=row.started_at, session_id=row.session_id,
+        card=curriculum.card_of(challenge.concept, row.language),
     )  # fmt: skip
 
 

@@ -332,7 +332,8 @@ class TrainingService:
             right = sum(item.correct for item in items)
             share = right / len(items)
             outcome = progress.Outcome(
-                concept=concept, result=share, grade="good" if share >= 0.8 else "hard" if share >= 0.6 else "again",
+                concept=concept, card=concept, result=share,
+                grade="good" if share >= 0.8 else "hard" if share >= 0.6 else "again",
                 why=f"{right} of {len(items)} questions right", source=session.id,
             )  # fmt: skip
             changes.append(

@@ -39,7 +39,7 @@ reviews = sa.Table(
     metadata,
     id_column(),
     user_column(),
-    sa.Column("concept", sa.String(48), nullable=False),
+    sa.Column("card_id", sa.String(64), nullable=False),
     sa.Column("rating", sa.Integer, nullable=False),
     at_column("reviewed_at"),
 )
@@ -83,11 +83,12 @@ attempts = sa.Table(
     at_column("created_at", index=True),
 )
 
+# ``card_id`` is a concept, or a concept and a language ("strings:go") where the language's own ways matter.
 cards = sa.Table(
     "cards",
     metadata,
     user_column(primary_key=True),
-    sa.Column("concept", sa.String(48), primary_key=True),
+    sa.Column("card_id", sa.String(64), primary_key=True),
     sa.Column("card", sa.JSON, nullable=False),
     at_column("due_at", index=True),
     at_column("reviewed_at"),

@@ -16,7 +16,7 @@ from tests.fakes.learners import FORGETFUL, practise
 
 async def store(database: Database, user: User, history: dict[str, list[tuple[object, int]]]) -> None:
     rows = [
-        {"id": uuid.uuid4().hex, "user_id": user.id, "concept": concept, "rating": rating, "reviewed_at": at}
+        {"id": uuid.uuid4().hex, "user_id": user.id, "card_id": concept, "rating": rating, "reviewed_at": at}
         for concept, card in history.items()
         for at, rating in card
     ]

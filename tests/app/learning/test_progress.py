@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from app.errors import Conflict, InvalidInput, NotFound
 from app.identity.accounts import User
@@ -20,6 +21,7 @@ from app.learning.mastery import Skill
 from app.learning.sandbox.probe import Isolation
 from app.learning.training import Asked, TrainingService, chosen_of
 from app.storage.database import Database
+from app.storage.tables.learning import cards
 from tests.fakes.clock import Clock
 
 CURRICULUM = load_curriculum()
@@ -533,3 +535,28 @@ async def test_two_sittings_of_a_concept_that_end_at_once_both_count(
 
     (after,) = await progress.overview(database, ada.id)
     assert after.outcomes == 2
+
+
+async def test_a_concept_of_syntax_has_a_card_for_each_language(
+    challenges: ChallengeService, database: Database, clock: Clock, ada: User
+) -> None:
+    async def solve(challenge_id: str, language: str) -> None:
+        challenge = CURRICULUM.challenge(challenge_id)
+        assert isinstance(challenge, FunctionChallenge)
+        one = await challenges.start(ada.id, thread_id=None, challenge_id=challenge_id, language=language)
+        await challenges.submit(ada.id, one.id, challenge.solutions[one.language.name])
+
+    await solve("reverse-words", "javascript")
+    clock.move(hours=5)
+    await solve("caesar-shift", "python")
+    clock.move(hours=5)
+    await solve("running-total", "python")
+    async with database.read() as connection:
+        rated = set(await connection.scalars(sa.select(cards.c.card_id)))
+    (strings,) = [row for row in await progress.overview(database, ada.id) if row.concept == "strings"]
+    assert strings.due_at is not None
+    clock.now = strings.due_at
+    following = await challenges.following(ada.id, concept="strings")
+
+    assert rated == {"strings:javascript", "strings:python", "lists"}
+    assert following.language == "javascript"

@@ -1,4 +1,4 @@
-"""Plans, and sessions whose items are chosen one by one."""
+"""Plans, sessions whose items are chosen one by one, and cards that may be for one language."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -37,6 +37,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('plan_sessions', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_plan_sessions_session_id'), ['session_id'], unique=False)
+
+    for table in ('cards', 'reviews'):
+        with op.batch_alter_table(table, schema=None) as batch_op:
+            batch_op.alter_column(
+                'concept', new_column_name='card_id', existing_type=sa.String(length=48), type_=sa.String(length=64),
+                existing_nullable=False,
+            )
 
     with op.batch_alter_table('started_challenges', schema=None) as batch_op:
         batch_op.add_column(sa.Column('session_id', sa.String(length=64), nullable=True))
