@@ -48,7 +48,8 @@ def after_success(circuit: Circuit) -> Circuit:
 
 
 class Breaker:
-    """One circuit for each provider. The table is shared; this process keeps a copy, refreshed by ``refresh``."""
+    """One circuit for each provider. The table is shared, failures in a row included; this process keeps a copy, renewed
+    by ``refresh``."""
 
     def __init__(
         self, database: Database, *, threshold: int, cooldown_seconds: float, clock: Callable[[], datetime]
@@ -64,10 +65,7 @@ class Breaker:
         async with self._database.read() as connection:
             rows = (await connection.execute(sa.select(provider_circuits))).mappings().all()
         for row in rows:
-            stored = _circuit_of(row)
-            known = self._circuits.get(stored.provider)
-            if known is None or known.state != stored.state or known.retry_at != stored.retry_at:
-                self._circuits[stored.provider] = stored
+            self._circuits[row["provider"]] = _circuit_of(row)
 
     def circuits(self) -> Mapping[str, Circuit]:
         return self._circuits
@@ -114,8 +112,8 @@ class Breaker:
         if circuit is None or circuit == after_success(circuit):
             return
         self._circuits[provider] = after_success(circuit)
-        if circuit.state != "closed":
-            await self._store(self._circuits[provider], "provider.circuit-closed")
+        closes = circuit.state != "closed"
+        await self._store(self._circuits[provider], "provider.circuit-closed" if closes else None)
 
     async def failed(self, provider: str, kind: ProviderErrorKind) -> None:
         """Count a failure; one that does not speak against the provider shows that it is there."""
@@ -124,10 +122,19 @@ class Breaker:
             if circuit.state == "half-open":
                 await self.succeeded(provider)
             return
-        changed = after_failure(circuit, self._clock(), threshold=self._threshold, cooldown=self._cooldown)
-        self._circuits[provider] = changed
-        if changed.state == "open":
-            await self._store(changed, "provider.circuit-opened")
+        now = self._clock()
+
+        def count(connection: sa.Connection) -> Circuit:
+            """In a row means in all processes: the stored number is the one that grows."""
+            blank = {"provider": provider, "state": "closed", "failures": 0, "updated_at": now}
+            connection.execute(self._database.insert(provider_circuits).values(**blank).on_conflict_do_nothing())
+            query = sa.select(provider_circuits).where(provider_circuits.c.provider == provider).with_for_update()
+            stored = _circuit_of(connection.execute(query).mappings().one())
+            changed = after_failure(stored, now, threshold=self._threshold, cooldown=self._cooldown)
+            self._write(connection, changed, "provider.circuit-opened" if changed.state == "open" else None, now)
+            return changed
+
+        self._circuits[provider] = await self._database.run(count)
 
     async def abandon(self, provider: str) -> None:
         """A call that was admitted says nothing after all (it was stopped, or never left): give the probe back."""
@@ -144,18 +151,21 @@ class Breaker:
 
     async def _store(self, circuit: Circuit, event_type: str | None, *, actor: str | None = None) -> None:
         now = self._clock()
-        values = {"state": circuit.state, "failures": circuit.failures, "opened_at": circuit.opened_at,
-                  "retry_at": circuit.retry_at, "updated_at": now}  # fmt: skip
 
         def write(connection: sa.Connection) -> None:
-            statement = self._database.insert(provider_circuits).values(provider=circuit.provider, **values)
-            connection.execute(statement.on_conflict_do_update(index_elements=["provider"], set_=values))
-            if event_type is not None:
-                _append(connection, event_type, circuit, now)
+            self._write(connection, circuit, event_type, now)
             if actor is not None:
                 audit.record(connection, actor, "circuit.reset", circuit.provider, {}, at=now)
 
         await self._database.run(write)
+
+    def _write(self, connection: sa.Connection, circuit: Circuit, event_type: str | None, now: datetime) -> None:
+        values = {"state": circuit.state, "failures": circuit.failures, "opened_at": circuit.opened_at,
+                  "retry_at": circuit.retry_at, "updated_at": now}  # fmt: skip
+        statement = self._database.insert(provider_circuits).values(provider=circuit.provider, **values)
+        connection.execute(statement.on_conflict_do_update(index_elements=["provider"], set_=values))
+        if event_type is not None:
+            _append(connection, event_type, circuit, now)
 
 
 def _append(connection: sa.Connection, event_type: str, circuit: Circuit, now: datetime) -> None:

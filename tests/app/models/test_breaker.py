@@ -38,6 +38,22 @@ async def test_it_opens_at_the_fifth_failure_in_a_row(breaker: Breaker, clock: C
     assert await breaker.admit("anthropic")
 
 
+async def test_failures_are_counted_in_all_processes(breaker: Breaker, clock: Clock, database: Database) -> None:
+    other_process = new_breaker(database, clock)
+    await fail(breaker, 3)
+    await other_process.refresh()
+    await other_process.succeeded("openai")
+    await asyncio.gather(fail(breaker, 2), fail(other_process, 2))
+    still_closed = await breaker.admit("openai")
+
+    await fail(breaker, 1)
+    await other_process.refresh()
+
+    assert still_closed
+    assert not await breaker.admit("openai")
+    assert not await other_process.admit("openai")
+
+
 @pytest.mark.parametrize("kind", ["rate_limit", "context_length", "content_filter", "invalid_request"])
 async def test_what_does_not_speak_against_the_provider_does_not_count(
     breaker: Breaker, kind: ProviderErrorKind
