@@ -48,8 +48,8 @@ def after_success(circuit: Circuit) -> Circuit:
 
 
 class Breaker:
-    """One circuit for each provider. The table is shared, failures in a row included; this process keeps a copy, renewed
-    by ``refresh``."""
+    """One circuit for each provider. The table is shared, failures in a row included; this process keeps a copy, which
+    ``refresh`` renews."""
 
     def __init__(
         self, database: Database, *, threshold: int, cooldown_seconds: float, clock: Callable[[], datetime]
