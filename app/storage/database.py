@@ -58,6 +58,33 @@ class Database:
             async with self._write_lock, engine.begin() as connection:
                 yield connection
 
+    @asynccontextmanager
+    async def migrating(self) -> AsyncIterator[AsyncConnection]:
+        """One durable transaction in which tables may be made anew.
+
+        SQLite knows no other way to change one than to drop it, which must not take along the rows that refer to it:
+        they are checked at the end instead.
+
+        Raises:
+            StorageFailed: as ``write``; or rows would refer to what is not there, and nothing was changed.
+        """
+        if not self.is_sqlite:
+            async with self.write(durable=True) as connection:
+                yield connection
+            return
+        engine = _sqlite_engine(self.url, synchronous="FULL", foreign_keys=False)
+        try:
+            with _translated():
+                async with self._write_lock, engine.begin() as connection:
+                    yield connection
+                    broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).first()
+                    if broken is not None:
+                        raise StorageFailed(
+                            f"Rows of {broken[0]!r} refer to what is not there. Nothing was changed. Restore a backup."
+                        )
+        finally:
+            await engine.dispose()
+
     async def run(self, work: Callable[[sa.Connection], T]) -> T:
         """One durable transaction whose statements wait for nothing else: committed when ``work`` returns.
 
@@ -118,7 +145,7 @@ def postgres_url(url: str, driver: str) -> str:
     return parsed.set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
 
 
-def _sqlite_engine(url: str, *, synchronous: str, read_only: bool = False) -> AsyncEngine:
+def _sqlite_engine(url: str, *, synchronous: str, read_only: bool = False, foreign_keys: bool = True) -> AsyncEngine:
     engine = create_async_engine(
         url,
         poolclass=AsyncAdaptedQueuePool,
@@ -126,7 +153,7 @@ def _sqlite_engine(url: str, *, synchronous: str, read_only: bool = False) -> As
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT_MS / 1000,
     )
-    _prepare_sqlite(engine.sync_engine, synchronous=synchronous, read_only=read_only)
+    _prepare_sqlite(engine.sync_engine, synchronous=synchronous, read_only=read_only, foreign_keys=foreign_keys)
     return engine
 
 
@@ -136,7 +163,7 @@ def _direct_engine(url: str) -> sa.Engine:
     return engine
 
 
-def _prepare_sqlite(engine: sa.Engine, *, synchronous: str, read_only: bool) -> None:
+def _prepare_sqlite(engine: sa.Engine, *, synchronous: str, read_only: bool, foreign_keys: bool = True) -> None:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:  # Any: a DBAPI connection has no type
         connection.isolation_level = None
@@ -147,7 +174,7 @@ def _prepare_sqlite(engine: sa.Engine, *, synchronous: str, read_only: bool) -> 
         else:
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute(f"PRAGMA synchronous={synchronous}")
-        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

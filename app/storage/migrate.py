@@ -14,14 +14,14 @@ from app.storage.database import Database
 FOLDER = Path(__file__).parent / "migrations"
 
 
-async def migrate(database: Database) -> None:
-    """Apply what is missing.
+async def migrate(database: Database, *, to: str = "head") -> None:
+    """Apply what is missing, up to a revision.
 
     Raises:
         StorageFailed: the database was written by a newer version, or cannot be used.
     """
-    async with database.write(durable=True) as connection:
-        await connection.run_sync(_upgrade)
+    async with database.migrating() as connection:
+        await connection.run_sync(_upgrade, to)
 
 
 def config_for(connection: sa.Connection) -> Config:
@@ -31,7 +31,7 @@ def config_for(connection: sa.Connection) -> Config:
     return config
 
 
-def _upgrade(connection: sa.Connection) -> None:
+def _upgrade(connection: sa.Connection, to: str) -> None:
     config = config_for(connection)
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7304161)")
@@ -43,4 +43,4 @@ def _upgrade(connection: sa.Connection) -> None:
             f"The database was written by a newer version of TooLoo (revision {current!r}). "
             "Nothing was changed. Update TooLoo, or point TOOLOO_DATA_DIR or DATABASE_URL elsewhere."
         )
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

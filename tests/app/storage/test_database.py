@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import sqlite3
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from app.errors import StorageFailed
-from app.storage.database import Database, sqlite_url
+from app.storage.database import Database, postgres_url, sqlite_url
 from app.storage.migrate import migrate
 from app.storage.tables import metadata
 from app.storage.tables.models import budgets
 from tests.fakes.privileges import unprivileged
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 async def _add_budget(database: Database) -> None:
@@ -76,6 +81,76 @@ async def test_migrating_twice_changes_nothing(database: Database) -> None:
     await migrate(database)
 
     assert await _spent(database) == 0
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))])
+async def old_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """A database as an older version made it."""
+    if request.param == "sqlite":
+        url = sqlite_url(tmp_path / "old.sqlite")
+    else:
+        url = postgres_url(request.getfixturevalue("postgres"), "asyncpg")
+    opened = Database(url)
+    await migrate(opened, to="0003")
+    yield opened
+    await opened.close()
+
+
+OLD_ROWS = {
+    "users": {"id": "u", "name": "ada", "role": "admin", "timezone": "UTC", "tier": "free", "created_at": NOW},
+    "sign_ins": {"id": "i", "user_id": "u", "created_at": NOW, "expires_at": NOW},
+    "threads": {"id": "t", "user_id": "u", "metadata": "{}", "created_at": NOW, "updated_at": NOW},
+    "cards": {"user_id": "u", "concept": "sql", "card": "{}", "due_at": NOW, "reviewed_at": NOW},
+    "reviews": {"id": "r", "user_id": "u", "concept": "sql", "rating": 3, "reviewed_at": NOW},
+    "training_sessions": {
+        "id": "s", "user_id": "u", "concepts": '["sql"]', "question_ids": '["sql-1", "sql-2", "sql-3"]', "status": "open",
+        "started_at": NOW,
+    },
+    "training_answers": {
+        "id": "a", "session_id": "s", "question_id": "sql-1", "answer": "x", "correct": True, "created_at": NOW,
+    },
+    "events": {
+        "id": "e", "position": 1, "type": "user.created", "key": "u", "user_id": "u", "occurred_at": NOW,
+        "payload": '{"name": "ada", "role": "admin"}',
+    },
+}  # fmt: skip
+
+
+async def test_what_an_older_version_stored_is_still_there(old_database: Database) -> None:
+    async with old_database.write() as connection:
+        await connection.run_sync(_insert_old)
+
+    await migrate(old_database)
+
+    async with old_database.read() as connection:
+        counts = {
+            name: await connection.scalar(sa.text(f"SELECT count(*) FROM {name}")) for name in OLD_ROWS
+        }  # our own names
+        session = (await connection.execute(sa.select(metadata.tables["training_sessions"]))).one()
+        card = await connection.scalar(sa.select(metadata.tables["cards"].c.card_id))
+    assert counts == dict.fromkeys(OLD_ROWS, 1)
+    assert card == "sql"
+    assert (session.asked, session.length, session.with_challenges) == (2, 3, False)
+    assert [item["id"] for item in session.items] == ["sql-1", "sql-2"]
+    assert await _dangling(old_database) == []
+
+
+def _insert_old(connection: sa.Connection) -> None:
+    """By the tables as they are found, since the code's own are those of today."""
+    for name, row in OLD_ROWS.items():
+        table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+        fitting = {
+            key: json.loads(value) if isinstance(table.c[key].type, sa.JSON) and isinstance(value, str) else value
+            for key, value in row.items()
+        }
+        connection.execute(table.insert().values(**fitting))
+
+
+async def _dangling(database: Database) -> list[tuple[object, ...]]:
+    if not database.is_sqlite:
+        return []  # PostgreSQL lets none be
+    async with database.read() as connection:
+        return [tuple(row) for row in await connection.exec_driver_sql("PRAGMA foreign_key_check")]
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
