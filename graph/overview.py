@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from app.analytics.badges import Earned, Progress
 from app.analytics.ranking import FEWEST, Ranking
@@ -43,7 +44,7 @@ async def overview(deps: Deps, user_id: str) -> Json:
         "days": [asdict(day) for day in report.days],
         "hours": [asdict(hour) for hour in report.hours],
         "weeks": [_week(asdict(week)) for week in report.weeks],
-        "concepts": _concepts(report, tried, deps),
+        "concepts": _concepts(report, tried, deps, zone),
         "forecast": [{"day": day, "due": count} for day, count in due.items()],
         "standing": standing_of(ranking, user_id),
         "badges": badges_view(await deps.badges.progress(user_id)),
@@ -96,9 +97,9 @@ def _week(week: Json) -> Json:
     }  # fmt: skip
 
 
-def _concepts(report: Report, tried: list[ConceptProgress], deps: Deps) -> list[Json]:
+def _concepts(report: Report, tried: list[ConceptProgress], deps: Deps, zone: ZoneInfo) -> list[Json]:
     counted = {row.concept: row for row in report.concepts}
-    now = deps.clock()
+    now = deps.clock().astimezone(zone)
     rows: list[Json] = []
     for row in sorted(tried, key=lambda row: (-row.mastery, row.concept)):
         concept = deps.curriculum.concept(row.concept)
@@ -113,7 +114,7 @@ def _concepts(report: Report, tried: list[ConceptProgress], deps: Deps) -> list[
                 "succeeded": counts.succeeded if counts else 0,
                 "bestScore": counts.best_score if counts else 0,
                 "dueAt": row.due_at.isoformat() if row.due_at else None,
-                "due": until(row.due_at, now) if row.due_at else None,
+                "due": until(row.due_at.astimezone(zone), now) if row.due_at else None,
             }
         )
     return rows

@@ -1,6 +1,9 @@
 // What the chat's page lacks: a welcome, names on its buttons, answers announced to screen readers, the way back to a
 // linked page after signing in, the time zone of this machine, and one connection at a time.
 (() => {
+  // A moment's date by the clock of whoever looks, as cards show it.
+  window.tooLooDay = (iso) => new Date(iso).toLocaleDateString("en-CA");
+
   // Follow the system's light or dark until somebody chooses.
   if (!localStorage.getItem("vite-ui-theme")) localStorage.setItem("vite-ui-theme", "system");
 

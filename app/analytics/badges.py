@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.analytics import rules
@@ -158,15 +159,18 @@ class BadgeSystem:
 
     async def log(self, user_id: str, *, activity: str, minutes: int, key: str | None) -> bool:
         """Note practice that took place elsewhere; False when this key was noted before."""
-        async with self._database.write() as connection:
-            new = await event_log.append(
-                connection,
-                NewEvent(
-                    type="analytics.engagement-tracked", key=user_id, user_id=user_id, occurred_at=self._clock(),
-                    payload={"activity": activity, "minutes": minutes},
-                    dedupe_key=f"logged:{user_id}:{key}" if key else None,
-                ),
-            )  # fmt: skip
+        try:
+            async with self._database.write() as connection:
+                new = await event_log.append(
+                    connection,
+                    NewEvent(
+                        type="analytics.engagement-tracked", key=user_id, user_id=user_id, occurred_at=self._clock(),
+                        payload={"activity": activity, "minutes": minutes},
+                        dedupe_key=f"logged:{user_id}:{key}" if key else None,
+                    ),
+                )  # fmt: skip
+        except IntegrityError:
+            return False  # two with the same key at once: the other one was noted
         self._wake()
         return new > 0
 

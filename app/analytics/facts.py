@@ -66,10 +66,11 @@ class ConceptRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """One learner; slots and passes are in order of time, ``zone`` is the one that days and hours are counted by."""
+    """One learner; slots and passes are in order of time, ``zone`` is the one that days and hours are counted by: UTC
+    until one is known."""
 
     zone: ZoneInfo
-    ranked: bool
+    zone_known: bool
     slots: tuple[Slot, ...]
     passes: tuple[Pass, ...]
     concepts: tuple[ConceptRow, ...]
@@ -83,12 +84,13 @@ class Facts:
 async def facts_of(connection: AsyncConnection, user_id: str) -> Facts:
     """What is known of a learner; of one who never did anything, nothing."""
     who = (await connection.execute(sa.select(learners).where(learners.c.user_id == user_id))).first()
-    zone = await _zone(who.timezone if who else "UTC")
+    known = who.timezone if who else None
+    zone = await _zone(known or "UTC")
     used: dict[str, list[str]] = defaultdict(list)
     for row in await _rows(connection, learner_used, user_id, order=("kind", "name")):
         used[row["kind"]].append(row["name"])
     return Facts(
-        zone=zone, ranked=bool(who.ranked) if who else True,
+        zone=zone, zone_known=known is not None,
         slots=tuple(
             Slot(at=fields.pop("slot_at").astimezone(zone), **fields)
             for row in await _rows(connection, learner_activity, user_id, order=("slot_at",))

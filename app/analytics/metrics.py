@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from app.analytics.facts import Facts, today
 from app.analytics.projections import SLOT_MINUTES
@@ -39,10 +39,10 @@ def _training_streak(facts: Facts, now: datetime) -> Streak:
 
 
 def best_hour(facts: Facts) -> int:
-    """The most first passes within any sixty minutes."""
+    """The most first passes within any sixty minutes (of UTC: a clock that is set back makes no hour longer)."""
     best = first = 0
     for last, passed in enumerate(facts.passes):
-        while passed.at - facts.passes[first].at > HOUR:
+        while passed.at.astimezone(UTC) - facts.passes[first].at.astimezone(UTC) > HOUR:
             first += 1
         best = max(best, last - first + 1)
     return best
@@ -74,10 +74,10 @@ METRICS: Mapping[str, Metric] = {
     "bestHour": Metric(description="first passes within one hour, at best", of=lambda f, _: best_hour(f)),
     "nightPasses": Metric(
         description="first passes between 20:00 and 06:00",
-        of=lambda f, _: sum(p.at.hour >= 20 or p.at.hour < 6 for p in f.passes),
+        of=lambda f, _: sum(f.zone_known and (p.at.hour >= 20 or p.at.hour < 6) for p in f.passes),
     ),
     "earlyPasses": Metric(
-        description="first passes before 08:00", of=lambda f, _: sum(p.at.hour < 8 for p in f.passes)
+        description="first passes before 08:00", of=lambda f, _: sum(f.zone_known and p.at.hour < 8 for p in f.passes)
     ),
     "languages": Metric(description="languages passed in", of=lambda f, _: len(f.languages)),
     "providers": Metric(description="model providers that answered", of=lambda f, _: len(f.providers)),

@@ -59,20 +59,29 @@ class LearnerStats:
         used = {key for event in own if (key := _used(event))}
         await self._add_new(connection, learner_used, [_row(learner_used, key) for key in sorted(used)])
         touched = sorted({event.user_id for event in own if event.user_id is not None})
-        await self._add_new(connection, badge_checks, [{"user_id": user_id} for user_id in touched])
+        await self._ask_for_checks(connection, touched)
 
     async def reset(self, connection: AsyncConnection) -> None:
         for table in (learners, learner_activity, learner_concepts, learner_passes, learner_used):
             await connection.execute(table.delete())
 
+    async def _ask_for_checks(self, connection: AsyncConnection, user_ids: Sequence[str]) -> None:
+        """Also where one waits already: the row is written, so that whoever takes it waits for this transaction."""
+        if user_ids:
+            statement = self._database.insert(badge_checks)
+            again = statement.on_conflict_do_update(
+                index_elements=["user_id"], set_={"user_id": statement.excluded.user_id}
+            )
+            await connection.execute(again, [{"user_id": user_id} for user_id in user_ids])
+
     async def _people(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
         for event in events:
             if event.type == "user.created":
-                row = {"user_id": event.user_id, "name": event.payload["name"], "timezone": "UTC", "ranked": True}
+                row = {"user_id": event.user_id, "name": event.payload["name"], "timezone": None}
                 await self._add_new(connection, learners, [row])
             elif event.type == "user.changed":
-                change = {"timezone": event.payload["timezone"], "ranked": event.payload["ranked"]}
-                await connection.execute(learners.update().where(learners.c.user_id == event.user_id).values(**change))
+                change = learners.update().where(learners.c.user_id == event.user_id)
+                await connection.execute(change.values(timezone=event.payload["timezone"]))
 
     async def _concepts(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
         about = [event for event in events if isinstance(event.payload.get("concept"), str)]

@@ -1,9 +1,10 @@
 """Learners beside each other: leaderboard, percentile and figures of everybody. Nobody is shown below five."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.storage.database import Database
 from app.storage.tables.analytics import learner_activity, learner_concepts, learner_passes, learners
+from app.storage.tables.identity import users
 
 FEWEST = 5  # with fewer, a rank says who is who
 CACHE_SECONDS = 300
@@ -71,11 +73,24 @@ class RankingService:
         self._database = database
         self._clock = clock
         self._cached: dict[str, tuple[float, Any]] = {}  # Any: of several types, by name
+        self._finding = asyncio.Lock()
 
     async def ranking(self, *, by: By = "mastery", period: Period = "all") -> Ranking:
         """Ranked by mastery of all concepts together (what one can do alone), or by challenges solved alone for the
         first time within a period. ``period`` says nothing about mastery, which is of now."""
-        return await self._remembered(f"{by}/{period}", lambda: self._rank(by, period))
+        name = f"{by}/{period}"
+        found = await self._remembered(name, lambda: self._rank(by, period))
+        if await self._has_left(found):
+            self._cached.pop(name, None)
+            return await self._remembered(name, lambda: self._rank(by, period))
+        return found
+
+    async def _has_left(self, ranking: Ranking) -> bool:
+        """Whether somebody who is shown does not want to be any more: that counts at once, in every process."""
+        gone = sa.select(users.c.id).where(sa.not_(users.c.ranked))
+        async with self._database.read() as connection:
+            left = set(await connection.scalars(gone))
+        return any(place.user_id in left for place in ranking.places)
 
     async def everybody(self) -> Global | None:
         """Figures of all learners; None where there are fewer than five."""
@@ -91,31 +106,33 @@ class RankingService:
         self._cached.clear()
 
     async def _remembered(self, name: str, find: Callable[[], Awaitable[T]]) -> T:
-        kept = self._cached.get(name)
-        if kept is not None and time.monotonic() - kept[0] < CACHE_SECONDS:
-            found: T = kept[1]
+        async with self._finding:  # one of those who miss at once looks for all
+            kept = self._cached.get(name)
+            if kept is not None and time.monotonic() - kept[0] < CACHE_SECONDS:
+                found: T = kept[1]
+                return found
+            found = await find()
+            self._cached[name] = (time.monotonic(), found)
             return found
-        found = await find()
-        self._cached[name] = (time.monotonic(), found)
-        return found
 
     async def _rank(self, by: By, period: Period) -> Ranking:
         points = _mastery_points() if by == "mastery" else _solved_points(self._since(period))
         query = (
             sa.select(learners.c.user_id, learners.c.name, sa.func.coalesce(points.c.points, 0).label("points"))
+            .join(users, users.c.id == learners.c.user_id)
             .outerjoin(points, points.c.user_id == learners.c.user_id)
-            .where(learners.c.ranked, _has_practised())
+            .where(users.c.ranked, _has_practised())
             .order_by(sa.desc("points"), learners.c.name)
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
         if len(rows) < FEWEST:
             return Ranking(by=by, period=period, n=len(rows), places=())
-        all_points = [int(row.points) for row in rows]
+        ranks: dict[int, int] = {}
+        for place, row in enumerate(rows, 1):
+            ranks.setdefault(int(row.points), place)
         places = tuple(
-            Place(
-                rank=all_points.index(int(row.points)) + 1, user_id=row.user_id, name=row.name, points=int(row.points)
-            )
+            Place(rank=ranks[int(row.points)], user_id=row.user_id, name=row.name, points=int(row.points))
             for row in rows
         )
         return Ranking(by=by, period=period, n=len(rows), places=places)
@@ -144,37 +161,42 @@ class RankingService:
             )  # fmt: skip
 
     async def _trends(self, days: int, each: Each) -> list[dict[str, Any]] | None:  # Any: JSON
-        since = self._clock() - timedelta(days=days)
         table = learner_activity
+        start = self._start_of(each).label("start")
         query = (
-            sa.select(table.c.user_id, table.c.slot_at, table.c.submitted, table.c.passed, table.c.answered)
-            .where(table.c.slot_at >= since)
-            .order_by(table.c.slot_at)
-        )
+            sa.select(
+                start, sa.func.sum(table.c.submitted).label("submitted"), sa.func.sum(table.c.passed).label("passed"),
+                sa.func.sum(table.c.answered).label("answered"),
+                sa.func.count(sa.distinct(table.c.user_id)).label("learners"),
+            )
+            .where(table.c.slot_at >= self._clock() - timedelta(days=days))
+            .group_by(sa.text("start"))
+            .order_by(sa.text("start"))
+        )  # fmt: skip
         async with self._database.read() as connection:
             if await self._people(connection) < FEWEST:
                 return None
             rows = (await connection.execute(query)).all()
-        found: dict[str, dict[str, Any]] = {}  # Any: JSON
-        active: dict[str, set[str]] = {}
-        for row in rows:
-            start = _start_of(row.slot_at.date(), each).isoformat()
-            counts = found.setdefault(start, {"from": start, "submitted": 0, "passed": 0, "answered": 0, "learners": 0})
-            for name in ("submitted", "passed", "answered"):
-                counts[name] += getattr(row, name)
-            active.setdefault(start, set()).add(row.user_id)
-            counts["learners"] = len(active[start])
-        return list(found.values())
+        return [
+            {
+                "from": row.start, "submitted": int(row.submitted), "passed": int(row.passed),
+                "answered": int(row.answered), "learners": row.learners,
+            }
+            for row in rows
+        ]  # fmt: skip
+
+    def _start_of(self, each: Each) -> sa.ColumnElement[str]:
+        """The first day (UTC) of the period that a slot lies in, as ISO text, on either database."""
+        at = learner_activity.c.slot_at
+        if self._database.is_sqlite:
+            steps = {"daily": (), "weekly": ("-6 days", "weekday 1"), "monthly": ("start of month",)}
+            return sa.func.date(at, *steps[each])
+        unit = {"daily": "day", "weekly": "week", "monthly": "month"}[each]
+        return sa.func.to_char(sa.func.date_trunc(unit, sa.func.timezone("UTC", at)), "YYYY-MM-DD")
 
     async def _people(self, connection: AsyncConnection) -> int:
         query = sa.select(sa.func.count()).select_from(learners).where(_has_practised())
         return int(await connection.scalar(query) or 0)
-
-
-def _start_of(day: date, each: Each) -> date:
-    if each == "daily":
-        return day
-    return day - timedelta(days=day.weekday()) if each == "weekly" else day.replace(day=1)
 
 
 def _has_practised() -> sa.ColumnElement[bool]:

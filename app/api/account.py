@@ -47,5 +47,5 @@ async def seen(body: Seen, user: Writer, using: Using) -> Json:
 def _view(user: User, preferences: Preferences) -> Json:
     return {
         "id": user.id, "name": user.name, "role": user.role, "timezone": preferences.timezone,
-        "timezoneChosen": preferences.timezone_chosen, "ranked": preferences.ranked,
+        "timezoneChosen": preferences.timezone_source == "chosen", "ranked": preferences.ranked,
     }  # fmt: skip

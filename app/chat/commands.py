@@ -76,8 +76,9 @@ def _plan(arguments: str, slots: Slots) -> tuple[str, Parameters]:
         return "learn.review-topic", {"do": "show-plan"}
     if arguments.lower() in ("stop", "end", "drop"):
         return "learn.review-topic", {"do": "drop-plan"}
+    replaces = {"replace": True} if arguments.lower().startswith("replace ") else {}
     topics = slots.get("topics", [])
-    return "learn.review-topic", {"do": "plan", "goal": goal_of(arguments) or "plan", "topics": topics}
+    return "learn.review-topic", {"do": "plan", "goal": goal_of(arguments) or "plan", "topics": topics, **replaces}
 
 
 def _challenge(arguments: str, slots: Slots) -> tuple[str, Parameters]:

@@ -104,7 +104,7 @@ class Bus:
             if not await event_log.read_after(connection, cursor, limit=1):
                 return False
         async with self._database.write() as connection:
-            cursor = await _cursor(connection, consumer.name, lock=not self._database.is_sqlite)
+            cursor = await _locked_cursor(connection, self._database, consumer.name)
             batch = await event_log.read_after(connection, cursor, limit=BATCH)
             if not batch:
                 return False
@@ -121,6 +121,7 @@ class Bus:
             if not await _due(connection, consumer.name, now):
                 return False
         async with self._database.write() as connection:
+            await _locked_cursor(connection, self._database, consumer.name)
             due = await _due(connection, consumer.name, now)
             for event, attempts in due:
                 error = await _try(connection, consumer, [event])
@@ -138,6 +139,7 @@ class Bus:
         """
         consumer = self._consumer(name)
         async with self._database.write() as connection:
+            await _locked_cursor(connection, self._database, name)
             await consumer.reset(connection)
             await connection.execute(consumer_retries.delete().where(consumer_retries.c.consumer == name))
             await _set_cursor(connection, self._database, name, 0)
@@ -188,9 +190,18 @@ class Bus:
         return self.consumers[name]
 
 
-async def _cursor(connection: AsyncConnection, name: str, *, lock: bool = False) -> int:
+async def _cursor(connection: AsyncConnection, name: str) -> int:
     query = sa.select(consumer_cursors.c.position).where(consumer_cursors.c.consumer == name)
-    return int(await connection.scalar(query.with_for_update() if lock else query) or 0)
+    return int(await connection.scalar(query) or 0)
+
+
+async def _locked_cursor(connection: AsyncConnection, database: Database, name: str) -> int:
+    """The cursor, which nobody else moves until the transaction has ended; made where there is none, so that there is
+    always a row to lock. Whoever applies, retries or resets for a consumer holds it."""
+    blank = database.insert(consumer_cursors).values(consumer=name, position=0)
+    await connection.execute(blank.on_conflict_do_nothing())
+    query = sa.select(consumer_cursors.c.position).where(consumer_cursors.c.consumer == name).with_for_update()
+    return int(await connection.scalar(query) or 0)
 
 
 async def _set_cursor(connection: AsyncConnection, database: Database, name: str, position: int) -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from app.events import log as event_log
@@ -23,6 +24,7 @@ from app.storage.tables.identity import users
 from app.zones import zone_named
 
 Role = Literal["user", "admin"]
+TimezoneSource = Literal["default", "seen", "chosen"]
 
 OWNER = "owner"
 COMMAND_LINE = "command line"  # accounts are made and changed there alone
@@ -43,10 +45,11 @@ class User:
 
 @dataclass(frozen=True, kw_only=True)
 class Preferences:
-    """``timezone`` is the one that days and hours are counted by; ``ranked`` says whether others see one's place."""
+    """``timezone`` is the one that days and hours are counted by, and where it comes from; ``ranked`` says whether
+    others see one's place."""
 
     timezone: str
-    timezone_chosen: bool
+    timezone_source: TimezoneSource
     ranked: bool
 
 
@@ -112,8 +115,7 @@ class AccountService:
 
     async def preferences(self, user_id: str) -> Preferences:
         async with self._database.read() as connection:
-            row = (await connection.execute(sa.select(users).where(users.c.id == user_id))).one()
-        return Preferences(timezone=row.timezone, timezone_chosen=row.timezone_chosen, ranked=row.ranked)
+            return await _preferences(connection, user_id)
 
     async def prefer(
         self, user_id: str, *, timezone: str | None = None, seen_timezone: str | None = None,
@@ -125,30 +127,32 @@ class AccountService:
         Raises:
             InvalidInput: no such time zone.
         """
-        before = await self.preferences(user_id)
-        after = before
-        if seen_timezone is not None and not before.timezone_chosen:
-            after = replace(after, timezone=(await zone_named(seen_timezone)).key)
-        if timezone == "auto":
-            after = replace(after, timezone_chosen=False)
-        elif timezone is not None:
-            after = replace(after, timezone=(await zone_named(timezone)).key, timezone_chosen=True)
-        if ranked is not None:
-            after = replace(after, ranked=ranked)
-        if after != before:
-            await self._store(user_id, after)
+        chosen = (await zone_named(timezone)).key if timezone not in (None, "auto") else None
+        seen = (await zone_named(seen_timezone)).key if seen_timezone is not None else None
+        async with self._database.write() as connection:
+            before = await _preferences(connection, user_id, lock=True)
+            after = before
+            if seen is not None and before.timezone_source != "chosen":
+                after = replace(after, timezone=seen, timezone_source="seen")
+            if chosen is not None:
+                after = replace(after, timezone=chosen, timezone_source="chosen")
+            elif timezone == "auto":
+                after = replace(after, timezone_source="seen")
+            if ranked is not None:
+                after = replace(after, ranked=ranked)
+            if after != before:
+                await self._store(connection, user_id, after)
         return after
 
-    async def _store(self, user_id: str, preferences: Preferences) -> None:
-        async with self._database.write() as connection:
-            await connection.execute(users.update().where(users.c.id == user_id).values(**vars(preferences)))
-            await event_log.append(
-                connection,
-                NewEvent(
-                    type="user.changed", key=user_id, user_id=user_id, occurred_at=self._clock(),
-                    payload={"timezone": preferences.timezone, "ranked": preferences.ranked},
-                ),
-            )  # fmt: skip
+    async def _store(self, connection: AsyncConnection, user_id: str, preferences: Preferences) -> None:
+        await connection.execute(users.update().where(users.c.id == user_id).values(**vars(preferences)))
+        await event_log.append(
+            connection,
+            NewEvent(
+                type="user.changed", key=user_id, user_id=user_id, occurred_at=self._clock(),
+                payload={"timezone": preferences.timezone, "ranked": preferences.ranked},
+            ),
+        )  # fmt: skip
 
     async def verify(self, name: str, password: str) -> User:
         """The account that a name and password belong to; an unknown name takes as long as a wrong password.
@@ -227,3 +231,9 @@ class AccountService:
             return self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):
             return False
+
+
+async def _preferences(connection: AsyncConnection, user_id: str, *, lock: bool = False) -> Preferences:
+    query = sa.select(users).where(users.c.id == user_id)
+    row = (await connection.execute(query.with_for_update() if lock else query)).one()
+    return Preferences(timezone=row.timezone, timezone_source=row.timezone_source, ranked=row.ranked)

@@ -122,8 +122,7 @@ async def due(database: Database, user_id: str, today: date) -> Planned | None:
     """The session that the learner's plan has for today or before, if it was not begun yet."""
     async with database.read() as connection:
         plan = await _current(connection, user_id, today)
-    following = plan.next if plan else None
-    return following if following and following.status in ("today", "missed") else None
+    return next((one for one in plan.sessions if one.status in ("missed", "today")), None) if plan else None
 
 
 async def take(connection: AsyncConnection, planned: Planned, session_id: str) -> None:

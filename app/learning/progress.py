@@ -123,7 +123,9 @@ async def record(
     if outcome.result is not None:
         new = mastery.update(old, opponent=opponent, outcome=outcome.result)
     await _store_skill(connection, database, user_id, outcome.concept, new, now)
-    due_at = await _review(connection, database, user_id, outcome, now)
+    due_at = await _review(connection, database, user_id, outcome.card, outcome.grade, now)
+    if outcome.card != outcome.concept and await _has_card(connection, user_id, outcome.concept):
+        await _review(connection, database, user_id, outcome.concept, outcome.grade, now)  # any language serves it
     change = Change(
         concept=outcome.concept, before=mastery.mastery(old), after=mastery.mastery(new), due_at=due_at, why=outcome.why
     )
@@ -164,25 +166,31 @@ async def _store_skill(
 
 
 async def _review(
-    connection: AsyncConnection, database: Database, user_id: str, outcome: Outcome, now: datetime
-) -> datetime | None:
-    """Rate the card, once a sitting: what came first decides. Returns when it is due."""
-    query = sa.select(cards).where(cards.c.user_id == user_id, cards.c.card_id == outcome.card)
+    connection: AsyncConnection, database: Database, user_id: str, card_id: str, grade: scheduler.Grade | None,
+    now: datetime,
+) -> datetime | None:  # fmt: skip
+    """Rate a card, once a sitting: what came first decides. Returns when it is due."""
+    query = sa.select(cards).where(cards.c.user_id == user_id, cards.c.card_id == card_id)
     old = (await connection.execute(query)).first()
-    if outcome.grade is None or (old is not None and abs(now - old.reviewed_at) < scheduler.SITTING):
+    if grade is None or (old is not None and abs(now - old.reviewed_at) < scheduler.SITTING):
         return old.due_at if old is not None else None
     weights = await weights_of(connection, user_id)
-    reviewed = scheduler.review(old.card if old is not None else None, outcome.grade, now, weights)
+    reviewed = scheduler.review(old.card if old is not None else None, grade, now, weights)
     due_at = scheduler.due_at(reviewed)
     values = {"card": reviewed, "due_at": due_at, "reviewed_at": now}
-    await _upsert(connection, database, cards, {"user_id": user_id, "card_id": outcome.card}, values)
+    await _upsert(connection, database, cards, {"user_id": user_id, "card_id": card_id}, values)
     await connection.execute(
         reviews.insert().values(
-            id=uuid.uuid4().hex, user_id=user_id, card_id=outcome.card,
-            rating=int(scheduler.RATINGS[outcome.grade]), reviewed_at=now,
+            id=uuid.uuid4().hex, user_id=user_id, card_id=card_id,
+            rating=int(scheduler.RATINGS[grade]), reviewed_at=now,
         )
     )  # fmt: skip
     return due_at
+
+
+async def _has_card(connection: AsyncConnection, user_id: str, card_id: str) -> bool:
+    query = sa.select(cards.c.card_id).where(cards.c.user_id == user_id, cards.c.card_id == card_id)
+    return await connection.scalar(query) is not None
 
 
 async def weights_of(connection: AsyncConnection, user_id: str) -> scheduler.Weights:

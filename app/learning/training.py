@@ -305,6 +305,9 @@ class TrainingService:
     async def _store(self, user_id: str, session: Session, asked: Asked, *, answer: str, correct: bool) -> None:
         try:
             async with self._database.write() as connection:
+                await progress.lock(connection, user_id)
+                if (await _row(connection, user_id, session.id)).status != "open":
+                    raise Conflict("This session has ended, or is paused.")
                 await connection.execute(
                     training_answers.insert().values(
                         id=uuid.uuid4().hex, session_id=session.id, question_id=asked.question_id,
@@ -324,9 +327,10 @@ class TrainingService:
         """Close the session and rate each of its concepts once, by its share of right answers. Its challenges were
         rated when each of them ended."""
         now = self._clock()
+        await progress.lock(connection, user_id)
         if not await _set_status(connection, "ended", ended_at=now, id=session.id, user_id=user_id):
             return ()
-        await progress.lock(connection, user_id)
+        session = await self._load(connection, user_id, session.id)  # with an answer that came in the meantime
         changes = []
         for concept, items in interleaving.by_concept(session.answers).items():
             right = sum(item.correct for item in items)

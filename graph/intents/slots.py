@@ -98,16 +98,36 @@ def goal_day_of(text: str, today: date) -> date | None:
 
 
 _GOAL = re.compile(
-    r"\b((?:(?:coding|technical|job|final|mock|phone) )?(?:interview|exam|test|assessment|certification|screening|quiz|"
-    r"presentation|course))\b|\b(?:study|learning|training|practi[cs]e) plan\b|\b(?:make|need|want|give) (?:me )?a plan\b",
+    r"\b((?:(?:coding|technical|job|final|phone) )?(?:interview|exam|assessment|certification|screening))\b",
+    re.IGNORECASE,
+)
+_WANTS_PLAN = re.compile(
+    r"\b(?:study|learning|training|practi[cs]e) plan\b|\b(?:make|need|want|give)(?: me)? a plan\b|\bplan my (?:training|sessions)\b",
+    re.IGNORECASE,
+)
+_HAS_GOAL = re.compile(r"\b(?:i have|i've got|there is|my)\b", re.IGNORECASE)
+_WANTS_ELSE = re.compile(
+    r"\b(?:challenges?|exercises?|problems?|questions?|explain|teach|lesson|translate|how|what|why|when|where|which|should|"
+    r"can you|could you|help me with|review)\b|\?",
     re.IGNORECASE,
 )
 
 
 def goal_of(text: str) -> str | None:
     """What a plan is for ("interview"), where a text speaks of one; "plan" where it gives no name."""
-    match = _GOAL.search(without_quotes(text))
-    return (match[1] or "plan").lower() if match else None
+    said = without_quotes(text)
+    match = _GOAL.search(said)
+    if match:
+        return match[1].lower()
+    return "plan" if _WANTS_PLAN.search(said) else None
+
+
+def asks_for_plan(text: str) -> bool:
+    """Whether a text wants a plan, or says that a day is coming and asks for nothing else."""
+    said = without_quotes(text)
+    if _WANTS_PLAN.search(said):
+        return True
+    return bool(_GOAL.search(said) and _HAS_GOAL.search(said)) and not _WANTS_ELSE.search(said)
 
 
 _EXPLAIN = re.compile(

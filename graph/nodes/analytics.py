@@ -97,8 +97,8 @@ async def _timezone(state: State, deps: Deps, say: Speaker) -> None:
     preferences = await deps.accounts.preferences(state["user_id"])
     if wanted:
         preferences = await deps.accounts.prefer(state["user_id"], timezone=wanted)
-    how = "as you chose" if preferences.timezone_chosen else "as your browser says"
-    say.text(f"Your days and hours are counted in **{preferences.timezone}**, {how}. ")
+    how = {"chosen": "as you chose", "seen": "as your browser says", "default": "until I know yours"}
+    say.text(f"Your days and hours are counted in **{preferences.timezone}**, {how[preferences.timezone_source]}. ")
     if wanted:
         say.text("Practice of earlier days is counted by it too, and nothing twice.")
     else:

@@ -9,11 +9,14 @@ from app.learning.challenge_files import AnswerChallenge
 from app.learning.training import Asked, chosen_of
 from graph.deps import Deps
 from graph.intents.classifier import without_quotes
-from graph.intents.slots import asks_to_explain, goal_day_of, goal_of, slots_of
+from graph.intents.slots import asks_for_plan, asks_to_explain, goal_day_of, goal_of, slots_of
 from graph.nodes.base import Run
 from graph.state import State, Update
 
-_ZONE = re.compile(r"\btime ?zone (?:is|to) ([A-Za-z][\w+-]*(?:/[\w+-]+)*)", re.IGNORECASE)
+_ZONE = re.compile(
+    r"^\W*(?:(?:please )?(?:set|change) my time ?zone to|my time ?zone is(?: now)?) ([a-z][\w+-]*(?:/[\w+-]+)*)[.!]?\s*$",
+    re.IGNORECASE,
+)
 _FENCE = re.compile(r"```([\w+#-]*)[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
@@ -51,7 +54,7 @@ async def _from_what_is_in_hand(state: State, deps: Deps) -> Update | None:
 async def _from_words(state: State, deps: Deps) -> Update:
     if zone := _ZONE.search(without_quotes(state["text"])):
         return _certain("analytics.show-stats", {"do": "timezone", "timezone": zone[1]})
-    goal = goal_of(state["text"])
+    goal = goal_of(state["text"]) if asks_for_plan(state["text"]) else None
     if goal and (day := goal_day_of(state["text"], await deps.today(state["user_id"]))):
         topics = slots_of(state["text"], deps.curriculum).get("topics", [])
         return _certain(

@@ -1,6 +1,7 @@
 """Training in the conversation: sessions and their items, plans, and lessons."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from app.errors import InvalidInput, NoModelAvailable
@@ -152,6 +153,16 @@ async def _plan(state: State, deps: Deps, say: Speaker) -> None:
     day = date.fromisoformat(slots["goal_day"]) if "goal_day" in slots else goal_day_of(state["text"], today)
     if day is None:
         raise InvalidInput(f"Say until when. {EXAMPLE}")
+    before = await deps.plans.current(state["user_id"], today)
+    if before is not None and not slots.get("replace"):
+        done = sum(one.status == "done" for one in before.sessions)
+        say.text(
+            f"You have a plan already: {before.goal} on **{before.goal_day.isoformat()}**, {done} of "
+            f"{len(before.sessions)} sessions done. A new one takes its place."
+        )
+        say.action("Replace it", f"/plan replace {_as_command(slots['goal'], day, slots['topics'])}")
+        say.action("Keep it", "/plan")
+        return
     plan = await deps.plans.make(
         state["user_id"], goal=slots["goal"], goal_day=day, concepts=slots["topics"], today=today
     )
@@ -161,6 +172,10 @@ async def _plan(state: State, deps: Deps, say: Speaker) -> None:
         titles = [concept.title for name in extra if (concept := deps.curriculum.concept(name))]
         say.text(f" They begin with what your topics build on: {', '.join(titles)}.")
     _say_plan(say, plan, deps)
+
+
+def _as_command(goal: str, day: date, topics: Sequence[str]) -> str:
+    return f"{goal} on {day.isoformat()} about {' and '.join(topics)}"
 
 
 async def _show_plan(state: State, deps: Deps, say: Speaker) -> None:

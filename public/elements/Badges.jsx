@@ -9,7 +9,7 @@ export default function Badges() {
           <li key={b.badgeId} className="tl-badge earned">
             <strong>{b.title}</strong>
             <span>{b.description}</span>
-            <span className="tl-muted tl-num">{b.awardedAt.slice(0, 10)}</span>
+            <span className="tl-muted tl-num">{window.tooLooDay(b.awardedAt)}</span>
           </li>
         ))}
       </ul>

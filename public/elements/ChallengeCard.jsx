@@ -53,7 +53,7 @@ function Standing({ of }) {
   return (
     <>
       {of.mastery && <div><dt>Mastery of {of.mastery.title}</dt><dd>{of.mastery.before} → {of.mastery.after}</dd></div>}
-      {of.mastery && <div><dt>Due again</dt><dd>{of.dueAt ? of.dueAt.slice(0, 10) : "once this one is over"}</dd></div>}
+      {of.mastery && <div><dt>Due again</dt><dd>{of.dueAt ? window.tooLooDay(of.dueAt) : "once this one is over"}</dd></div>}
     </>
   );
 }

@@ -14,12 +14,12 @@ export default function SessionSummary() {
                 <strong>{row.title}</strong>
                 <span className="tl-num">{row.correct} of {row.answered}</span>
               </div>
-              {change && <div className="tl-muted">Mastery {change.before} → {change.after}{change.dueAt ? `, due again ${change.dueAt.slice(0, 10)}` : ""}</div>}
+              {change && <div className="tl-muted">Mastery {change.before} → {change.after}{change.dueAt ? `, due again ${window.tooLooDay(change.dueAt)}` : ""}</div>}
             </div>
           );
         })}
       </div>
-      {props.nextDueAt && <p className="tl-next">Come back on <strong>{props.nextDueAt.slice(0, 10)}</strong>, when the first of these is due.</p>}
+      {props.nextDueAt && <p className="tl-next">Come back on <strong>{window.tooLooDay(props.nextDueAt)}</strong>, when the first of these is due.</p>}
     </section>
   );
 }

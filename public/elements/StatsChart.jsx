@@ -120,7 +120,7 @@ function Concept({ of }) {
           {behind && behind.changes.length > 0 && (
             <ul>
               {behind.changes.map((change, i) => (
-                <li key={i}><span className="tl-num">{change.at.slice(0, 10)}</span><span className="tl-num">{change.before} → {change.after}</span><span>{change.why}</span></li>
+                <li key={i}><span className="tl-num">{window.tooLooDay(change.at)}</span><span className="tl-num">{change.before} → {change.after}</span><span>{change.why}</span></li>
               ))}
             </ul>
           )}

@@ -32,7 +32,7 @@ export default function Verdict() {
         <div><dt>Score</dt><dd>{props.score} of 100</dd></div>
         <div><dt>Time</dt><dd>{props.wallMs} ms</dd></div>
         {props.mastery && <div><dt>Mastery of {props.mastery.title}</dt><dd>{props.mastery.before} → {props.mastery.after}</dd></div>}
-        {props.dueAt && <div><dt>Due again</dt><dd>{props.dueAt.slice(0, 10)}</dd></div>}
+        {props.dueAt && <div><dt>Due again</dt><dd>{window.tooLooDay(props.dueAt)}</dd></div>}
       </dl>
     </section>
   );

@@ -9,7 +9,7 @@ import yaml
 
 from graph.build import NODE_OF, mermaid
 from graph.intents.classifier import INTENTS, NONE, UTTERANCES, load_classifier
-from graph.intents.slots import goal_day_of, goal_of, slots_of
+from graph.intents.slots import asks_for_plan, goal_day_of, goal_of, slots_of
 from graph.prompts import FOLDER, render
 from tests.app.learning.test_pool import CURRICULUM
 
@@ -55,6 +55,23 @@ MONDAY = date(2026, 3, 2)
 
 
 @pytest.mark.parametrize(
+    ("text", "wants"),
+    [
+        ("I have an interview in 3 weeks on graphs and SQL", True),
+        ("my coding interview is in ten days", True),
+        ("make me a study plan for trees within a month", True),
+        ("can you make me a plan until my exam on 2026-05-01", True),
+        ("give me a sql challenge, I have an interview tomorrow", False),
+        ("Explain hash tables, my exam is tomorrow", False),
+        ("How do I test that a session expires in 30 days?", False),
+        ("what is asked in an interview in a month", False),
+    ],
+)
+def test_a_plan_is_made_only_where_one_is_wanted(text: str, wants: bool) -> None:
+    assert asks_for_plan(text) is wants
+
+
+@pytest.mark.parametrize(
     ("text", "goal", "day"),
     [
         ("I have an interview in 3 weeks on graphs and SQL", "interview", "2026-03-23"),
@@ -65,6 +82,7 @@ MONDAY = date(2026, 3, 2)
         ("certification on 2026-02-30", "certification", None),
         ("what is an interview like", "interview", None),
         ("translate 'I have an exam in 3 weeks'", None, None),
+        ("I have an interview tomorrow morning at nine", "interview", "2026-03-03"),
         ("weekly report in 3 weeks", None, "2026-03-23"),
     ],
 )

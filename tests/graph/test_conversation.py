@@ -401,6 +401,7 @@ async def test_a_mixed_session_brings_a_challenge_and_goes_on_after_it(services:
 async def test_an_interview_in_three_weeks_becomes_dated_sessions(services: Services, owner: User) -> None:
     planned = await say(services, owner, "I have an interview in 3 weeks on graphs and SQL")
     today = await say(services, owner, "/train", intent="learn.review-topic", parameters={"do": "start"})
+    again = await say(services, owner, "I have an exam in 2 weeks on recursion")
     shown = await say(services, owner, "/plan", intent="learn.review-topic", parameters={"do": "show-plan"})
     dropped = await say(services, owner, "/plan stop", intent="learn.review-topic", parameters={"do": "drop-plan"})
 
@@ -409,6 +410,8 @@ async def test_an_interview_in_three_weeks_becomes_dated_sessions(services: Serv
     assert plan.props["sessions"][-1]["titles"] == ["Graphs", "SQL: select and where"]
     assert plan.props["sessions"][0]["status"] == "today"
     assert today.blocks[0].props["concepts"] == plan.props["sessions"][0]["concepts"]
+    assert "You have a plan already: interview" in again.text
+    assert again.actions[0].says.startswith("/plan replace exam on ")
     assert shown.blocks[0].props["sessions"][0]["status"] == "started"
     assert "dropped" in dropped.text
 
@@ -432,6 +435,7 @@ async def test_badges_path_ranking_and_clock_in_words(services: Services, owner:
         services, owner, "x", intent="analytics.show-stats", parameters={"do": "leaderboard", "ranked": False}
     )
     zone = await say(services, owner, "my time zone is Asia/Tokyo")
+    asked = await say(services, owner, "how do I change the time zone to UTC in PostgreSQL?")
 
     assert "Badge earned: **First steps**" in verdict.text
     assert badges.blocks[0].kind == "Badges"
@@ -440,6 +444,8 @@ async def test_badges_path_ranking_and_clock_in_words(services: Services, owner:
     assert (ranking.blocks[0].props["places"], ranking.blocks[0].props["n"]) == ([], 1)
     assert (left.blocks[0].props["ranked"], left.blocks[0].props["n"]) == (False, 0)
     assert "**Asia/Tokyo**, as you chose" in zone.text
+    assert [block.kind for block in asked.blocks] == ["AnswerCost"]
+    assert (await services.accounts.preferences(owner.id)).timezone == "Asia/Tokyo"
     with pytest.raises(InvalidInput, match="not a time zone"):
         await say(services, owner, "my time zone is Mars/Base")
 

@@ -40,7 +40,7 @@ class Landlock:
         try:
             return await self._run(program, folder, uid)
         finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+            await asyncio.shield(asyncio.to_thread(_remove, folder))
 
     async def _run(self, program: Program, folder: Path, uid: int | None) -> Run:
         box, scratch = folder / "box", folder / "tmp"
@@ -85,6 +85,16 @@ def _lay_out(program: Program, uid: int | None) -> Path:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, uid, uid)
     return folder
+
+
+def _remove(folder: Path) -> None:
+    """All of it, also what the program closed to us."""
+    for name, folders, _ in os.walk(folder):
+        for inner in folders:
+            path = Path(name) / inner
+            if not path.is_symlink():
+                path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _identity(uid: int | None) -> list[str]:

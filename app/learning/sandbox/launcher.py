@@ -1,7 +1,7 @@
 """Runs one program under limits, and ends all that came of it.
 
 Its text is run by the sandbox's Python, with nothing but the standard library, as
-``python -I -S -c TEXT SETTINGS PROGRAM...``. On Linux it stays as the parent of whatever the program leaves behind.
+``python -I -S -c TEXT SETTINGS PROGRAM...``. It stays as the parent of whatever the program leaves behind.
 """
 
 import ctypes
@@ -33,9 +33,8 @@ def main():
     settings = json.loads(sys.argv[1])
     program = sys.argv[2:]
     signal.signal(signal.SIGTERM, lambda *_: end_all())
-    if sys.platform == "linux":
-        check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0))
-        check(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+    check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0))
+    check(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
     running = own_processes()
     child = os.fork()
     if child == 0:
@@ -53,8 +52,7 @@ def become(program, settings, running):
     """The program, in its own session, with its limits and behind its walls."""
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     limits = dict(settings["limits"], NPROC=settings["limits"]["NPROC"] + running)
     for name, value in limits.items():
         kind = getattr(resource, "RLIMIT_" + name)
@@ -71,7 +69,7 @@ def become(program, settings, running):
 def own_processes():
     """How many processes and threads the limit counts already: those of this user everywhere."""
     count = 0
-    for name in os.listdir("/proc") if sys.platform == "linux" else ():
+    for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 if os.stat("/proc/" + name).st_uid == os.getuid():
@@ -136,14 +134,16 @@ def wait_for(child, settings):
         if pid:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
-        if any(size_of(folder) > settings["disk"] * LIMIT_SLACK for folder in settings["write"]):
+        if size_of(settings["write"]) + deleted(child) > settings["disk"] * LIMIT_SLACK:
             os.kill(child, signal.SIGKILL)
 
 
-def size_of(folder):
+def size_of(folders):
+    """The bytes under some folders; a folder that was closed to us is more than any limit."""
     total = 0
-    folders = [folder]
+    folders = list(folders)
     while folders:
+        total += 4096
         try:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:
@@ -151,15 +151,29 @@ def size_of(folder):
                         folders.append(entry.path)
                     else:
                         total += max(4096, entry.stat(follow_symlinks=False).st_blocks * 512)
+        except PermissionError:
+            return float("inf")
+        except OSError:
+            continue  # it went away while we looked
+    return total
+
+
+def deleted(child):
+    """The bytes of files that are open and have no name any more."""
+    sizes = {}
+    for pid in [child, *descendants(child)]:
+        try:
+            for name in os.listdir("/proc/%d/fd" % pid):
+                found = os.stat("/proc/%d/fd/%s" % (pid, name))
+                if found.st_nlink == 0:
+                    sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
         except OSError:
             continue
-    return total
+    return sum(sizes.values())
 
 
 def end_all():
     """Kill whatever descends from this process, also what detached itself, until nothing is left."""
-    if sys.platform != "linux":
-        return
     while True:
         found = descendants(os.getpid())
         for pid in found:

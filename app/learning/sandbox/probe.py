@@ -85,6 +85,8 @@ async def probe(*, allow_unisolated: bool = False) -> Isolation:
 
 async def open_air() -> Isolation:
     """No isolation: a program has its limits, and is ended with all that came of it, but sees what its user sees."""
+    if not sys.platform.startswith("linux"):
+        return Isolation(sandbox=None, reason="Code runs on Linux only. Use a Linux machine or container.")
     launcher, failure = await asyncio.to_thread(_launcher), ""
     for python, folders in await asyncio.to_thread(_interpreters):
         sandbox = Landlock(launcher=launcher, python=python, read_only=folders, walls=False)

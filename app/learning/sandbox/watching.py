@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ FIRST_SIGNAL_CODE = 128  # a shell's exit code for a program that a signal ended
 OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
 LAUNCHERS = (b"bwrap:", b"setpriv:", b"launcher:")  # how each begins to say that it failed
 CHUNK = 16 * 1024
+_OWN_MEMORY = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+)", re.MULTILINE)
 MEMORY_LOOK_SECONDS = 0.1
 
 
@@ -112,13 +114,13 @@ async def _watch_memory(pid: int, most_bytes: int, kill: _Killer) -> None:
 
 
 def _own_memory(pid: int) -> int:
-    """The memory in bytes that a process and its descendants share with nothing else's files."""
+    """The memory in bytes of a process and its descendants, without what they map of files."""
     total, waiting = 0, [pid]
     while waiting:
         folder = Path(f"/proc/{waiting.pop()}")
         with contextlib.suppress(OSError, ValueError, IndexError):
-            _, resident, shared, *_ = map(int, (folder / "statm").read_text().split())
-            total += (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+            status = (folder / "status").read_text()
+            total += sum(1024 * int(kilobytes) for kilobytes in _OWN_MEMORY.findall(status))
             for task in folder.glob("task/*/children"):
                 waiting += map(int, task.read_text().split())
     return total

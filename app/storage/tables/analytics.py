@@ -9,14 +9,13 @@ def _count(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.Integer, nullable=False, server_default="0")
 
 
-# Who is counted, by what clock, and whether they are ranked.
+# Who is counted, and by what clock: none until a browser or a choice has named one.
 learners = sa.Table(
     "learners",
     metadata,
     user_column(primary_key=True),
     sa.Column("name", sa.String(80), nullable=False),
-    sa.Column("timezone", sa.String(64), nullable=False),
-    sa.Column("ranked", sa.Boolean, nullable=False),
+    sa.Column("timezone", sa.String(64), nullable=True),
 )
 
 # Quarters of an hour in UTC: every time zone's days and hours are made of whole ones.

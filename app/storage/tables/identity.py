@@ -12,7 +12,7 @@ users = sa.Table(
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("password_hash", sa.Text, nullable=True),
     sa.Column("timezone", sa.String(64), nullable=False, server_default="UTC"),
-    sa.Column("timezone_chosen", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("timezone_source", sa.String(8), nullable=False, server_default="default"),
     sa.Column("ranked", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("tier", sa.String(16), nullable=False, server_default="free"),
     at_column("created_at"),

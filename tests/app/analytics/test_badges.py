@@ -250,7 +250,10 @@ async def test_a_time_zone_of_the_browser_counts_until_one_is_chosen(accounts: A
     taken_back = await accounts.prefer(ada.id, timezone="auto", seen_timezone="Europe/Berlin")
 
     assert [p.timezone for p in (seen, chosen, seen_again)] == ["Europe/Berlin", "Asia/Tokyo", "Asia/Tokyo"]
-    assert (taken_back.timezone_chosen, (await accounts.prefer(ada.id, seen_timezone="UTC")).timezone) == (False, "UTC")
+    assert (taken_back.timezone_source, (await accounts.prefer(ada.id, seen_timezone="UTC")).timezone) == (
+        "seen",
+        "UTC",
+    )
     for nonsense in ("Mars/Base", "", "../../etc/passwd", "x" * 500, "Europe/Berlin\x00"):
         with pytest.raises(InvalidInput, match="not a time zone"):
             await accounts.prefer(ada.id, timezone=nonsense)

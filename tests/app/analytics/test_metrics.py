@@ -16,7 +16,7 @@ from app.errors import InvalidInput
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TODAY = NOW.date()
-NOBODY = Facts(zone=ZoneInfo("UTC"), ranked=True, slots=(), passes=(), concepts=(), languages=(), providers=())
+NOBODY = Facts(zone=ZoneInfo("UTC"), zone_known=True, slots=(), passes=(), concepts=(), languages=(), providers=())
 
 
 def days(*back: int) -> list[date]:

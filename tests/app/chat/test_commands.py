@@ -47,6 +47,11 @@ CURRICULUM = load_curriculum()
             "learn.review-topic",
             {"do": "plan", "goal": "interview", "topics": ["graphs", "sql"]},
         ),
+        (
+            "/plan replace exam on 2026-05-01 about trees",
+            "learn.review-topic",
+            {"do": "plan", "goal": "exam", "topics": ["trees"], "replace": True},
+        ),
         ("/badges", "analytics.show-stats", {"do": "badges"}),
         ("/path", "analytics.show-stats", {"do": "path"}),
         ("/leaderboard month", "analytics.show-stats", {"do": "leaderboard", "period": "month"}),

@@ -126,6 +126,17 @@ EATERS: dict[str, tuple[LanguageName, str]] = {
         "python", "import os, time\nfor _ in range(30):\n    if os.fork() == 0:\n        x = b'x' * (60 * 10**6)\n        time.sleep(2)\n"
         "        os._exit(0)\nfor _ in range(30): os.wait()",
     ),
+    "python shared pages": (
+        "python", "import mmap\nm = mmap.mmap(-1, 2 * 10**9)\nfor i in range(0, len(m), 4096): m[i] = 1\nimport time; time.sleep(1)",
+    ),
+    "python files without a name": (
+        "python", "import os\nfor n in range(40):\n    name = os.environ['TMPDIR'] + '/' + str(n)\n    f = os.open(name, os.O_RDWR | os.O_CREAT)\n"
+        "    os.unlink(name)\n    for _ in range(8): os.write(f, b'x' * 10**6)",
+    ),
+    "python folders that are closed": (
+        "python", "import os\nfor n in range(40):\n    name = os.environ['TMPDIR'] + '/' + str(n)\n    os.mkdir(name, 0o300)\n"
+        "    open(name + '/x', 'wb').write(b'x' * 8 * 10**6)",
+    ),
     "python disk": ("python", "f = open(__import__('os').environ['TMPDIR'] + '/x', 'wb')\nwhile True: f.write(b'x' * 10**6)"),
     "python many files": ("python", "for n in range(10**9): open(__import__('os').environ['TMPDIR'] + '/%d' % n, 'w').write('x' * 4096)"),
     "python shared memory": ("python", "f = open('/dev/shm/x', 'wb')\nfor _ in range(2000): f.write(b'x' * 10**6)"),

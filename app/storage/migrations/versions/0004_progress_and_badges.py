@@ -79,14 +79,13 @@ def upgrade() -> None:
     op.create_table('learners',
     sa.Column('user_id', sa.String(length=64), nullable=False),
     sa.Column('name', sa.String(length=80), nullable=False),
-    sa.Column('timezone', sa.String(length=64), nullable=False),
-    sa.Column('ranked', sa.Boolean(), nullable=False),
+    sa.Column('timezone', sa.String(length=64), nullable=True),
     sa.ForeignKeyConstraint(['user_id'], ['users.id'], name=op.f('fk_learners_user_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('user_id', name=op.f('pk_learners'))
     )
     op.drop_table('learner_days')
     with op.batch_alter_table('users', schema=None) as batch_op:
-        batch_op.add_column(sa.Column('timezone_chosen', sa.Boolean(), server_default=sa.false(), nullable=False))
+        batch_op.add_column(sa.Column('timezone_source', sa.String(length=8), server_default='default', nullable=False))
         batch_op.add_column(sa.Column('ranked', sa.Boolean(), server_default=sa.true(), nullable=False))
 
     # The tables above are empty: the consumer behind them begins again at the first event.
