@@ -1,75 +1,31 @@
 """Training sessions: questions and challenges about some concepts, chosen one by one by how well the last ones went."""
 
-import random
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.errors import Conflict, InvalidInput, NotFound
+from app.errors import Conflict, InvalidInput
 from app.events import log as event_log
 from app.events.schema import NewEvent
-from app.learning import interleaving, mastery, plans, progress, started
+from app.learning import interleaving, mastery, plans, progress, sessions, started
 from app.learning.challenges import ChallengeService
-from app.learning.curriculum import Curriculum, Question, shuffled
-from app.learning.interleaving import Done, Kind, Offer
+from app.learning.curriculum import Curriculum
+from app.learning.interleaving import Kind, Offer
 from app.learning.mastery import Skill
 from app.learning.path import WEAK_MASTERY, path_of
-from app.learning.started import Started
+from app.learning.sessions import Asked, InHand, Session
 from app.storage.database import Database
 from app.storage.tables.learning import started_challenges, training_answers, training_sessions
 
 DEFAULT_ITEMS, MOST_ITEMS = 6, 20
 QUESTION_RATING = 1100.0  # of a choice among four, on the scale of challenges
-
-Status = Literal["open", "paused", "ended"]
 Json = dict[str, Any]  # Any: JSON
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A question as it is shown: its choices in this session's order."""
-
-    number: int
-    concept: str
-    question_id: str
-    prompt: str
-    choices: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class InHand:
-    """A challenge of the session that is not over yet."""
-
-    number: int
-    concept: str
-    started: Started
-
-
-@dataclass(frozen=True, kw_only=True)
-class Session:
-    """A training session and where it stands. ``current`` is None once it has ended, and between two items."""
-
-    id: str
-    concepts: tuple[str, ...]
-    length: int
-    done: tuple[Done, ...]
-    current: Asked | InHand | None
-    status: Status
-    thread_id: str | None
-
-    @property
-    def correct(self) -> int:
-        return sum(item.correct for item in self.done)
-
-    @property
-    def answers(self) -> tuple[Done, ...]:
-        return tuple(item for item in self.done if item.kind == "question")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +78,7 @@ class TrainingService:
         length = min(wanted, self._most(chosen, with_challenges=mixes))
         async with self._database.write() as connection:
             if thread_id is not None:
-                await _set_status(connection, "paused", user_id=user_id, thread_id=thread_id, status="open")
+                await sessions.set_status(connection, "paused", user_id=user_id, thread_id=thread_id, status="open")
             await connection.execute(
                 training_sessions.insert().values(
                     id=session_id, user_id=user_id, thread_id=thread_id, concepts=chosen, items=[], asked=0,
@@ -143,7 +99,7 @@ class TrainingService:
             NotFound: it is not there, or somebody else's.
         """
         async with self._database.read() as connection:
-            return await self._load(connection, user_id, session_id)
+            return await sessions.load(connection, self._curriculum, user_id, session_id)
 
     async def open_in_thread(self, user_id: str, thread_id: str) -> Session | None:
         """The session that runs in a conversation, if one does."""
@@ -159,7 +115,7 @@ class TrainingService:
         )
         async with self._database.read() as connection:
             ids = list(await connection.scalars(query))
-            return [await self._load(connection, user_id, one) for one in ids]
+            return [await sessions.load(connection, self._curriculum, user_id, one) for one in ids]
 
     async def answer(self, user_id: str, session_id: str, text: str, *, question_id: str | None = None) -> Marked:
         """Mark an answer (a letter, a number or the words of a choice) to the current question and go on.
@@ -177,11 +133,11 @@ class TrainingService:
             raise Conflict("A challenge comes first: solve it, skip it or reveal it, then say /train next.")
         if asked is None or (question_id is not None and question_id != asked.question_id):
             raise Conflict("This question is answered already.")
-        choice = chosen_of(text, asked.choices)
+        choice = sessions.chosen_of(text, asked.choices)
         if choice is None:
             letters = ", ".join("ABCDEFGH"[: len(asked.choices)])
             raise InvalidInput(f"That is none of the choices. Answer with one of {letters}.")
-        _, question = _found(self._curriculum, asked.question_id)
+        _, question = sessions.question_of(self._curriculum, asked.question_id)
         correct = asked.choices[choice] == question.answer
         await self._store(user_id, session, asked, answer=asked.choices[choice], correct=correct)
         moved = await self.go_on(user_id, session_id)
@@ -221,7 +177,7 @@ class TrainingService:
         if session.status == "ended":
             raise Conflict("This session has ended.")
         async with self._database.write() as connection:
-            await _set_status(connection, "paused", user_id=user_id, id=session_id, status="open")
+            await sessions.set_status(connection, "paused", user_id=user_id, id=session_id, status="open")
         return await self.get(user_id, session_id)
 
     async def resume(self, user_id: str, session_id: str, *, thread_id: str | None = None) -> Session:
@@ -236,7 +192,7 @@ class TrainingService:
             raise Conflict("This session has ended. Start another one with /train.")
         async with self._database.write() as connection:
             if thread_id is not None:
-                await _set_status(connection, "paused", user_id=user_id, thread_id=thread_id, status="open")
+                await sessions.set_status(connection, "paused", user_id=user_id, thread_id=thread_id, status="open")
             change = {"status": "open"} | ({"thread_id": thread_id} if thread_id is not None else {})
             await connection.execute(
                 training_sessions.update()
@@ -269,13 +225,13 @@ class TrainingService:
 
     async def _offers(self, user_id: str, session: Session) -> list[Offer]:
         async with self._database.read() as connection:
-            row = await _row(connection, user_id, session.id)
+            row = await sessions.row_of(connection, user_id, session.id)
             skills = await progress.skills_of(connection, user_id)
         used = {item["id"] for item in row.items}
         return [
             Offer(
                 concept=concept, known=mastery.mastery(skills.get(concept, Skill())) >= WEAK_MASTERY,
-                questions=[one for one in drawn(self._curriculum, concept, seed=session.id) if one not in used],
+                questions=[q for q in sessions.drawn(self._curriculum, concept, seed=session.id) if q not in used],
                 has_challenge=row.with_challenges and self._challenges.offers(concept),
             )
             for concept in session.concepts
@@ -288,7 +244,7 @@ class TrainingService:
             choice = await self._challenges.following(user_id, concept=following.concept)
         now = self._clock()
         async with self._database.write() as connection:
-            row = await _row(connection, user_id, session.id)
+            row = await sessions.row_of(connection, user_id, session.id)
             one = self._challenges.new_start(choice, now=now) if choice is not None else None
             kind: Kind = "challenge" if one else "question"
             item = {"kind": kind, "id": one.id if one else following.question_id, "concept": following.concept}
@@ -306,7 +262,7 @@ class TrainingService:
         try:
             async with self._database.write() as connection:
                 await progress.lock(connection, user_id)
-                if (await _row(connection, user_id, session.id)).status != "open":
+                if (await sessions.row_of(connection, user_id, session.id)).status != "open":
                     raise Conflict("This session has ended, or is paused.")
                 await connection.execute(
                     training_answers.insert().values(
@@ -328,9 +284,10 @@ class TrainingService:
         rated when each of them ended."""
         now = self._clock()
         await progress.lock(connection, user_id)
-        if not await _set_status(connection, "ended", ended_at=now, id=session.id, user_id=user_id):
+        if not await sessions.set_status(connection, "ended", ended_at=now, id=session.id, user_id=user_id):
             return ()
-        session = await self._load(connection, user_id, session.id)  # with an answer that came in the meantime
+        # An answer may have come in the meantime.
+        session = await sessions.load(connection, self._curriculum, user_id, session.id)
         changes = []
         for concept, items in interleaving.by_concept(session.answers).items():
             right = sum(item.correct for item in items)
@@ -379,44 +336,7 @@ class TrainingService:
         )
         async with self._database.read() as connection:
             found = await connection.scalar(query)
-            return None if found is None else await self._load(connection, user_id, found)
-
-    async def _load(self, connection: AsyncConnection, user_id: str, session_id: str) -> Session:
-        row = await _row(connection, user_id, session_id)
-        query = sa.select(training_answers.c.question_id, training_answers.c.correct)
-        given = await connection.execute(query.where(training_answers.c.session_id == session_id))
-        correct = {answer.question_id: answer.correct for answer in given}
-        done: list[Done] = []
-        current: Asked | InHand | None = None
-        for number, item in enumerate(row.items, 1):
-            if item["kind"] == "challenge":
-                one = await self._in_hand(connection, user_id, item["id"])
-                if one is not None and one.status == "open":
-                    current = InHand(number=number, concept=item["concept"], started=one)
-                else:
-                    passed = one is not None and one.status == "passed"
-                    done.append(Done(kind="challenge", concept=item["concept"], correct=passed))
-            elif item["id"] in correct or self._curriculum.question(item["id"]) is None:
-                done.append(Done(kind="question", concept=item["concept"], correct=correct.get(item["id"], False)))
-            else:
-                current = self._asked(session_id, item["id"], number)
-        return Session(
-            id=row.id, concepts=tuple(row.concepts), length=row.length, done=tuple(done), status=row.status,
-            current=current if row.status != "ended" else None, thread_id=row.thread_id,
-        )  # fmt: skip
-
-    async def _in_hand(self, connection: AsyncConnection, user_id: str, started_id: str) -> Started | None:
-        try:
-            return await started.load(connection, self._curriculum, user_id, started_id)
-        except NotFound:
-            return None  # its file is gone
-
-    def _asked(self, session_id: str, question_id: str, number: int) -> Asked:
-        concept, question = _found(self._curriculum, question_id)
-        return Asked(
-            number=number, concept=concept, question_id=question_id, prompt=question.prompt,
-            choices=shuffled(question, _order(session_id, question)),
-        )  # fmt: skip
+            return None if found is None else await sessions.load(connection, self._curriculum, user_id, found)
 
     async def _note(self, connection: AsyncConnection, event_type: str, key: str, user_id: str, payload: Json) -> None:
         await event_log.append(
@@ -426,57 +346,3 @@ class TrainingService:
 
 
 PAUSED = "This session is paused. Go on with /train resume."
-
-
-async def _row(connection: AsyncConnection, user_id: str, session_id: str) -> Any:  # Any: a row
-    query = sa.select(training_sessions).where(
-        training_sessions.c.id == session_id, training_sessions.c.user_id == user_id
-    )
-    row = (await connection.execute(query)).first()
-    if row is None:
-        raise NotFound("This training session is not there. Start one with /train.")
-    return row
-
-
-async def _set_status(
-    connection: AsyncConnection, to: Status, /, *, ended_at: datetime | None = None, **where: str
-) -> bool:
-    """Change sessions that have not ended; False when there was none."""
-    changed = await connection.execute(
-        training_sessions.update()
-        .where(training_sessions.c.status != "ended")
-        .where(*(training_sessions.c[name] == value for name, value in where.items()))
-        .values(status=to, ended_at=ended_at)
-    )
-    return changed.rowcount > 0
-
-
-def _found(curriculum: Curriculum, question_id: str) -> tuple[str, Question]:
-    found = curriculum.question(question_id)
-    assert found is not None
-    return found
-
-
-def drawn(curriculum: Curriculum, concept: str, *, seed: str) -> list[str]:
-    """The ids of a concept's questions, in an order drawn from ``seed``."""
-    ids = [question.id for question in curriculum.questions[concept]]
-    random.Random(seed + concept).shuffle(ids)
-    return ids
-
-
-def chosen_of(text: str, choices: Sequence[str]) -> int | None:
-    """Which choice a text names: by letter ("b", "B)"), by number ("2"), or by its words; None for none of them."""
-    said = text.strip().strip(".)( ").lower()
-    if len(said) == 1 and said.isalpha():
-        place = ord(said) - ord("a")
-        return place if 0 <= place < len(choices) else None
-    if said.isdecimal() and len(said) <= 2 and said not in [choice.lower() for choice in choices]:
-        return int(said) - 1 if 1 <= int(said) <= len(choices) else None
-    matching = [place for place, choice in enumerate(choices) if choice.strip().lower() == text.strip().lower()]
-    return matching[0] if matching else None
-
-
-def _order(session_id: str, question: Question) -> list[int]:
-    order = list(range(1 + len(question.wrong)))
-    random.Random(session_id + question.id).shuffle(order)
-    return order

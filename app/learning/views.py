@@ -13,8 +13,9 @@ from app.learning.curriculum import Curriculum
 from app.learning.grading import CaseResult, Graded, first_failing
 from app.learning.languages import LANGUAGES
 from app.learning.plans import Plan
+from app.learning.sessions import Asked, InHand, Session
 from app.learning.started import Started
-from app.learning.training import Asked, InHand, Marked, Moved, Session
+from app.learning.training import Marked, Moved
 
 Json = dict[str, Any]  # Any: JSON
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from app.events import log as event_log
 from app.events.schema import NewEvent
 from app.learning.challenge_files import AnswerChallenge
-from app.learning.training import Asked, chosen_of
+from app.learning.sessions import Asked, chosen_of
 from graph.deps import Deps
 from graph.intents.classifier import without_quotes
 from graph.intents.slots import asks_for_plan, asks_to_explain, goal_day_of, goal_of, slots_of

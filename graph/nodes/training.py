@@ -8,7 +8,8 @@ from app.errors import InvalidInput, NoModelAvailable
 from app.learning import views
 from app.learning.curriculum import Concept
 from app.learning.plans import EXAMPLE, Plan
-from app.learning.training import InHand, Marked, Moved, Session
+from app.learning.sessions import InHand, Session
+from app.learning.training import Marked, Moved
 from app.models.call import CallRequest
 from app.models.providers.wire import Message
 from graph import wording

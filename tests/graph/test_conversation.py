@@ -10,7 +10,7 @@ from app.bootstrap import Services
 from app.errors import InvalidInput, RateLimited, TooLooError
 from app.events import log as event_log
 from app.identity.accounts import User
-from app.learning.training import Asked
+from app.learning.sessions import Asked
 from app.models import log as call_log
 from app.models import quality
 from graph.conversation import Turn

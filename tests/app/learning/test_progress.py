@@ -19,7 +19,8 @@ from app.learning.choosing import Learner, choose
 from app.learning.curriculum import load_curriculum
 from app.learning.mastery import Skill
 from app.learning.sandbox.probe import Isolation
-from app.learning.training import Asked, TrainingService, chosen_of
+from app.learning.sessions import Asked, chosen_of
+from app.learning.training import TrainingService
 from app.storage.database import Database
 from app.storage.tables.learning import cards
 from tests.fakes.clock import Clock

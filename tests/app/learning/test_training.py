@@ -17,7 +17,8 @@ from app.learning.path import path_of
 from app.learning.plans import PlanService, dated, session_days, with_required
 from app.learning.progress import ConceptProgress
 from app.learning.sandbox.probe import Isolation
-from app.learning.training import Asked, InHand, Session, TrainingService
+from app.learning.sessions import Asked, InHand, Session
+from app.learning.training import TrainingService
 from app.storage.database import Database
 from tests.fakes.clock import Clock
 
