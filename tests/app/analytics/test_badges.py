@@ -95,6 +95,24 @@ async def test_projections_built_from_zero_are_the_live_ones(
     assert all(live.values())
 
 
+async def test_two_processes_that_follow_at_once_count_once(
+    database: Database, clock: Clock, badges: BadgeSystem, accounts: AccountService
+) -> None:
+    users = [user.id for user in await people(accounts, 3)]
+    await publish(database, *past(users, events=700, end=clock()))
+    other = Database(database.url)
+    both = [Bus(one, [LearnerStats(one), EarnedBadges(one)], afterwards=badges.award_due) for one in (database, other)]
+
+    await asyncio.gather(*(bus.drain() for bus in both))
+    live = await contents(database)
+    await both[0].replay("learner-stats")
+
+    assert await contents(database) == live
+    assert await _count(database, "challenge.submitted") == 140
+    assert sum(int(str(row[2])) for row in live["learner_activity"]) == 140
+    await other.close()
+
+
 async def test_an_award_is_given_once_with_its_evidence(
     database: Database, clock: Clock, bus: Bus, badges: BadgeSystem, ada: User
 ) -> None:
@@ -129,6 +147,23 @@ async def test_speed_and_power_hour_count_first_passes_alone(
 
     assert before == {"first-challenge"}
     assert after == {"first-challenge", "speed-demon", "power-hour", "quality-focus"}
+
+
+async def test_a_badge_of_the_clock_waits_until_the_clock_is_known(
+    database: Database, clock: Clock, bus: Bus, badges: BadgeSystem, accounts: AccountService, ada: User
+) -> None:
+    clock.move(hours=13)  # 22:00 UTC, which is 14:00 in Los Angeles
+    await publish(database, finished(ada, clock, "one"))
+    await bus.drain()
+    before = {one.badge.id for one in await badges.earned(ada.id)}
+    await accounts.prefer(ada.id, seen_timezone="America/Los_Angeles")
+    await bus.drain()
+    afternoon = {one.badge.id for one in await badges.earned(ada.id)}
+    await accounts.prefer(ada.id, seen_timezone="UTC")
+    await bus.drain()
+
+    assert before == afternoon == {"first-challenge"}
+    assert {one.badge.id for one in await badges.earned(ada.id)} == {"first-challenge", "night-owl"}
 
 
 async def test_a_revoked_badge_stays_revoked_and_in_the_record(
@@ -193,6 +228,21 @@ async def test_a_ranking_begins_with_five_and_leaves_out_who_wants_so(
         (1, "learner3", 30), (1, "learner4", 30), (3, "learner2", 20), (4, "learner1", 10), (5, "learner0", 0),
     ]  # fmt: skip
     assert [five.percentile_of(user.id) for user in users] == [0, 25, 50, 75, 75, None]
+
+
+async def test_who_leaves_the_ranking_is_gone_at_once_in_every_process(
+    database: Database, clock: Clock, bus: Bus, ranking: RankingService, accounts: AccountService
+) -> None:
+    users = await people(accounts, 6)
+    await publish(database, *(mastered(user, clock, 10 * n) for n, user in enumerate(users)))
+    await bus.drain()
+    before = await ranking.ranking()
+
+    await accounts.prefer(users[5].id, ranked=False)
+
+    after = await ranking.ranking()
+    assert (before.n, before.places[0].name) == (6, "learner5")
+    assert (after.n, after.places[0].name) == (5, "learner4")
 
 
 async def test_solved_alone_is_ranked_within_a_period(

@@ -107,6 +107,14 @@ def test_the_best_hour_is_any_sixty_minutes(minutes: list[int], best: int) -> No
     assert best_hour(replace(NOBODY, passes=passes)) == best
 
 
+def test_an_hour_is_no_longer_where_the_clock_is_set_back() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    moments = [datetime(2025, 10, 26, 0, 5, tzinfo=UTC), datetime(2025, 10, 26, 1, 55, tzinfo=UTC)]
+    passes = tuple(passed(n, moment.astimezone(berlin)) for n, moment in enumerate(moments))
+
+    assert best_hour(replace(NOBODY, passes=passes)) == 1
+
+
 def test_engagement_is_full_after_four_steady_weeks_and_nothing_before() -> None:
     steady = tuple(
         slot(NOW - timedelta(days=day, minutes=15 * quarter), submitted=1)

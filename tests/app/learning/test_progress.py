@@ -561,3 +561,18 @@ async def test_a_concept_of_syntax_has_a_card_for_each_language(
 
     assert rated == {"strings:javascript", "strings:python", "lists"}
     assert following.language == "javascript"
+
+
+async def test_practice_in_a_language_serves_the_card_of_the_concept_too(
+    challenges: ChallengeService, training: TrainingService, database: Database, clock: Clock, ada: User
+) -> None:
+    session = await training.start(ada.id, thread_id="t", concepts=["strings"], count=1)
+    await training.answer(ada.id, session.id, "a")
+    clock.move(days=30)
+    one = await challenges.start(ada.id, thread_id=None, challenge_id="reverse-words", language="python")
+    await challenges.submit(ada.id, one.id, solution("reverse-words"))
+
+    (strings,) = await progress.overview(database, ada.id)
+
+    assert strings.due_at is not None
+    assert strings.due_at > clock()

@@ -298,6 +298,18 @@ async def test_a_plans_session_is_what_training_begins_with_and_a_missed_one_com
     assert await planning.current(ada.id, goal_day + timedelta(days=1)) is None
 
 
+async def test_a_session_that_was_begun_and_left_does_not_hold_up_the_plan(
+    planning: PlanService, training: TrainingService, database: Database, ada: User
+) -> None:
+    await planning.make(ada.id, goal="exam", goal_day=TODAY + timedelta(days=5), concepts=["sql"], today=TODAY)
+    await training.start(ada.id, thread_id="t", today=TODAY)
+
+    next_day = await plans.due(database, ada.id, TODAY + timedelta(days=1))
+
+    assert next_day is not None
+    assert next_day.number == 2
+
+
 async def test_a_new_plan_ends_the_old_one_and_a_plan_can_be_dropped(planning: PlanService, ada: User) -> None:
     goal_day = TODAY + timedelta(days=5)
     await planning.make(ada.id, goal="interview", goal_day=goal_day, concepts=["sql"], today=TODAY)
