@@ -14,7 +14,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from redis.asyncio import ConnectionPool
 
 from app.analytics.badges import BadgeSystem
-from app.analytics.projections import EarnedBadges, LearnerStats
+from app.analytics.projections import EarnedBadges, MetricsCollector
 from app.analytics.ranking import RankingService
 from app.analytics.reports import ReportService
 from app.context.repositories import RepositoryService
@@ -83,7 +83,7 @@ class Services:
 
 def consumers(database: Database) -> list[Consumer]:
     """Everything that follows the event log."""
-    return [LearnerStats(database), EarnedBadges(database), GradedAnswers(database)]
+    return [MetricsCollector(database), EarnedBadges(database), GradedAnswers(database)]
 
 
 def follow(database: Database) -> tuple[Bus, BadgeSystem]:

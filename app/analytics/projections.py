@@ -27,7 +27,7 @@ Json = dict[str, Any]  # Any: columns of several types
 Row = tuple[Any, ...]  # Any: the same
 
 
-class LearnerStats:
+class MetricsCollector:
     """The consumer behind /stats, badges and rankings. A batch is summed up first and then written in a few
     statements, so that a rebuild from zero takes seconds."""
 

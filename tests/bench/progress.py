@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.analytics.badges import BadgeSystem
-from app.analytics.projections import EarnedBadges, LearnerStats
+from app.analytics.projections import EarnedBadges, MetricsCollector
 from app.analytics.ranking import RankingService
 from app.analytics.reports import ReportService
 from app.events import log as event_log
@@ -43,7 +43,7 @@ async def _pages() -> list[tuple[str, str]]:
             return None
 
         badges = BadgeSystem(database=database, clock=clock, wake=lambda: None, settle=nothing)
-        bus = Bus(database, [LearnerStats(database), EarnedBadges(database)], afterwards=badges.award_due)
+        bus = Bus(database, [MetricsCollector(database), EarnedBadges(database)], afterwards=badges.award_due)
         first = await _seconds(bus.drain)
         reports, ranking = ReportService(database=database, clock=clock), RankingService(database=database, clock=clock)
 

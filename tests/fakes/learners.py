@@ -13,8 +13,10 @@ FORGETFUL: Weights = tuple(
 )  # memories begin weak, and grow slowly (the ninth weight is the exponent of growth)
 
 
-def practise(*, concepts: int, reviews: int, memory: Weights, seed: int) -> History:
-    """Each concept is reviewed when the published weights say so, some days early or late."""
+def practise(
+    *, concepts: int, reviews: int, memory: Weights, seed: int, lateness: tuple[float, float] = (0.7, 1.5)
+) -> History:
+    """Each concept is reviewed when the published weights say so, times something between the two of ``lateness``."""
     generator = random.Random(seed)
     history: History = {}
     for concept in range(concepts):
@@ -26,7 +28,7 @@ def practise(*, concepts: int, reviews: int, memory: Weights, seed: int) -> Hist
             grade = scheduler.GRADES[generator.choice((2, 3, 3, 3, 4)) if recalled else 1]
             past.append((at, int(scheduler.RATINGS[grade])))
             card, truth = scheduler.review(card, grade, at), scheduler.review(truth, grade, at, memory)
-            wait = (scheduler.due_at(card) - at) * generator.uniform(0.7, 1.5)
+            wait = (scheduler.due_at(card) - at) * generator.uniform(*lateness)
             at += max(timedelta(days=1), wait)
         history[f"concept-{concept}"] = past
     return history

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.analytics.badges import BadgeSystem
-from app.analytics.projections import EarnedBadges, LearnerStats
+from app.analytics.projections import EarnedBadges, MetricsCollector
 from app.analytics.ranking import RankingService
 from app.analytics.reports import ReportService
 from app.errors import Conflict, InvalidInput, NotFound
@@ -34,7 +34,7 @@ def badges(database: Database, clock: Clock) -> BadgeSystem:
 
 @pytest.fixture
 def bus(database: Database, badges: BadgeSystem) -> Bus:
-    return Bus(database, [LearnerStats(database), EarnedBadges(database)], afterwards=badges.award_due)
+    return Bus(database, [MetricsCollector(database), EarnedBadges(database)], afterwards=badges.award_due)
 
 
 @pytest.fixture
@@ -101,7 +101,9 @@ async def test_two_processes_that_follow_at_once_count_once(
     users = [user.id for user in await people(accounts, 3)]
     await publish(database, *past(users, events=700, end=clock()))
     other = Database(database.url)
-    both = [Bus(one, [LearnerStats(one), EarnedBadges(one)], afterwards=badges.award_due) for one in (database, other)]
+    both = [
+        Bus(one, [MetricsCollector(one), EarnedBadges(one)], afterwards=badges.award_due) for one in (database, other)
+    ]
 
     await asyncio.gather(*(bus.drain() for bus in both))
     live = await contents(database)

@@ -1,6 +1,6 @@
 """The numbers of /stats come from the event log alone, and are the same when they are built again from zero."""
 
-from app.analytics.projections import LearnerStats
+from app.analytics.projections import MetricsCollector
 from app.analytics.reports import ReportService
 from app.events.bus import Bus
 from app.identity.accounts import User
@@ -20,7 +20,7 @@ async def test_what_was_solved_alone_and_with_help_is_counted_apart(
     challenges = ChallengeService(
         database=database, curriculum=CURRICULUM, isolation=isolation, clock=clock, wake=lambda: None
     )
-    bus = Bus(database, [LearnerStats(database)])
+    bus = Bus(database, [MetricsCollector(database)])
     reports = ReportService(database=database, clock=clock)
 
     async def play(challenge_id: str, *, hint: bool = False, solve: bool = True, reveal: bool = False) -> None:
