@@ -288,6 +288,16 @@ function toolooVerdict(number) {{
 _VERDICT = Signature(name="tooloo_verdict", params=(Parameter(name="number", type="int"),), returns="bool")
 
 
+def _silenced(one: Graded, *, above: int) -> Graded:
+    """A verdict on one version without anything that the test itself said."""
+    if one.verdict == "compile_error":
+        said = _without_words(one.message.partition("\n")[2], above=above)
+        return replace(one, message=f"The code could not be loaded: {said}.")
+    case = one.cases[0]
+    error = _without_words("\n".join((case.error, *case.trace)), above=above) if case.error else None
+    return replace(one, cases=(replace(case, stdout="", error=error, trace=()),))
+
+
 def _without_words(error: str, *, above: int) -> str:
     """What went wrong in a test, by its kind and line: its own words could give away the version that it is run on."""
     kind = error.partition(":")[0].strip()
@@ -325,17 +335,11 @@ async def _grade_test(
             input=what, expected="accepted" if accepts else "rejected", hidden=not accepts,
             is_right=lambda got, accepts=accepts: got is accepts,  # type: ignore[misc]  # the loop's own value
         )  # fmt: skip
-        one = grading.judge(last, [shown], nonce=nonce, show=_said)
-        above = version.count("\n") + 1
+        one = _silenced(grading.judge(last, [shown], nonce=nonce, show=_said), above=version.count("\n") + 1)
         if one.verdict == "compile_error":
-            said = _without_words(one.message.partition("\n")[2], above=above)
-            return replace(one, message=f"The code could not be loaded: {said}.")
+            return one
         ended = last.status == "ok"
-        case = one.cases[0]
-        error = _without_words("\n".join((case.error, *case.trace)), above=above) if case.error else None
-        results.append(
-            replace(case, number=number, stdout="", error=error, trace=(), passed=case.passed and ended)
-        )  # fmt: skip
+        results.append(replace(one.cases[0], number=number, passed=one.cases[0].passed and ended))
         if not ended:
             break
     results += [

@@ -1,15 +1,13 @@
 """Isolation by bubblewrap: own namespaces, no network, a sized tmpfs, a seccomp filter, and never as root."""
 
-import asyncio
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from app.learning.sandbox.program import Limits, Program, Run
 from app.learning.sandbox.seccomp import filter_program
-from app.learning.sandbox.watching import watch
+from app.learning.sandbox.watching import launch
 
 BOX, SCRATCH = "/box", "/tmp"  # noqa: S108  # the sandbox's own: a program's files, and where it may write
 SANDBOX_UID = 64990  # a uid of its own: root is exempt from the limit of processes
@@ -57,21 +55,7 @@ class Bubblewrap:
             str(limits.processes), str(limits.memory_bytes), str(limits.cpu_seconds), str(limits.disk_bytes),
             *program.argv,
         ]  # fmt: skip
-        started = time.monotonic()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=stdin,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=descriptors,
-                start_new_session=True,
-                env={"PATH": "/usr/bin:/bin"},
-            )
-        except OSError as error:
-            message = f"{argv[0]}: {error}".encode()
-            return Run(status="infrastructure_error", stdout=b"", stderr=message, exit_code=None, wall_ms=0)
-        return await watch(process, program, started)
+        return await launch(argv, program, stdin=stdin, env={"PATH": "/usr/bin:/bin"}, pass_fds=descriptors)
 
 
 def _identity() -> list[str]:

@@ -7,13 +7,12 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 from app.learning.sandbox.bubblewrap import SANDBOX_UID, memory_file
 from app.learning.sandbox.program import Limits, Program, Run
 from app.learning.sandbox.seccomp import filter_program
-from app.learning.sandbox.watching import watch
+from app.learning.sandbox.watching import launch
 
 LEAST_VERSION = 6  # of Landlock, since Linux 6.12: signals and abstract sockets stay inside
 SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/alternatives")
@@ -51,23 +50,10 @@ class Landlock:
             *program.argv,
         ]  # fmt: skip
         stdin = memory_file(program.stdin)
-        started = time.monotonic()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=stdin,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-                cwd=box,
-                env=_environment(box, scratch),
-            )
-        except OSError as error:
-            message = f"{argv[0]}: {error}".encode()
-            return Run(status="infrastructure_error", stdout=b"", stderr=message, exit_code=None, wall_ms=0)
+            return await launch(argv, program, stdin=stdin, env=_environment(box, scratch), cwd=box)
         finally:
             os.close(stdin)
-        return await watch(process, program, started)
 
 
 def _lay_out(program: Program, uid: int | None) -> Path:

@@ -129,30 +129,23 @@ def filter_program(*, own_namespaces: bool = True) -> bytes:
             lines += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _error(errno.EPERM))]
     # glibc falls back to clone(), whose flags we can read, when clone3() is not there
     lines += [(_EQUAL, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _error(errno.ENOSYS))]
-    lines += [
-        (_EQUAL, 0, 4, _CLONE[column]),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        (_ANY_BIT, 0, 1, _NAMESPACE_FLAGS),
-        (_RETURN, 0, 0, _error(errno.EPERM)),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
-    lines += [
-        (_EQUAL, 0, 4, _SOCKET[column]),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        (_GREATER, 0, 1, _AF_INET6),
-        (_RETURN, 0, 0, _error(errno.EPERM)),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
+    lines += _refused_where(_CLONE[column], _ANY_BIT, _NAMESPACE_FLAGS)
+    lines += _refused_where(_SOCKET[column], _GREATER, _AF_INET6)
     if not own_namespaces:  # limits of its own only, which every runtime reads at start
-        lines += [
-            (_EQUAL, 0, 4, _PRLIMIT[column]),
-            (_LOAD, 0, 0, _FIRST_ARGUMENT),
-            (_GREATER, 0, 1, 0),
-            (_RETURN, 0, 0, _error(errno.EPERM)),
-            (_RETURN, 0, 0, _ALLOW),
-        ]
+        lines += _refused_where(_PRLIMIT[column], _GREATER, 0)
     lines.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("<HBBI", *line) for line in lines)
+
+
+def _refused_where(call: int, condition: int, value: int) -> list[tuple[int, int, int, int]]:
+    """A call is refused where its first argument fulfils a condition, and else allowed."""
+    return [
+        (_EQUAL, 0, 4, call),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        (condition, 0, 1, value),
+        (_RETURN, 0, 0, _error(errno.EPERM)),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
 
 
 def _error(number: int) -> int:

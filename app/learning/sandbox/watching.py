@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from app.learning.sandbox.program import Program, Run, RunStatus
@@ -18,7 +19,24 @@ _OWN_MEMORY = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+)", re.MULTILINE)
 MEMORY_LOOK_SECONDS = 0.1
 
 
-async def watch(process: asyncio.subprocess.Process, program: Program, started: float) -> Run:
+async def launch(
+    argv: Sequence[str], program: Program, *, stdin: int, env: Mapping[str, str], cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Run:  # fmt: skip
+    """Start a sandbox and watch it. One that cannot be started is an infrastructure error."""
+    started = time.monotonic()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=stdin, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, pass_fds=pass_fds,
+            start_new_session=True, cwd=cwd, env=env,
+        )  # fmt: skip
+    except OSError as error:
+        message = f"{argv[0]}: {error}".encode()
+        return Run(status="infrastructure_error", stdout=b"", stderr=message, exit_code=None, wall_ms=0)
+    return await _watch(process, program, started)
+
+
+async def _watch(process: asyncio.subprocess.Process, program: Program, started: float) -> Run:
     limits = program.limits
     assert process.stdout is not None
     assert process.stderr is not None

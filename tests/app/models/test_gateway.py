@@ -234,6 +234,7 @@ async def test_closing_while_the_log_is_written_writes_each_call_once(
         await gateway.log.close()
 
     rows = await call_log.newest(sqlite)
+    assert len({row["request_id"] for row in rows}) == 5
     assert len([row for row in rows if row["status"] == "ok"]) == 5, [
         (row["status"], row["error_kind"]) for row in rows
     ]
