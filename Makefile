@@ -4,7 +4,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
+# A lock file is complete: without --no-deps, pip asks for the newest release where a package is wanted with an extra, and
+# refuses it, because the lock holds another.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+LOCKED := $(PIP) --no-deps --require-hashes -r
 
 .DEFAULT_GOAL := run
 .PHONY: setup run test check fix bench lock clean
@@ -19,6 +22,7 @@ test: $(DEV) system-for-tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(DEV)
+	@$(BIN)/python -m pip check >/dev/null || { $(BIN)/python -m pip check; exit 1; }
 	@$(BIN)/ruff check app graph tests
 	@$(BIN)/ruff format --check --quiet app graph tests
 	@$(BIN)/mypy
@@ -45,13 +49,13 @@ clean:
 
 $(RUN): .venv/bin/python requirements.lock pyproject.toml
 	@echo "Installing what TooLoo needs. This takes a few minutes the first time."
-	@$(PIP) --require-hashes -r requirements.lock
+	@$(LOCKED) requirements.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $(RUN)
 
 $(DEV): $(RUN) requirements-dev.lock
 	@echo "Installing what the tests need."
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(LOCKED) requirements-dev.lock
 	@touch $(DEV)
 
 # Sandbox, browser and the languages of challenges come from the system's package manager; a browser of Playwright's own is
