@@ -37,12 +37,10 @@ from app.models.catalog import Catalog, load_catalog
 from app.models.gateway import Gateway, Rules
 from app.models.keys import KeyService, cipher_of
 from app.models.log import CallLog, prune
-from app.models.providers.litellm import LiteLLMWire
-from app.models.providers.null import NullWire
-from app.models.providers.openai import OpenAIWire
-from app.models.providers.wire import Wire
+from app.models.ollama import LocalOllama
 from app.models.quality import GradedAnswers
 from app.models.tasks import TaskService
+from app.models.wires import environment_keys, make_wire, wires
 from app.orchestration.actions import Actions
 from app.orchestration.engine import WorkflowEngine
 from app.orchestration.executor import ExecutorSlot, FileSlot, PostgresSlot
@@ -219,7 +217,7 @@ async def open_gateway(settings: Settings, database: Database, purse: Purse) -> 
     await purse.open(_providers(catalog))
     gateway = Gateway(
         database=database, purse=purse, catalog=catalog, clock=utc_now,
-        wires=await asyncio.to_thread(_wires, settings, catalog),
+        wires=await asyncio.to_thread(wires, settings, catalog),
         log=CallLog(database, enabled=settings.provider_logging_enabled),
         breaker=Breaker(
             database, threshold=settings.provider_circuit_threshold,
@@ -233,8 +231,8 @@ async def open_gateway(settings: Settings, database: Database, purse: Purse) -> 
             ),
             tie_order=settings.tie_order, fallback=settings.provider_fallback_enabled,
             hedging=settings.tooloo_hedging, exploration_share=settings.tooloo_exploration_share,
-            ollama_base_url=settings.ollama_base_url,
         ),
+        ollama=LocalOllama(settings.ollama_base_url, lambda: make_wire(settings, "ollama", "ollama")),
     )  # fmt: skip
     await gateway.open()
     return gateway
@@ -244,56 +242,12 @@ async def open_keys(settings: Settings, database: Database, gateway: Gateway) ->
     """Stored keys, taken into use."""
     secret = settings.tooloo_secret_key.get_secret_value() if settings.tooloo_secret_key else None
     keys = KeyService(
-        database=database, gateway=gateway, clock=utc_now, environment=_environment_keys(settings),
+        database=database, gateway=gateway, clock=utc_now, environment=environment_keys(settings),
         cipher=await asyncio.to_thread(cipher_of, settings.tooloo_data_dir, secret),
         make_wire=lambda provider, key: make_wire(settings, provider, key),
     )  # fmt: skip
     await keys.refresh()
     return keys
-
-
-def make_wire(settings: Settings, provider: str, key: str) -> Wire:
-    """The wire of a provider with a key. Its SDK is imported here: each costs a second and tens of megabytes."""
-    connect = settings.connect_timeout_seconds
-    match provider:
-        case "anthropic":
-            from app.models.providers.anthropic import AnthropicWire
-
-            return AnthropicWire(api_key=key, base_url=settings.anthropic_base_url, connect_seconds=connect)
-        case "gemini":
-            from app.models.providers.gemini import GeminiWire
-
-            return GeminiWire(api_key=key, base_url=settings.gemini_base_url, connect_seconds=connect)
-        case "deepseek":
-            base_url = settings.deepseek_base_url or "https://api.deepseek.com"
-            return OpenAIWire(provider="DeepSeek", api_key=key, base_url=base_url, connect_seconds=connect)
-        case "ollama":
-            base_url = f"{settings.ollama_base_url.rstrip('/')}/v1"
-            return OpenAIWire(provider="Ollama", api_key=key, base_url=base_url, connect_seconds=connect)
-        case _:
-            return OpenAIWire(
-                provider="OpenAI", api_key=key, base_url=settings.openai_base_url,
-                organization=settings.openai_organization, connect_seconds=connect,
-            )  # fmt: skip
-
-
-def _environment_keys(settings: Settings) -> dict[str, str]:
-    named = {
-        "anthropic": settings.anthropic_api_key,
-        "openai": settings.openai_api_key,
-        "gemini": settings.google_api_key,
-        "deepseek": settings.deepseek_api_key,
-    }
-    return {provider: key.get_secret_value() for provider, key in named.items() if key}
-
-
-def _wires(settings: Settings, catalog: Catalog) -> dict[str, Wire]:
-    keys = {"ollama": "ollama", **_environment_keys(settings)}
-    wires: dict[str, Wire] = {provider: make_wire(settings, provider, key) for provider, key in keys.items()}
-    wires["null"] = NullWire()
-    if any(model.wire == "litellm" for model in catalog.models):
-        wires["litellm"] = LiteLLMWire()
-    return wires
 
 
 def _preferred(settings: Settings) -> Sequence[tuple[str, str]]:

@@ -92,7 +92,7 @@ def _pages() -> APIRouter:
     @router.get("/elements/{element_id}")
     async def element(element_id: str, request: Request) -> Response:
         caller: Caller = request.state.caller
-        path, mime, name = await request.app.state.history.element_file(element_id, caller.require("read").id)
+        path, mime, name = await request.app.state.history.elements.file(element_id, caller.require("read").id)
         return FileResponse(path, media_type=mime, filename=name, content_disposition_type="attachment")
 
     return router

@@ -208,7 +208,7 @@ class Chat:
     async def _keep(self, started_id: str, shown: Json, **rest: Any) -> Json:  # Any: JSON
         """Store what a challenge's card shows from now on, for whoever opens the thread again."""
         thread_id = cl.context.session.thread_id
-        await self._history.change_card(thread_id, {"startedId": started_id}, {**shown, **rest})
+        await self._history.elements.change_card(thread_id, {"startedId": started_id}, {**shown, **rest})
         return shown
 
     async def mastery_behind(self, action: cl.Action) -> Json:

@@ -1,9 +1,7 @@
 """The chat library's data layer over our own tables: everything is stored in order, and only for its owner."""
 
 import asyncio
-import mimetypes
 import re
-import shutil
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +10,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
-from chainlit.context import ChainlitContextException, context
 from chainlit.data.base import BaseDataLayer
 from chainlit.data.utils import queue_until_user_message
 from chainlit.element import Element
@@ -33,15 +30,13 @@ from app.chat.documents import (
     time_of,
     title_of,
 )
-from app.errors import InvalidInput, NotAllowed, NotFound
+from app.chat.elements import ElementStore
+from app.chat.ownership import caller_id, own_thread, require_owner
+from app.errors import NotAllowed, NotFound
 from app.identity.accounts import AccountService
-from app.identity.caller import current_caller
 from app.storage.database import Database
 from app.storage.tables.history import elements, feedbacks, steps, threads
 from app.storage.tables.identity import users
-
-ELEMENT_NAME = re.compile(r"[\w][\w .()+-]{0,119}")
-CARDS = frozenset(path.stem for path in (Path(__file__).parent.parent.parent / "public" / "elements").glob("*.jsx"))
 
 
 class History(BaseDataLayer):
@@ -60,7 +55,7 @@ class History(BaseDataLayer):
     ) -> None:
         self._database = database
         self._accounts = accounts
-        self._folder = folder
+        self.elements = ElementStore(database=database, folder=folder, clock=clock)
         self._clock = clock
         self._forget = forget
         self._judged = judged
@@ -93,7 +88,7 @@ class History(BaseDataLayer):
         metadata: Json | None = None,
         tags: list[str] | None = None,
     ) -> None:
-        owner = user_id or _caller_id()
+        owner = user_id or caller_id()
         values: Json = {"updated_at": self._clock()}
         if name is not None:
             values["name"] = title_of(name)
@@ -102,18 +97,18 @@ class History(BaseDataLayer):
         if tags is not None:
             values["tags"] = tags
         async with self._database.write() as connection:
-            await self._own_thread(connection, thread_id, owner)
+            await own_thread(self._database, connection, thread_id, owner, now=self._clock())
             await connection.execute(threads.update().where(threads.c.id == thread_id).values(**values))
 
     async def delete_thread(self, thread_id: str) -> None:
         async with self._database.write() as connection:
-            await self._require_owner(connection, thread_id)
+            await require_owner(connection, thread_id)
             await connection.execute(threads.delete().where(threads.c.id == thread_id))
-        await asyncio.to_thread(shutil.rmtree, self._thread_folder(thread_id), ignore_errors=True)
+        await self.elements.forget(thread_id)
         await self._forget(thread_id)
 
     async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> PaginatedResponse[ThreadDict]:
-        user_id = filters.userId or _caller_id()
+        user_id = filters.userId or caller_id()
         query = sa.select(threads).where(threads.c.user_id == user_id)
         if filters.search:
             query = query.where(_mentions(filters.search))
@@ -176,8 +171,8 @@ class History(BaseDataLayer):
         step_id, thread_id = step["id"], step["threadId"]
         lock = self._step_locks.setdefault(step_id, asyncio.Lock())
         async with lock, self._database.write() as connection:
-            owner = _caller_id()
-            await self._own_thread(connection, thread_id, owner)
+            owner = caller_id()
+            await own_thread(self._database, connection, thread_id, owner, now=self._clock())
             old = (await connection.execute(sa.select(steps).where(steps.c.id == step_id))).first()
             if old is not None and old.thread_id != thread_id:
                 raise NotAllowed("This message belongs to another conversation.")
@@ -202,7 +197,7 @@ class History(BaseDataLayer):
             thread_id = await connection.scalar(sa.select(steps.c.thread_id).where(steps.c.id == step_id))
             if thread_id is None:
                 return
-            await self._require_owner(connection, thread_id)
+            await require_owner(connection, thread_id)
             await connection.execute(feedbacks.delete().where(feedbacks.c.step_id == step_id))
             await connection.execute(elements.delete().where(elements.c.for_id == step_id))
             await connection.execute(steps.delete().where(steps.c.id == step_id))
@@ -233,45 +228,10 @@ class History(BaseDataLayer):
 
     @queue_until_user_message()
     async def create_element(self, element: Element) -> None:
-        document: Json = dict(element.to_dict())
-        thread_id = document.get("threadId") or ""
-        if element.type == "custom" and element.name not in CARDS:
-            raise InvalidInput(f"There is no card named {element.name!r}.")
-        if not ELEMENT_NAME.fullmatch(element.name):
-            document["name"] = "file" + (mimetypes.guess_extension(element.mime or "") or "")
-        element_id = str(document["id"])
-        uuid.UUID(element_id)  # it becomes a file's name: nothing but a UUID may pass
-        object_key = None
-        async with self._database.read() as connection:
-            await self._check_element(connection, element_id, thread_id)
-        if element.type != "custom" and not document.get("url"):
-            object_key = await self._store_file(thread_id, element_id, element)
-            document |= {"url": f"/elements/{element_id}", "chainlitKey": None}
-        async with self._database.write() as connection:
-            await self._own_thread(connection, thread_id, _caller_id())
-            await self._check_element(connection, element_id, thread_id)
-            values = {
-                "thread_id": thread_id, "for_id": document.get("forId"), "document": document,
-                "object_key": object_key,
-            }  # fmt: skip
-            statement = self._database.insert(elements).values(id=element_id, created_at=self._clock(), **values)
-            await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
-
-    async def change_card(self, thread_id: str, where: Json, changes: Json) -> None:
-        """Change the properties of the thread's card that has these ones; a card that is not there is left alone."""
-        is_it = [elements.c.document["props"][name].as_string() == value for name, value in where.items()]
-        async with self._database.write() as connection:
-            await self._require_owner(connection, thread_id)
-            query = sa.select(elements.c.id, elements.c.document).where(elements.c.thread_id == thread_id, *is_it)
-            for row in (await connection.execute(query)).all():
-                document = {**row.document, "props": {**row.document["props"], **changes}}
-                await connection.execute(elements.update().where(elements.c.id == row.id).values(document=document))
+        await self.elements.store(element)
 
     async def get_element(self, thread_id: str, element_id: str) -> Any:  # Any: an ElementDict as it was stored
-        async with self._database.read() as connection:
-            return await connection.scalar(
-                sa.select(elements.c.document).where(elements.c.id == element_id, elements.c.thread_id == thread_id)
-            )
+        return await self.elements.document(thread_id, element_id)
 
     @queue_until_user_message()
     async def delete_element(
@@ -279,58 +239,16 @@ class History(BaseDataLayer):
         element_id: str,
         thread_id: str | None = None,  # noqa: ARG002  # the stored thread is the one that counts
     ) -> None:
-        async with self._database.write() as connection:
-            row = (await connection.execute(sa.select(elements).where(elements.c.id == element_id))).first()
-            if row is None:
-                return
-            await self._require_owner(connection, row.thread_id)
-            await connection.execute(elements.delete().where(elements.c.id == element_id))
-        if row.object_key:
-            await asyncio.to_thread((self._folder / row.object_key).unlink, missing_ok=True)
-
-    async def element_file(self, element_id: str, user_id: str) -> tuple[Path, str, str]:
-        """Path, media type and name of an element's file, for its owner.
-
-        Raises:
-            NotFound: it is not there, or somebody else's.
-        """
-        query = (
-            sa.select(elements)
-            .join(threads, threads.c.id == elements.c.thread_id)
-            .where(elements.c.id == element_id, threads.c.user_id == user_id)
-        )
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).first()
-        if row is None or not row.object_key:
-            raise NotFound("This file is not there.")
-        return (
-            self._folder / row.object_key,
-            row.document.get("mime") or "application/octet-stream",
-            row.document["name"],
-        )
-
-    async def _store_file(self, thread_id: str, element_id: str, element: Element) -> str:
-        uuid.UUID(thread_id)
-        target = self._thread_folder(thread_id) / element_id
-        await asyncio.to_thread(_write_file, target, element.path, element.content)
-        return str(target.relative_to(self._folder))
-
-    async def _check_element(self, connection: AsyncConnection, element_id: str, thread_id: str) -> None:
-        old = (await connection.execute(sa.select(elements.c.thread_id).where(elements.c.id == element_id))).first()
-        if old is not None and old.thread_id != thread_id:
-            raise NotAllowed("This element belongs to another conversation.")
-
-    def _thread_folder(self, thread_id: str) -> Path:
-        return self._folder / re.sub(r"[^\w-]", "_", thread_id)
+        await self.elements.delete(element_id)
 
     # -- feedback ----------------------------------------------------------------------------------------------
 
     async def upsert_feedback(self, feedback: Feedback) -> str:
-        user_id = _caller_id()
+        user_id = caller_id()
         async with self._database.write() as connection:
             step = await _judged_step(connection, feedback.forId)
             thread_id = step.thread_id
-            await self._require_owner(connection, thread_id)
+            await require_owner(connection, thread_id)
             values = {"value": feedback.value, "comment": (feedback.comment or "")[:2000] or None}
             statement = self._database.insert(feedbacks).values(
                 id=uuid.uuid4().hex, thread_id=thread_id, step_id=step.id, user_id=user_id,
@@ -345,7 +263,7 @@ class History(BaseDataLayer):
 
     async def delete_feedback(self, feedback_id: str) -> bool:
         async with self._database.write() as connection:
-            own = sa.and_(feedbacks.c.id == feedback_id, feedbacks.c.user_id == _caller_id())
+            own = sa.and_(feedbacks.c.id == feedback_id, feedbacks.c.user_id == caller_id())
             document = await connection.scalar(
                 sa.select(steps.c.document).join(feedbacks, feedbacks.c.step_id == steps.c.id).where(own)
             )
@@ -372,22 +290,6 @@ class History(BaseDataLayer):
             name: str | None = await connection.scalar(query)
             return name
 
-    async def _own_thread(self, connection: AsyncConnection, thread_id: str, user_id: str) -> None:
-        """Make the thread if it is new; refuse it when it is somebody else's."""
-        now = self._clock()
-        statement = self._database.insert(threads).values(
-            id=thread_id, user_id=user_id, metadata={}, created_at=now, updated_at=now
-        )
-        await connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
-        await self._require_owner(connection, thread_id, user_id)
-
-    async def _require_owner(self, connection: AsyncConnection, thread_id: str, user_id: str | None = None) -> None:
-        owner = await connection.scalar(sa.select(threads.c.user_id).where(threads.c.id == thread_id))
-        if owner is None:
-            raise NotFound("This conversation is not there.")
-        if owner != (user_id or _caller_id()):
-            raise NotAllowed("This conversation belongs to somebody else.")
-
 
 async def _judged_step(connection: AsyncConnection, judged_id: str) -> sa.Row[Any]:  # Any: columns of several types
     """The message that a thumb is for; the page names the frame around an answer instead, and frames are not kept.
@@ -403,35 +305,9 @@ async def _judged_step(connection: AsyncConnection, judged_id: str) -> sa.Row[An
     return step
 
 
-def _caller_id() -> str:
-    """Whose request this is: the websocket session's user, else who came through the door.
-
-    Raises:
-        NotAllowed: nobody is known.
-    """
-    try:
-        user = context.session.user
-    except ChainlitContextException:
-        user = None
-    if isinstance(user, PersistedUser):
-        return user.id
-    caller = current_caller.get().user
-    if caller is None:
-        raise NotAllowed("Nobody is signed in.")
-    return caller.id
-
-
 def _mentions(words: str) -> sa.ColumnElement[bool]:
     pattern = "%" + re.sub(r"([%_\\])", r"\\\1", words.strip()[:200]) + "%"
     said = sa.select(steps.c.thread_id).where(
         steps.c.output.ilike(pattern, escape="\\"), steps.c.type.in_(MESSAGE_TYPES)
     )
     return sa.or_(threads.c.name.ilike(pattern, escape="\\"), threads.c.id.in_(said))
-
-
-def _write_file(target: Path, path: str | None, content: bytes | str | None) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if path is not None:
-        shutil.copyfile(path, target)
-    else:
-        target.write_bytes(content.encode() if isinstance(content, str) else content or b"")

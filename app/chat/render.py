@@ -7,7 +7,7 @@ from typing import Any
 
 import chainlit as cl
 
-from app.chat.history import CARDS
+from app.chat.elements import CARDS
 from app.chat.snapshots import as_markdown
 from graph.reply import Action, Block, Chunk, Progress, Text
 

@@ -150,27 +150,7 @@ def call_once(
     """One real, small call to a provider, within its budget. Exits with 2 when it fails."""
 
     async def run(database: Database, gateway: Gateway) -> dict[str, Any]:  # Any: a row
-        owner = await AccountService(database=database, clock=utc_now).owner()
-        request = CallRequest(
-            task="chat", user_id=owner.id, thread_id=None, intent="provider.test", system="Be brief.",
-            messages=(Message(role="user", content=TEST_QUESTION),), max_output_tokens=64, providers=(provider,),
-            stream=stream,
-        )  # fmt: skip
-        await gateway.models()
-        if provider not in gateway.providers():
-            raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(gateway.providers())}.")
-        began = time.monotonic()
-        async for chunk in gateway.stream(request):
-            if isinstance(chunk, TextDelta) and stream and not as_json:
-                typer.echo(chunk.text, nl=False)
-            if isinstance(chunk, Answered):
-                if stream and not as_json:
-                    typer.echo()
-                return {
-                    "provider": provider, "ok": True, "model": chunk.model_id, "answer": chunk.text,
-                    "ms": round((time.monotonic() - began) * 1000), "costUsd": chunk.cost_microusd / MICROUSD,
-                }  # fmt: skip
-        raise AssertionError("a stream ends with an Answered")
+        return await _answer_of(provider, database, gateway, stream=stream, aloud=stream and not as_json)
 
     try:
         row = _with_gateway(run, "" if stream else f"Asking {provider}")
@@ -221,6 +201,33 @@ def models(
     _print(rows, as_json, title=f"Models for {task}: {why}")
     if not any(row.get("rank") for row in rows):
         raise typer.Exit(UNUSABLE)
+
+
+async def _answer_of(
+    provider: str, database: Database, gateway: Gateway, *, stream: bool, aloud: bool
+) -> dict[str, Any]:  # Any: a row
+    """Ask a provider the test question, and say the answer as it comes."""
+    owner = await AccountService(database=database, clock=utc_now).owner()
+    request = CallRequest(
+        task="chat", user_id=owner.id, thread_id=None, intent="provider.test", system="Be brief.",
+        messages=(Message(role="user", content=TEST_QUESTION),), max_output_tokens=64, providers=(provider,),
+        stream=stream,
+    )  # fmt: skip
+    await gateway.models()
+    if provider not in gateway.providers():
+        raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(gateway.providers())}.")
+    began = time.monotonic()
+    async for chunk in gateway.stream(request):
+        if isinstance(chunk, TextDelta) and aloud:
+            typer.echo(chunk.text, nl=False)
+        if isinstance(chunk, Answered):
+            if aloud:
+                typer.echo()
+            return {
+                "provider": provider, "ok": True, "model": chunk.model_id, "answer": chunk.text,
+                "ms": round((time.monotonic() - began) * 1000), "costUsd": chunk.cost_microusd / MICROUSD,
+            }  # fmt: skip
+    raise AssertionError("a stream ends with an Answered")
 
 
 def _with_gateway(work: Any, waiting: str = "") -> Any:  # Any: each command's own coroutine function and result

@@ -109,14 +109,3 @@ def _usage(usage: CompletionUsage) -> Usage:
     return Usage(
         input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0, cached_tokens=cached or 0
     )
-
-
-async def ollama_tags(base_url: str, *, timeout_seconds: float) -> list[str]:
-    """Names of the models that an Ollama at ``base_url`` holds; empty when none listens there."""
-    try:
-        async with httpx.AsyncClient(timeout=timeout_seconds) as client:
-            answer = await client.get(f"{base_url.rstrip('/')}/api/tags")
-            answer.raise_for_status()
-            return [str(model["name"]) for model in answer.json().get("models", [])]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
-        return []

@@ -36,6 +36,7 @@ class Direct:
 
     def __init__(self, history: History) -> None:
         self._history = history
+        self.elements = history.elements
 
     def __getattr__(self, name: str) -> object:
         method = getattr(History, name)
@@ -203,14 +204,14 @@ async def test_an_elements_file_is_on_disk_and_for_its_owner(
     with acting_as(ada):
         await layer.create_step(step(thread_id))
         await layer.create_element(file)
-        path, mime, name = await layer.element_file(file.id, ada.id)
+        path, mime, name = await layer.elements.file(file.id, ada.id)
         thread = await layer.get_thread(thread_id)
 
     assert (path.read_bytes(), mime, name) == (b"private", "text/plain", "notes.txt")
     assert path.is_relative_to(tmp_path)
     assert thread["elements"][0]["url"] == f"/elements/{file.id}"
     with pytest.raises(NotFound):
-        await layer.element_file(file.id, eve.id)
+        await layer.elements.file(file.id, eve.id)
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "<script>alert(1)</script>", "a\nb", "x" * 300])
@@ -426,11 +427,11 @@ async def test_a_card_comes_back_as_it_was_changed_and_no_other_does(
         for card in cards:
             await layer.create_element(card)
 
-        await history.change_card(thread_id, {"startedId": "two"}, {"hints": ["Look"]})
+        await history.elements.change_card(thread_id, {"startedId": "two"}, {"hints": ["Look"]})
 
         thread = await history.get_thread(thread_id)
     with acting_as(eve), pytest.raises(NotAllowed):
-        await history.change_card(thread_id, {"startedId": "one"}, {"hints": ["Mine"]})
+        await history.elements.change_card(thread_id, {"startedId": "one"}, {"hints": ["Mine"]})
     assert thread is not None
     shown = {element["props"]["startedId"]: element["props"]["hints"] for element in thread["elements"] or []}
     assert shown == {"one": [], "two": ["Look"]}

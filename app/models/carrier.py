@@ -1,0 +1,210 @@
+"""One call from the hold on its budgets to the booked cost: circuit, purse, stream, hedging, and what is remembered."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime, timedelta
+from typing import cast
+
+import structlog
+
+from app.errors import BudgetExceeded, ProviderFailed
+from app.models import selector
+from app.models.breaker import Breaker
+from app.models.budget import Purse
+from app.models.call import Call, TimeLimits
+from app.models.catalog import Model
+from app.models.ledger import Alert
+from app.models.log import CallLog
+from app.models.metrics import Metrics
+from app.models.providers.wire import StreamEvent, TextDelta, Wire, failed
+from app.models.run import Answer, Run, Switched
+from app.models.standing import Standing
+
+logger = structlog.get_logger()
+
+HOLD_MARGIN = timedelta(minutes=5)
+
+
+class Carrier:
+    """Carries the calls of a gateway. With ``hedging``, a second model is asked when the first is slow to begin."""
+
+    def __init__(
+        self, *, purse: Purse, breaker: Breaker, log: CallLog, metrics: Metrics, standing: Standing,
+        limits: TimeLimits, hedging: bool, clock: Callable[[], datetime], wire_of: Callable[[Model], Wire | None],
+    ) -> None:  # fmt: skip
+        self._purse = purse
+        self._breaker = breaker
+        self._log = log
+        self._metrics = metrics
+        self._standing = standing
+        self._limits = limits
+        self._hedging = hedging
+        self._clock = clock
+        self._wire_of = wire_of
+
+    async def reserved(self, run: Run, model: Model, chain: deque[Model]) -> Call | None:
+        """A call that may leave; None when the circuit or a budget keeps it back."""
+        if not await self._breaker.admit(model.provider):
+            run.exclude(model, "its circuit is open")
+            return None
+        call = Call(run.request, model, now=self._clock(), shown="".join(run.shown))
+        try:
+            await self._purse.reserve(
+                call.id, provider=model.provider, user_id=run.request.user_id, intent=run.request.intent,
+                amount_microusd=call.hold_microusd, now=call.created_at, allow_burst=run.request.allow_burst,
+                lifetime=timedelta(seconds=self._limits.total_seconds) + HOLD_MARGIN,
+            )  # fmt: skip
+        except BudgetExceeded as error:
+            await self._breaker.abandon(model.provider)
+            run.exclude(model, "over budget")
+            run.alerts += cast(tuple[Alert, ...], error.alerts)
+            run.spent.append(error.user_message)
+            free_first = sorted(chain, key=lambda other: not other.is_free)
+            chain.clear()
+            chain.extend(free_first)
+            return None
+        except BaseException:  # stopped while it was reserved: the call never left
+            await asyncio.shield(self._purse.release(call.id, now=self._clock()))
+            await self._breaker.abandon(model.provider)
+            raise
+        payload = {"provider": model.provider, "model": model.name, "reason": selector.reason(run.ranking, model.id)}
+        await self._log.put(None, run.event(call, "provider.selected", payload, self._clock()))
+        if run.failed_model_id not in (None, model.id):
+            fallback = {"from": run.failed_model_id, "to": model.id}
+            await self._log.put(None, run.event(call, "provider.fallback", fallback, self._clock()))
+        return call
+
+    async def carried(self, run: Run, call: Call, chain: deque[Model]) -> AsyncGenerator[Answer]:
+        """Run one reserved call to its end, or book it and raise what broke it."""
+        stream = self._events(call)
+        switched = run.broke_off
+        try:
+            first: StreamEvent | None = None
+            if self._hedging and call.request.stream and not run.shown:
+                call, stream, first = await self._hedged(run, call, stream, chain)
+            while True:
+                event = first if first is not None else await anext(stream, None)
+                first = None
+                if event is None:
+                    break
+                if not isinstance(event, TextDelta):
+                    continue
+                if run.life.state == "Requesting" and run.request.stream:
+                    run.life.to("Streaming")
+                if switched is not None:
+                    yield Switched(from_model_id=switched, to_model_id=call.model.id)
+                    switched = run.broke_off = None
+                run.shown.append(event.text)
+                yield event
+            if call.finish == "content_filter" and not run.shown:
+                raise failed(call.model.provider, "content_filter", before_generation=False)
+        except ProviderFailed as error:
+            if run.shown:
+                run.broke_off = call.model.id
+            await asyncio.shield(self._end(run, call, error=error))
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            run.life.to("Failed")
+            await stream.aclose()
+            await asyncio.shield(self._end(run, call, stopped=True))
+            raise
+        run.life.to("Completed")
+        await self._end(run, call)
+        yield run.answered(call)
+
+    def _events(self, call: Call) -> AsyncGenerator[StreamEvent]:
+        wire = self._wire_of(call.model)
+        assert wire is not None
+        return call.events(wire, self._limits)
+
+    async def _hedged(
+        self, run: Run, call: Call, stream: AsyncGenerator[StreamEvent], chain: deque[Model]
+    ) -> tuple[Call, AsyncGenerator[StreamEvent], StreamEvent | None]:
+        """Ask a second model when the first is slower to begin than 95 of 100 times; the slower of the two is stopped.
+
+        Both are booked: the one that is stopped in full, since it may have begun.
+        """
+        patience = self._standing.usual_first_token_seconds(call.model.id)
+        runner = asyncio.ensure_future(anext(stream, None))
+        runners = {runner: (call, stream)}
+        try:
+            if patience is None or not chain:
+                return call, stream, await runner
+            await asyncio.wait({runner}, timeout=patience)
+            if not runner.done() and (second := await self.reserved(run, chain.popleft(), chain)) is not None:
+                other = self._events(second)
+                runners[asyncio.ensure_future(anext(other, None))] = (second, other)
+            done, _ = await asyncio.wait(runners, return_when=asyncio.FIRST_COMPLETED)
+            winner = next((task for task in runners if task in done and task.exception() is None), None)
+            if winner is None and len(done) < len(runners):
+                winner = next(task for task in runners if task not in done)
+                await asyncio.wait({winner})
+            winner = winner or runner
+        except asyncio.CancelledError:
+            for task, (loser, losing) in runners.items():
+                await self._stop(run, task, loser, losing, book=loser is not call)
+            raise
+        for task, (loser, losing) in runners.items():
+            if task is not winner:
+                await self._stop(run, task, loser, losing, book=True)
+        won, winning = runners[winner]
+        try:
+            return won, winning, winner.result()
+        except ProviderFailed as error:
+            if won is not call:
+                await self._end(run, won, error=error)
+            raise
+
+    async def _stop(
+        self, run: Run, task: "asyncio.Future[StreamEvent | None]", loser: Call,
+        stream: AsyncGenerator[StreamEvent], *, book: bool,
+    ) -> None:  # fmt: skip
+        error = task.exception() if task.done() and not task.cancelled() else None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await stream.aclose()
+        if book:
+            failure = error if isinstance(error, ProviderFailed) else None
+            await asyncio.shield(self._end(run, loser, error=failure, stopped=failure is None))
+
+    async def _end(self, run: Run, call: Call, *, error: ProviderFailed | None = None, stopped: bool = False) -> None:
+        """Book the call, once, remember how it went, and log it."""
+        if call.has_ended:
+            return
+        call.has_ended = True
+        now = self._clock()
+        provider = call.model.provider
+        if call.owes_nothing(error):
+            await self._purse.release(call.id, now=now)
+        else:
+            settled = await self._purse.settle(call.id, cost_microusd=await call.cost(), now=now)
+            call.cost_microusd = settled.cost_microusd
+            run.cost_microusd += settled.cost_microusd
+            run.alerts += settled.alerts
+        if call.cost_microusd > call.hold_microusd:
+            logger.warning("model.cost_above_hold", model=call.model.id, cost_microusd=call.cost_microusd,
+                           held_microusd=call.hold_microusd)  # fmt: skip
+        if stopped:
+            await self._breaker.abandon(provider)
+        elif error is None:
+            await self._breaker.succeeded(provider)
+        else:
+            await self._breaker.failed(provider, error.kind)
+            if error.kind == "rate_limit":
+                await self._standing.note_rate_limit(provider, error.retry_after_seconds)
+                limited = {"provider": provider, "retryAfterSeconds": error.retry_after_seconds}
+                await self._log.put(None, run.event(call, "provider.rate-limited", limited, self._clock()))
+        record = run.record(call, "stopped" if stopped else "failed" if error else "ok", error)
+        if not stopped:
+            self._standing.remember(
+                selector.Outcome(
+                    model_id=call.model.id, error_kind=record.error_kind, at=now,
+                    tokens_per_second=record.tokens_per_second,
+                ),
+                first_token_ms=call.first_token_ms,
+            )  # fmt: skip
+        self._metrics.call(record)
+        await self._log.put(record, run.ending(call, record, now))
+        logger.info("model.call", model=call.model.id, status=record.status, kind=record.error_kind,
+                    cost_microusd=record.cost_microusd, total_ms=record.total_ms)  # fmt: skip

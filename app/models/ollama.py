@@ -1,0 +1,50 @@
+"""A local Ollama, which is found by itself: the models that it holds now, and the wire to it once there is one."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import httpx
+
+from app.models.providers.wire import Wire
+
+LOOK_SECONDS = 60
+TIMEOUT_SECONDS = 1.0
+
+
+class LocalOllama:
+    """``make_wire`` is called once, in a thread, when an Ollama is first found: the SDK takes a second to import."""
+
+    def __init__(self, base_url: str, make_wire: Callable[[], Wire]) -> None:
+        self._tags_url = f"{base_url.rstrip('/')}/api/tags"
+        self._make_wire = make_wire
+        self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
+        self.wire: Wire | None = None
+        self.models: list[str] = []
+
+    async def look(self) -> bool:
+        """Ask for its models, at most once a minute; whether it was asked now."""
+        if self._looked_lately():
+            return False
+        async with self._looking:
+            if self._looked_lately():
+                return False
+            self.models = await self._tags()
+            if self.models and self.wire is None:
+                self.wire = await asyncio.to_thread(self._make_wire)
+            self._looked_at = time.monotonic()
+        return True
+
+    def _looked_lately(self) -> bool:
+        return time.monotonic() - self._looked_at < LOOK_SECONDS
+
+    async def _tags(self) -> list[str]:
+        """Names of the models; empty when none listens there."""
+        try:
+            async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+                answer = await client.get(self._tags_url)
+                answer.raise_for_status()
+                return [str(model["name"]) for model in answer.json().get("models", [])]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+            return []
