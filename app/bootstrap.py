@@ -222,6 +222,7 @@ async def open_gateway(settings: Settings, database: Database, purse: Purse) -> 
         breaker=Breaker(
             database, threshold=settings.provider_circuit_threshold,
             cooldown_seconds=settings.provider_circuit_timeout / 1000, clock=utc_now,
+            probe_seconds=settings.total_timeout_seconds,
         ),
         rules=Rules(
             limits=TimeLimits(

@@ -10,6 +10,7 @@ TooLooError
 ├── RateLimited              too many at once
 ├── BudgetExceeded           the call would pass a budget
 ├── NoModelAvailable         no candidate is left after exclusions
+│   └── BudgetSpent          ... because budgets keep them back
 ├── ProviderFailed           a model provider refused or broke, see ``kind``
 ├── SandboxUnavailable       nothing here isolates code
 ├── SandboxFailed            our own launcher broke; never the learner's fault
@@ -88,14 +89,8 @@ class RateLimited(TooLooError):
 
 
 class BudgetExceeded(TooLooError):
-    """``alerts`` are those that this refusal raised, for whoever shows them."""
-
     status = 402
     title = "The budget is spent"
-
-    def __init__(self, user_message: str, *, alerts: tuple[object, ...] = ()) -> None:
-        super().__init__(user_message)
-        self.alerts = alerts
 
 
 class NoModelAvailable(TooLooError):
@@ -103,10 +98,18 @@ class NoModelAvailable(TooLooError):
     title = "No model is available"
 
 
+class BudgetSpent(NoModelAvailable):
+    """Every model that could answer is kept back by a budget."""
+
+    status = 402
+    title = "The budget is spent"
+
+
 class ProviderFailed(TooLooError):
     """A provider refused or broke. ``before_generation`` says that it cannot have billed anything.
 
-    ``retry_after_seconds`` is what the provider asked for, where it did.
+    ``retry_after_seconds`` is what the provider asked for, where it did; ``cost_microusd`` what was booked for the
+    request, all its calls together, once none is tried any more.
     """
 
     status = 502
@@ -121,6 +124,7 @@ class ProviderFailed(TooLooError):
         self.before_generation = before_generation
         self.retry_after_seconds = retry_after_seconds
         self.retryable = kind in RETRYABLE_KINDS
+        self.cost_microusd = 0
 
 
 class SandboxUnavailable(TooLooError):

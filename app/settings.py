@@ -127,6 +127,16 @@ class Settings(BaseSettings):
             return tuple(_absolute(Path(word.strip())) for word in value.split(",") if word.strip())
         return value
 
+    @field_validator("anthropic_api_key", "openai_api_key", "google_api_key", "deepseek_api_key", mode="before")
+    @classmethod
+    def _clean_key(cls, value: object) -> object:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(text, str):
+            return value
+        if not text.strip().isascii() or not text.strip().isprintable() or " " in text.strip():
+            raise ValueError("is no key: paste it as the provider shows it, in one line")
+        return text.strip() or None
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: SecretStr | None) -> SecretStr | None:

@@ -3,11 +3,12 @@
 from datetime import timedelta
 from typing import get_args
 
+from app.errors import ProviderFailed
 from app.models import log as call_log
 from app.models import quality
 from app.models.budget import name_of
 from app.models.call import CallRequest
-from app.models.ledger import WINDOW, Alert
+from app.models.ledger import Alert
 from app.models.providers.wire import TextDelta
 from app.models.run import Answered, Switched
 from app.models.selector import Preference
@@ -25,16 +26,27 @@ async def answer(request: CallRequest, deps: Deps, say: Speaker) -> None:
     Raises:
         NoModelAvailable, ProviderFailed: as the gateway.
     """
-    async for chunk in deps.gateway.stream(request):
-        match chunk:
-            case TextDelta(text=text):
-                say.text(text)
-            case Switched():
-                say.text(
-                    f"\n\n*({_name(chunk.from_model_id)} broke off here; {_name(chunk.to_model_id)} goes on.)*\n\n"
-                )
-            case Answered():
-                await _say_end(request, chunk, deps, say)
+    try:
+        async for chunk in deps.gateway.stream(request):
+            match chunk:
+                case TextDelta(text=text):
+                    say.text(text)
+                case Switched():
+                    say.text(
+                        f"\n\n*({_name(chunk.from_model_id)} broke off here; {_name(chunk.to_model_id)} goes on.)*\n\n"
+                    )
+                case Answered():
+                    await _say_end(request, chunk, deps, say)
+    except ProviderFailed as error:
+        if error.cost_microusd:
+            say.text(f"\n\n*(Until here it cost {dollars(error.cost_microusd)}.)*\n\n")
+        raise
+
+
+async def say_alerts(state: State, deps: Deps, say: Speaker) -> None:
+    """What budgets have raised since this person was last told, whichever call raised it."""
+    for alert in await deps.purse.tell(state["user_id"], is_admin=state.get("is_admin", False), now=deps.clock()):
+        say.text(f"\n\n{alert_text(alert)}")
 
 
 def preference_of(state: State) -> Preference | None:
@@ -61,9 +73,7 @@ async def _say_end(request: CallRequest, ended: Answered, deps: Deps, say: Speak
         say.text(f"\n\n*({provider} stopped the answer here: its content filter did not let the rest through.)*")
     for refused in ended.spent:
         say.text(f"\n\n*({refused} {name} answered instead.)*")
-    for alert in ended.alerts:
-        say.text(f"\n\n{alert_text(alert)}")
-    here = await _spent_here(request, deps)
+    here = await deps.purse.spent_by(request.user_id, thread_id=request.thread_id)
     counted = " (tokens counted by us: the provider did not say)" if ended.tokens_counted else ""
     props = {
         "callId": ended.call_id, "model": name, "provider": provider, "cost": dollars(ended.cost_microusd),
@@ -72,7 +82,7 @@ async def _say_end(request: CallRequest, ended: Answered, deps: Deps, say: Speak
     }  # fmt: skip
     say.block(
         "AnswerCost", props,
-        f"{name} · {props['cost']}{counted}, {props['inThisChat']} in this chat · {ended.reason}",
+        f"{name} · {props['cost']}{counted}, {props['inThisChat']} in this chat · {ended.reason}", is_aside=True,
     )  # fmt: skip
 
 
@@ -83,14 +93,6 @@ def alert_text(alert: Alert) -> str:
         return f"**{name_of(alert.budget_id)} is spent** ({spent}). What still fits answers from now on. See /budget."
     share = alert.spent_microusd / alert.limit_microusd
     return f"**{name_of(alert.budget_id)} is at {share:.0%}** ({spent}). See /budget."
-
-
-async def _spent_here(request: CallRequest, deps: Deps) -> int:
-    if request.thread_id is None:
-        return 0
-    await deps.gateway.log.flush()
-    since = deps.clock() - WINDOW
-    return await call_log.spent_by(deps.database, user_id=request.user_id, since=since, thread_id=request.thread_id)
 
 
 def _name(model_id: str) -> str:

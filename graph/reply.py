@@ -16,13 +16,15 @@ class Text:
 class Block:
     """A card of the given kind. ``text`` says the same for those who cannot see it, and for snapshots.
 
-    A block with the ``key`` of an earlier one takes its place.
+    A block with the ``key`` of an earlier one takes its place. What is an aside is not part of the answer: the
+    conversation does not go on from it.
     """
 
     kind: str
     props: Mapping[str, Any]  # Any: JSON
     text: str
     key: str | None = None
+    is_aside: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,16 @@ class Reply:
     @property
     def plain(self) -> str:
         """Everything that was said, as text."""
-        return "\n\n".join(part for part in (self.text.strip(), *(block.text for block in self.blocks)) if part)
+        return _joined(self.text.strip(), self.blocks)
+
+    @property
+    def remembered(self) -> str:
+        """What the conversation goes on from, as text."""
+        return _joined(self.text.strip(), [block for block in self.blocks if not block.is_aside])
+
+
+def _joined(text: str, blocks: list[Block]) -> str:
+    return "\n\n".join(part for part in (text, *(block.text for block in blocks)) if part)
 
 
 class Speaker:
@@ -79,8 +90,10 @@ class Speaker:
     def text(self, text: str) -> None:
         self._say(Text(text=text))
 
-    def block(self, kind: str, props: Mapping[str, Any], text: str, *, key: str | None = None) -> None:  # Any: JSON
-        self._say(Block(kind=kind, props=props, text=text, key=key))
+    def block(
+        self, kind: str, props: Mapping[str, Any], text: str, *, key: str | None = None, is_aside: bool = False
+    ) -> None:  # Any: JSON
+        self._say(Block(kind=kind, props=props, text=text, key=key, is_aside=is_aside))
 
     def action(self, label: str, says: str) -> None:
         self._say(Action(label=label, says=says))

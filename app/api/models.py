@@ -34,7 +34,7 @@ ALERTS = ("budget.warning", "budget.exceeded")
 class Limits(Body):
     monthly_usd: float | None = Field(None, ge=0)
     burst_usd: float | None = Field(None, ge=0)
-    active: bool = True
+    active: bool | None = None
 
 
 class OwnLimit(Body):
@@ -52,9 +52,11 @@ class Choice(Body):
 async def status(user: Reader, using: Using) -> Json:
     budgets = await using.deps.purse.budgets(using.deps.clock())
     own = next((b for b in budgets if b.kind == "user" and b.owner == user.id), None)
+    allowance = next((b for b in budgets if b.kind == "allowance" and b.owner == user.id and b.active), None)
     capped = [b for b in await using.deps.purse.of_user(user.id, using.deps.clock()) if b.kind == "intent"]
     return page([_budget(b, budgets, using) for b in budgets if b.kind == "provider"]) | {
-        "own": None if own is None else {"monthlyUsd": _usd(own.limit_microusd), "spentUsd": _usd(own.spent_microusd)},
+        "own": None if own is None else _cap(own),
+        "allowance": None if allowance is None else _cap(allowance),
         "intents": [
             {
                 "intent": b.owner.split(":", 1)[1],
@@ -79,7 +81,7 @@ async def check(body: Check, user: Reader, using: Using) -> Json:
     applying = [
         b
         for b in budgets
-        if (b.kind == "provider" and b.owner == body.provider) or (b.kind == "user" and b.active)
+        if (b.kind == "provider" and b.owner == body.provider) or (b.kind in ("user", "allowance") and b.active)
     ]  # fmt: skip
     if not any(b.kind == "provider" for b in applying):
         raise NotFound(f"There is no provider {body.provider!r}. See GET /api/v1/budget/status.")
@@ -102,7 +104,7 @@ class Cost(Body):
 async def record_cost(body: Cost, user: Admin, using: Using) -> Json:
     """Book what was spent with a provider outside of here, once for each callId."""
     settled = await using.deps.purse.record(
-        body.call_id, provider=body.provider, user_id=user.id, cost_microusd=microusd(body.cost_usd),
+        body.call_id, provider=body.provider, user_id=user.id, cost_microusd=microusd(body.cost_usd), actor=user.id,
         now=using.deps.clock(),
     )  # fmt: skip
     return {"booked": settled.booked, "costUsd": _usd(settled.cost_microusd)}
@@ -112,7 +114,7 @@ async def record_cost(body: Cost, user: Admin, using: Using) -> Json:
 async def alerts(user: Reader, using: Using) -> Json:
     """Warnings at 90 % and budgets without room, newest first; those of providers, and one's own."""
     async with using.database.read() as connection:
-        found = await event_log.newest(connection, types=ALERTS, limit=100)
+        found = await event_log.newest(connection, types=ALERTS, of_user=user.id, limit=100)
     return page(
         [
             {
@@ -121,7 +123,6 @@ async def alerts(user: Reader, using: Using) -> Json:
                 "at": event.occurred_at.isoformat(),
             }
             for event in found
-            if event.user_id in (None, user.id)
         ]
     )  # fmt: skip
 
@@ -149,6 +150,17 @@ async def set_own(body: OwnLimit, user: Writer, using: Using) -> Json:
         now=using.deps.clock(),
     )  # fmt: skip
     return {"monthlyUsd": _usd(changed.limit_microusd), "active": changed.active}
+
+
+@router.put("/budget/users/{name}")
+async def set_allowance(name: str, body: OwnLimit, user: Admin, using: Using) -> Json:
+    """Cap what somebody may spend, beside whatever cap they set for themselves."""
+    theirs = await using.accounts.by_name(name)
+    changed = await using.deps.purse.set_limit(
+        "allowance", theirs.id, limit_microusd=limit_of(body.monthly_usd), active=body.active, actor=user.id,
+        now=using.deps.clock(),
+    )  # fmt: skip
+    return {"user": theirs.name, "active": changed.active, **_cap(changed)}
 
 
 @router.put("/budget/{provider}")
@@ -253,7 +265,8 @@ async def remove_key(provider: str, user: Admin, using: Using) -> Json:
 @router.post("/providers/{provider}/circuit/reset")
 async def reset_circuit(provider: str, user: Admin, using: Using) -> Json:
     """Let calls go to a provider again at once."""
-    if provider not in using.deps.gateway.providers():
+    await using.deps.gateway.refresh()
+    if provider not in {*using.deps.gateway.providers(), *using.deps.gateway.breaker.circuits()}:
         raise NotFound(f"There is no provider {provider!r}. See GET /api/v1/providers/status.")
     await using.deps.gateway.breaker.reset(provider, actor=user.id)
     return {"provider": provider, "circuit": "closed"}
@@ -277,7 +290,7 @@ async def audit_trail(_user: Admin, using: Using, limit: int = Query(100, ge=1, 
 async def costs(user: Reader, using: Using) -> Json:
     await using.deps.gateway.log.flush()
     since = using.deps.clock() - WINDOW
-    spent = await call_log.spent_by(using.database, user_id=user.id, since=since)
+    spent = await using.deps.purse.spent_by(user.id, since=since)
     calls = await call_log.newest(using.database, user_id=user.id, limit=100)
     items = [
         {
@@ -302,6 +315,10 @@ def _budget(budget: Budget, budgets: list[Budget], using: Using) -> Json:
         "active": budget.active,
         "periodStart": (using.deps.clock() - WINDOW).isoformat(),
     }
+
+
+def _cap(budget: Budget) -> Json:
+    return {"monthlyUsd": _usd(budget.limit_microusd), "spentUsd": _usd(budget.spent_microusd)}
 
 
 def _usd(microusd: int) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ class Chat:
         """One turn. Whatever goes wrong, the learner reads a sentence, and the log has the rest."""
         session = cl.context.session
         session.thread_id_to_resume = session.thread_id  # a page that was cut off is given the whole thread again
-        answer = Answer()
+        answer, began = Answer(), self._services.deps.clock()
         await answer.begin()
         try:
             if not picked:
@@ -129,7 +130,7 @@ class Chat:
             logger.info("chat.refused", kind=type(error).__name__)
             await answer.fail(error.user_message)
         except asyncio.CancelledError:
-            await asyncio.shield(answer.fail("*Stopped.*"))
+            await asyncio.shield(self._say_stopped(answer, began))
             raise
         except Exception:  # the outermost edge: nothing may vanish
             reference = uuid.uuid4().hex[:8]
@@ -137,6 +138,11 @@ class Chat:
             await answer.fail(f"Something went wrong on our side. Nothing of yours is lost (reference {reference}).")
         finally:
             await asyncio.shield(answer.end())
+
+    async def _say_stopped(self, answer: Answer, began: datetime) -> None:
+        purse, thread_id = self._services.deps.purse, cl.context.session.thread_id
+        spent = await purse.spent_by(_user().id, since=began, thread_id=thread_id)
+        await answer.fail(f"*Stopped. It cost {dollars(spent)}.*" if spent else "*Stopped.*")
 
     async def _send_commands(self) -> None:
         listed = [

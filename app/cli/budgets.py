@@ -71,7 +71,7 @@ def cap(
     intent: Annotated[str | None, typer.Option(help="Only this intent, such as general.chat")] = None,
     off: Annotated[bool, typer.Option("--off", help="Lift the cap")] = False,
 ) -> None:
-    """Cap what somebody may spend, in all or on one intent."""
+    """Cap what somebody may spend, in all or on one intent. They cannot lift a cap in all that is set here."""
 
     async def run() -> str:
         async with open_database(load_settings()) as database:
@@ -80,7 +80,7 @@ def cap(
 
     user_id = asyncio.run(run())
     if intent is None:
-        _change("user", user_id, dollars, active=not off)
+        _change("user" if user == OWNER else "allowance", user_id, dollars, active=not off)
     else:
         _change("intent", intent_owner(user_id, intent), dollars, active=not off)
     what = f" on {intent}" if intent else ""

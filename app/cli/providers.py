@@ -133,8 +133,10 @@ def circuit_reset(provider: str) -> None:
     """Let calls go to a provider again at once."""
 
     async def run(_database: Database, gateway: Gateway) -> None:
-        if provider not in gateway.providers():
-            raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(gateway.providers())}.")
+        await gateway.refresh()
+        known = sorted({*gateway.providers(), *gateway.breaker.circuits()})
+        if provider not in known:
+            raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(known)}.")
         await gateway.breaker.reset(provider, actor="command line")
 
     _with_gateway(run)

@@ -71,14 +71,20 @@ async def read_after(
 
 
 async def newest(
-    connection: AsyncConnection, *, type_prefix: str | None = None, types: Sequence[str] | None = None, limit: int = 50
-) -> list[Event]:
-    """The newest events first, of all types, of ``types``, or of those that begin with ``type_prefix``."""
+    connection: AsyncConnection, *, type_prefix: str | None = None, types: Sequence[str] | None = None,
+    of_user: str | None = None, limit: int = 50,
+) -> list[Event]:  # fmt: skip
+    """The newest events first, of all types, of ``types``, or of those that begin with ``type_prefix``.
+
+    With ``of_user``, without those of other people.
+    """
     query = sa.select(events).order_by(events.c.seq.desc()).limit(limit)
     if types is not None:
         query = query.where(events.c.type.in_(types))
     if type_prefix:
         query = query.where(events.c.type.startswith(type_prefix, autoescape=True))
+    if of_user is not None:
+        query = query.where(sa.or_(events.c.user_id.is_(None), events.c.user_id == of_user))
     return [event_of(row) for row in await connection.execute(query)]
 
 

@@ -35,6 +35,14 @@ class Circuit:
     retry_at: datetime | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """A call that may go out. ``probe_until`` names the probe of a half-open circuit, if the call is it."""
+
+    provider: str
+    probe_until: datetime | None = None
+
+
 def after_failure(circuit: Circuit, now: datetime, *, threshold: int, cooldown: timedelta) -> Circuit:
     """One more failure opens the circuit at the threshold, and at once when it was the probe's."""
     failures = circuit.failures + 1
@@ -49,14 +57,16 @@ def after_success(circuit: Circuit) -> Circuit:
 
 class Breaker:
     """One circuit for each provider. The table is shared, failures in a row included; this process keeps a copy, which
-    ``refresh`` renews."""
+    ``refresh`` renews. ``probe_seconds`` is the longest that a probe may take before another one is let out."""
 
     def __init__(
-        self, database: Database, *, threshold: int, cooldown_seconds: float, clock: Callable[[], datetime]
-    ) -> None:
+        self, database: Database, *, threshold: int, cooldown_seconds: float, clock: Callable[[], datetime],
+        probe_seconds: float = 0.0,
+    ) -> None:  # fmt: skip
         self._database = database
         self._threshold = threshold
         self._cooldown = timedelta(seconds=cooldown_seconds)
+        self._probe_time = timedelta(seconds=max(cooldown_seconds, probe_seconds))
         self._clock = clock
         self._circuits: dict[str, Circuit] = {}
 
@@ -79,13 +89,13 @@ class Breaker:
             return "one call is trying whether it works again"
         return f"it failed {circuit.failures} times; tried again at {circuit.retry_at:%H:%M:%S} UTC"
 
-    async def admit(self, provider: str) -> bool:
-        """Whether a call may go out now. For a half-open circuit it claims the probe."""
+    async def admit(self, provider: str) -> Admission | None:
+        """Whether a call may go out now; None when it may not. For an open circuit whose time is up it is the probe."""
         circuit = self._circuits.get(provider)
         if circuit is None or circuit.state == "closed":
-            return True
+            return Admission(provider=provider)
         now = self._clock()
-        until = now + self._cooldown
+        until = now + self._probe_time
 
         def claim(connection: sa.Connection) -> bool:
             claimed = connection.execute(
@@ -103,46 +113,53 @@ class Breaker:
 
         if not await self._database.run(claim):
             await self.refresh()
-            return self._circuits[provider].state == "closed"
+            return Admission(provider=provider) if self._circuits[provider].state == "closed" else None
         self._circuits[provider] = replace(circuit, state="half-open", retry_at=until)
-        return True
+        return Admission(provider=provider, probe_until=until)
 
-    async def succeeded(self, provider: str) -> None:
-        circuit = self._circuits.get(provider)
+    async def succeeded(self, admission: Admission) -> None:
+        """A call went well: no failures in a row any more. An open circuit is closed by its probe alone."""
+        circuit = self._circuits.get(admission.provider)
         if circuit is None or circuit == after_success(circuit):
             return
-        self._circuits[provider] = after_success(circuit)
-        closes = circuit.state != "closed"
-        await self._store(self._circuits[provider], "provider.circuit-closed" if closes else None)
+        await self._change(admission, after_success)
 
-    async def failed(self, provider: str, kind: ProviderErrorKind) -> None:
+    async def failed(self, admission: Admission, kind: ProviderErrorKind) -> None:
         """Count a failure; one that does not speak against the provider shows that it is there."""
-        circuit = self._circuits.get(provider, Circuit(provider=provider))
-        if kind not in COUNTED_KINDS:
-            if circuit.state == "half-open":
-                await self.succeeded(provider)
+        if kind in COUNTED_KINDS:
+            now, threshold, cooldown = self._clock(), self._threshold, self._cooldown
+            await self._change(
+                admission, lambda circuit: after_failure(circuit, now, threshold=threshold, cooldown=cooldown)
+            )
+        elif admission.probe_until is not None:
+            await self.succeeded(admission)
+
+    async def abandon(self, admission: Admission) -> None:
+        """A call says nothing after all (it was stopped, or never left): a probe is given back, for the next to try."""
+        if admission.probe_until is None:
             return
         now = self._clock()
+        await self._change(admission, lambda circuit: replace(circuit, state="open", retry_at=now))
 
-        def count(connection: sa.Connection) -> Circuit:
-            """In a row means in all processes: the stored number is the one that grows."""
+    async def _change(self, admission: Admission, change: Callable[[Circuit], Circuit]) -> None:
+        """Change the stored circuit, failures of all processes included. What a call says counts only while the circuit
+        is as it was when the call went out: closed, or half-open for this very probe."""
+        provider, now = admission.provider, self._clock()
+
+        def apply(connection: sa.Connection) -> Circuit:
             blank = {"provider": provider, "state": "closed", "failures": 0, "updated_at": now}
             connection.execute(self._database.insert(provider_circuits).values(**blank).on_conflict_do_nothing())
             query = sa.select(provider_circuits).where(provider_circuits.c.provider == provider).with_for_update()
-            stored = _circuit_of(connection.execute(query).mappings().one())
-            changed = after_failure(stored, now, threshold=self._threshold, cooldown=self._cooldown)
-            self._write(connection, changed, "provider.circuit-opened" if changed.state == "open" else None, now)
-            return changed
+            before = _circuit_of(connection.execute(query).mappings().one())
+            probed = before.state == "half-open" and before.retry_at == admission.probe_until
+            if not (probed if admission.probe_until is not None else before.state == "closed"):
+                return before
+            after = change(before)
+            if after != before:
+                self._write(connection, after, _event_of(before, after), now)
+            return after
 
-        self._circuits[provider] = await self._database.run(count)
-
-    async def abandon(self, provider: str) -> None:
-        """A call that was admitted says nothing after all (it was stopped, or never left): give the probe back."""
-        circuit = self._circuits.get(provider)
-        if circuit is None or circuit.state != "half-open":
-            return
-        self._circuits[provider] = replace(circuit, state="open", retry_at=self._clock())
-        await self._store(self._circuits[provider], None)
+        self._circuits[provider] = await self._database.run(apply)
 
     async def reset(self, provider: str, *, actor: str) -> None:
         """Close a circuit by hand."""
@@ -166,6 +183,14 @@ class Breaker:
         connection.execute(statement.on_conflict_do_update(index_elements=["provider"], set_=values))
         if event_type is not None:
             _append(connection, event_type, circuit, now)
+
+
+def _event_of(before: Circuit, after: Circuit) -> str | None:
+    """What others should know of a change; a probe that is given back is no news."""
+    if before.state != "closed" and after.state == "closed":
+        return "provider.circuit-closed"
+    opens = after.state == "open" and after.opened_at != before.opened_at
+    return "provider.circuit-opened" if opens else None
 
 
 def _append(connection: sa.Connection, event_type: str, circuit: Circuit, now: datetime) -> None:

@@ -16,9 +16,9 @@ from app.errors import BudgetExceeded, InvalidInput, NotFound
 from app.models import audit, ledger
 from app.models.ledger import OWN_KINDS, WINDOW, Alert, Settled
 from app.storage.database import Database
-from app.storage.tables.models import budgets, charges, holds
+from app.storage.tables.models import budgets, call_costs, charges, holds, told_alerts
 
-BudgetKind = Literal["provider", "burst", "user", "intent"]
+BudgetKind = Literal["provider", "burst", "user", "allowance", "intent"]
 
 HOLD_LIFETIME = timedelta(minutes=15)
 MICROUSD = 1_000_000
@@ -93,31 +93,36 @@ class Purse:
 
     async def reserve(
         self, call_id: str, *, provider: str, user_id: str, amount_microusd: int, now: datetime,
-        intent: str | None = None, allow_burst: bool = False, lifetime: timedelta = HOLD_LIFETIME,
+        intent: str | None = None, thread_id: str | None = None, allow_burst: bool = False,
+        lifetime: timedelta = HOLD_LIFETIME,
     ) -> None:  # fmt: skip
-        """Hold the worst case of a call on the provider's budget, and on the user's and the intent's if they are set.
+        """Hold the worst case of a call on the provider's budget, and on those of the user and the intent that are set.
 
         Raises:
             BudgetExceeded: it does not fit; nothing is held.
         """
-        own = [budget_id("user", user_id)]
+        own = [budget_id("user", user_id), budget_id("allowance", user_id)]
         own += [budget_id("intent", intent_owner(user_id, intent))] if intent else []
         ways = [[budget_id("provider", provider), *own]]
         ways += [[budget_id("burst", provider), *own]] if allow_burst else []
 
-        def hold(connection: sa.Connection) -> tuple[str, tuple[Alert, ...]] | None:
+        def hold(connection: sa.Connection) -> str | None:
             held = ledger.hold_one_way(connection, ways, amount_microusd)
             if isinstance(held, str) and ledger.roll_off(connection, [wanted for way in ways for wanted in way], now):
                 held = ledger.hold_one_way(connection, ways, amount_microusd)
             if isinstance(held, str):
-                return held, ledger.note(connection, [held], "exceeded", now)
+                ledger.note_refusal(connection, held, now)
+                return held
             ledger.write_holds(connection, call_id, held, amount_microusd, now, now + lifetime)
+            ledger.open_cost(
+                connection, call_id, user_id=user_id, thread_id=thread_id, intent=intent, provider=provider,
+                amount=amount_microusd, now=now,
+            )  # fmt: skip
             return None
 
-        outcome = await self._database.run(hold)
-        if outcome is not None:
-            refused, alerts = outcome
-            raise BudgetExceeded(spent_message(refused), alerts=alerts)
+        refused = await self._database.run(hold)
+        if refused is not None:
+            raise BudgetExceeded(spent_message(refused))
 
     async def settle(self, call_id: str, *, cost_microusd: int | None, now: datetime) -> Settled:
         """Book what a call cost, once; None books the whole hold."""
@@ -125,30 +130,21 @@ class Purse:
 
     async def release(self, call_id: str, *, now: datetime) -> bool:
         """Give a hold back unbooked: the provider refused before it generated anything."""
-
-        def give_back(connection: sa.Connection) -> bool:
-            held = ledger.take_holds(connection, call_id)
-            if not held:
-                return False
-            amount = held[0][1]
-            ids = [wanted for wanted, _ in held]
-            ledger.lock(connection, ids)
-            connection.execute(ledger.UNHOLD, {"ids": ids, "held": amount, "cost": 0})
-            ledger.append(connection, "budget.released", call_id, now, {"amountMicrousd": amount})
-            return True
-
-        return await self._database.run(give_back)
+        return await self._database.run(lambda connection: ledger.release(connection, call_id, now))
 
     async def sweep(self, now: datetime) -> int:
-        """Charge in full the holds whose process died; returns how many calls."""
+        """Charge in full the holds whose process died, and let old charges roll off; returns how many calls."""
         async with self._database.read() as connection:
             expired = await connection.scalars(sa.select(holds.c.call_id).where(holds.c.expires_at <= now).distinct())
             call_ids = list(expired)
         for call_id in call_ids:
             await self.settle(call_id, cost_microusd=None, now=now)
+        await self._database.run(lambda connection: ledger.roll_off_all(connection, now))
         return len(call_ids)
 
-    async def record(self, call_id: str, *, provider: str, user_id: str, cost_microusd: int, now: datetime) -> Settled:
+    async def record(
+        self, call_id: str, *, provider: str, user_id: str, cost_microusd: int, actor: str, now: datetime
+    ) -> Settled:
         """Book what was spent elsewhere on the provider's budget and the user's, once for a ``call_id``.
 
         It was spent already, so it is booked even where it does not fit.
@@ -157,30 +153,38 @@ class Purse:
             NotFound: the provider has no budget.
         """
 
+        own = [budget_id("user", user_id), budget_id("allowance", user_id)]
+
         def book(connection: sa.Connection) -> Settled:
-            known = connection.execute(sa.select(charges.c.call_id).where(charges.c.call_id == call_id)).first()
-            if known is not None:
-                return Settled(booked=False, cost_microusd=0)
-            rows = ledger.lock(connection, [budget_id("provider", provider), budget_id("user", user_id)])
+            rows = ledger.lock(connection, [budget_id("provider", provider), *own])
             if budget_id("provider", provider) not in rows:
                 raise NotFound(f"There is no provider {provider!r}. See /budget for those there are.")
-            alerts = ledger.book(connection, call_id, sorted(rows), cost_microusd, now, held=0)
-            return Settled(booked=True, cost_microusd=cost_microusd, alerts=alerts)
+            if connection.execute(sa.select(charges.c.call_id).where(charges.c.call_id == call_id)).first() is not None:
+                return Settled(booked=False, cost_microusd=0)
+            ledger.open_cost(
+                connection, call_id, user_id=user_id, thread_id=None, intent=None, provider=provider,
+                amount=cost_microusd, now=now, is_final=True,
+            )  # fmt: skip
+            ledger.book(connection, call_id, sorted(rows), cost_microusd, now, held=0)
+            detail = {"callId": call_id, "costMicrousd": cost_microusd}
+            audit.record(connection, actor, "budget.record", budget_id("provider", provider), detail, at=now)
+            return Settled(booked=True, cost_microusd=cost_microusd)
 
         return await self._database.run(book)
 
     async def set_limit(
-        self, kind: BudgetKind, owner: str, *, limit_microusd: int | None, active: bool, actor: str, now: datetime
+        self, kind: BudgetKind, owner: str, *, limit_microusd: int | None, active: bool | None, actor: str,
+        now: datetime,
     ) -> Budget:  # fmt: skip
-        """Change or create a budget; None keeps its limit.
+        """Change or create a budget; None keeps its limit, or whether it counts. A cap counts the last 30 days too.
 
         Raises:
             NotFound: a provider's budget that does not exist.
         """
         wanted = budget_id(kind, owner)
-        changes: dict[str, object] = {"active": active, "warned_at": None, "exceeded_at": None}
-        if limit_microusd is not None:
-            changes["limit_microusd"] = limit_microusd
+        changes: dict[str, object] = {"warned_at": None, "exceeded_at": None}
+        changes |= {} if active is None else {"active": active}
+        changes |= {} if limit_microusd is None else {"limit_microusd": limit_microusd}
 
         def change(connection: sa.Connection) -> None:
             before = ledger.lock(connection, [wanted]).get(wanted)
@@ -188,9 +192,12 @@ class Purse:
                 raise NotFound(f"There is no provider {owner!r}. See /budget for those there are.")
             if before is None:
                 row = {"id": wanted, "kind": kind, "owner": owner, "limit_microusd": limit_microusd or 0}
-                connection.execute(budgets.insert().values(**row, active=active))
+                connection.execute(budgets.insert().values(**row, active=active is not False))
             else:
                 connection.execute(budgets.update().where(budgets.c.id == wanted).values(**changes))
+            if kind in OWN_KINDS:
+                user_id, _, intent = owner.partition(":")
+                ledger.catch_up(connection, wanted, user_id=user_id, intent=intent or None, now=now)
             detail = {"limitMicrousd": limit_microusd, "active": active}
             ledger.append(connection, "budget.changed", wanted, now, detail, user_id=actor)
             old = None if before is None else {"limitMicrousd": before["limit_microusd"], "active": before["active"]}
@@ -224,11 +231,54 @@ class Purse:
             if budget.kind not in OWN_KINDS or budget.owner.split(":", 1)[0] == user_id
         ]
 
-    async def switched_off(self) -> set[str]:
-        """Providers whose budget is switched off."""
-        query = sa.select(budgets.c.owner).where(budgets.c.kind == "provider", sa.not_(budgets.c.active))
+    async def spent_by(self, user_id: str, *, since: datetime | None = None, thread_id: str | None = None) -> int:
+        """What a user's calls have cost since then, in micro-dollars; of one thread, if given."""
+        query = sa.select(sa.func.coalesce(sa.func.sum(call_costs.c.amount_microusd), 0)).where(
+            call_costs.c.user_id == user_id, call_costs.c.is_final
+        )
+        if since is not None:
+            query = query.where(call_costs.c.at > since)
+        if thread_id is not None:
+            query = query.where(call_costs.c.thread_id == thread_id)
         async with self._database.read() as connection:
-            return set(await connection.scalars(query))
+            return int(await connection.scalar(query) or 0)
+
+    async def tell(self, user_id: str, *, is_admin: bool, now: datetime) -> list[Alert]:
+        """The alerts of the last 30 days that this user was not told of: of budgets of their own, and for an
+        administrator those of providers. They count as told from now on."""
+        own = sa.or_(budgets.c.owner == user_id, budgets.c.owner.startswith(f"{user_id}:"))
+        shown = sa.and_(budgets.c.kind.in_(OWN_KINDS), own)
+        if is_admin:
+            shown = sa.or_(shown, budgets.c.kind.in_(("provider", "burst")))
+        raised = sa.or_(budgets.c.warned_at > now - WINDOW, budgets.c.exceeded_at > now - WINDOW)
+        async with self._database.read() as connection:
+            rows = (
+                (await connection.execute(sa.select(budgets).where(shown, raised, budgets.c.active))).mappings().all()
+            )
+            if not rows:
+                return []
+            query = sa.select(told_alerts).where(told_alerts.c.user_id == user_id)
+            told = {(row.budget_id, row.kind, row.raised_at) for row in await connection.execute(query)}
+        alerts = [_alert_of(row, now) for row in rows]
+        new = [alert for alert in alerts if (alert.budget_id, alert.kind, alert.raised_at) not in told]
+        if new:
+            await self._note_told(user_id, new)
+        return new
+
+    async def _note_told(self, user_id: str, alerts: Sequence[Alert]) -> None:
+        async with self._database.write() as connection:
+            for alert in alerts:
+                row = {"user_id": user_id, "budget_id": alert.budget_id, "kind": alert.kind}
+                statement = self._database.insert(told_alerts).values(**row, raised_at=alert.raised_at)
+                await connection.execute(
+                    statement.on_conflict_do_update(index_elements=list(row), set_={"raised_at": alert.raised_at})
+                )
+
+    async def closed(self, now: datetime) -> dict[str, Literal["off", "spent"]]:
+        """Providers whose budget is switched off, or spent."""
+        known = [budget for budget in await self.budgets(now) if budget.kind == "provider"]
+        spent = {b.owner for b in known if b.spent_microusd >= b.limit_microusd > 0}
+        return {b.owner: "spent" if b.active else "off" for b in known if b.owner in spent or not b.active}
 
 
 def _new_row(kind: BudgetKind, owner: str, dollars: int) -> dict[str, object]:
@@ -249,12 +299,24 @@ def _budget_of(row: sa.Row[tuple[object, ...]]) -> Budget:
     )
 
 
+def _alert_of(row: sa.RowMapping, now: datetime) -> Alert:
+    """What a budget has raised; where it is spent, that it was nearly so is no news any more."""
+    is_spent = row["exceeded_at"] is not None and row["exceeded_at"] > now - WINDOW
+    return Alert(
+        kind="exceeded" if is_spent else "warning", budget_id=row["id"],
+        raised_at=row["exceeded_at"] if is_spent else row["warned_at"], spent_microusd=row["spent_microusd"],
+        limit_microusd=row["limit_microusd"],
+    )  # fmt: skip
+
+
 def name_of(wanted: str) -> str:
     """Whose budget it is, for people."""
     kind, owner = wanted.split(":", 1)
     match kind:
         case "user":
             return "Your budget"
+        case "allowance":
+            return "The budget that an administrator set for you"
         case "intent":
             return f"Your budget for {owner.split(':', 1)[1]}"
         case "burst":

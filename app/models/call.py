@@ -10,6 +10,7 @@ from datetime import datetime
 
 from app.errors import InvalidInput, ProviderFailed
 from app.models import selector
+from app.models.breaker import Admission
 from app.models.catalog import Model, Task
 from app.models.providers.wire import (
     Finished,
@@ -42,7 +43,7 @@ class CallRequest:
 
     ``model`` pins one (``provider/name``); None lets the selector choose. ``providers``, where given, are the only ones
     that are asked, in that order. ``stream`` False asks for the whole answer in one piece, which costs half of the
-    processor time.
+    processor time. ``total_seconds`` may shorten the time that the settings give an answer.
     """
 
     task: Task
@@ -62,7 +63,7 @@ class CallRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class TimeLimits:
-    """``total_seconds`` is for one call. The time to connect is the wire's own."""
+    """``total_seconds`` is for one answer, in all its calls. The time to connect is the wire's own."""
 
     first_token_seconds: float
     between_tokens_seconds: float
@@ -93,13 +94,25 @@ def likely_tokens(request: CallRequest) -> int:
     return most_tokens(request) // CHARACTERS_PER_TOKEN
 
 
-class Call:
-    """One attempt at one model, while it runs. ``shown`` is what an attempt that broke off has said already."""
+def hold_microusd(request: CallRequest, model: Model, *, shown: str = "") -> int:
+    """The most that a call can cost; ``shown`` is sent again, where it goes on from what broke off."""
+    resent = len((shown + GO_ON).encode()) + 2 * FRAMING_TOKENS if shown else 0
+    output = min(request.max_output_tokens, model.max_output_tokens)
+    return model.cost_microusd(input_tokens=most_tokens(request) + resent, output_tokens=output)
 
-    def __init__(self, request: CallRequest, model: Model, *, now: datetime, shown: str = "") -> None:
+
+class Call:
+    """One attempt at one model, while it runs, within ``seconds``. ``shown`` is what one that broke off has said."""
+
+    def __init__(
+        self, request: CallRequest, model: Model, wire: Wire, *, now: datetime, seconds: float, shown: str = ""
+    ) -> None:
         self.id = uuid.uuid4().hex
         self.request = request
         self.model = model
+        self.admission: Admission | None = None
+        self._wire = wire
+        self._seconds = seconds
         self.created_at = now
         self.has_ended = False
         self.cost_microusd = 0
@@ -115,8 +128,7 @@ class Call:
         if shown:
             messages = (*messages, Message(role="assistant", content=shown), Message(role="user", content=GO_ON))
         self.prompt = Prompt(system=request.system, messages=messages, max_output_tokens=output)
-        resent = len((shown + GO_ON).encode()) + 2 * FRAMING_TOKENS if shown else 0
-        self.hold_microusd = model.cost_microusd(input_tokens=most_tokens(request) + resent, output_tokens=output)
+        self.hold_microusd = hold_microusd(request, model, shown=shown)
         self._cap = max(SHORTEST_CAP_CHARACTERS, output * LONGEST_TOKEN_CHARACTERS)
 
     @property
@@ -130,28 +142,27 @@ class Call:
     def elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
 
-    async def events(self, wire: Wire, limits: TimeLimits) -> AsyncGenerator[StreamEvent]:
+    async def events(self, limits: TimeLimits) -> AsyncGenerator[StreamEvent]:
         """What the provider sends, under our time limits.
 
         Raises:
             ProviderFailed: it refused, broke, was too slow, sent too much, or ended without saying that it ended.
         """
-        total = min(limits.total_seconds, self.request.total_seconds or limits.total_seconds)
         if self.request.stream:
-            async with aclosing(self._streamed(wire, limits, total)) as stream:
+            async with aclosing(self._streamed(limits)) as stream:
                 async for event in stream:
                     self._take(event)
                     yield event
         else:
-            for event in await self._at_once(wire, total):
+            for event in await self._at_once():
                 self._take(event)
                 yield event
         if self.finish is None:
             raise failed(self.model.provider, "network", before_generation=False)
 
-    async def _streamed(self, wire: Wire, limits: TimeLimits, total: float) -> AsyncGenerator[StreamEvent]:
-        stream = wire.stream(self.model, self.prompt)
-        deadline = self._started + total
+    async def _streamed(self, limits: TimeLimits) -> AsyncGenerator[StreamEvent]:
+        stream = self._wire.stream(self.model, self.prompt)
+        deadline = self._started + self._seconds
         try:
             while True:
                 pause = limits.between_tokens_seconds if self._text else limits.first_token_seconds
@@ -168,10 +179,10 @@ class Call:
             if close is not None:
                 await close()
 
-    async def _at_once(self, wire: Wire, total: float) -> list[StreamEvent]:
+    async def _at_once(self) -> list[StreamEvent]:
         try:
-            async with asyncio.timeout(total):
-                return await wire.complete(self.model, self.prompt)
+            async with asyncio.timeout(self._seconds):
+                return await self._wire.complete(self.model, self.prompt)
         except TimeoutError as error:
             raise failed(self.model.provider, "timeout", before_generation=False) from error
 
@@ -199,17 +210,20 @@ class Call:
         """What the provider can have billed, in micro-dollars.
 
         By its usage block once it has ended its answer; counted by us where it ended without one; and the whole hold
-        where it did not end, because it may have gone on generating.
+        where it did not end, because it may have gone on generating, or where it may have thought what nobody sees.
         """
         if self.finish is None:
             return self.hold_microusd
         if self.usage is None:
             self.usage = await self._counted_usage()
             self.tokens_counted = True
-        return self.model.cost_microusd(
+            if self.model.thinks_unseen:
+                return self.hold_microusd
+        cost = self.model.cost_microusd(
             input_tokens=self.usage.input_tokens, output_tokens=self.usage.output_tokens,
             cached_tokens=self.usage.cached_tokens,
         )  # fmt: skip
+        return min(cost, self.hold_microusd) if self.tokens_counted else cost
 
     async def _counted_usage(self) -> Usage:
         provider = self.model.provider

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any
 
 import structlog
 
@@ -14,7 +14,6 @@ from app.models.breaker import Breaker
 from app.models.budget import Purse
 from app.models.call import Call, TimeLimits
 from app.models.catalog import Model
-from app.models.ledger import Alert
 from app.models.log import CallLog
 from app.models.metrics import Metrics
 from app.models.providers.wire import StreamEvent, TextDelta, Wire, failed
@@ -42,42 +41,44 @@ class Carrier:
         self._hedging = hedging
         self._clock = clock
         self._wire_of = wire_of
+        self._booking: set[asyncio.Task[None]] = set()
 
     async def reserved(self, run: Run, model: Model, chain: deque[Model]) -> Call | None:
-        """A call that may leave; None when the circuit or a budget keeps it back."""
-        if not await self._breaker.admit(model.provider):
+        """A call that may leave; None when its provider, the circuit or a budget keeps it back."""
+        wire, seconds = self._wire_of(model), run.seconds_left()
+        why = self._standing.why_unusable(model.provider, allow_burst=run.request.allow_burst)
+        if why is not None or wire is None:
+            run.exclude(model, why or "its key was taken away")
+            return None
+        admission = await self._breaker.admit(model.provider)
+        if admission is None:
             run.exclude(model, "its circuit is open")
             return None
-        call = Call(run.request, model, now=self._clock(), shown="".join(run.shown))
+        call = Call(run.request, model, wire, now=self._clock(), seconds=seconds, shown="".join(run.shown))
+        call.admission = admission
         try:
             await self._purse.reserve(
                 call.id, provider=model.provider, user_id=run.request.user_id, intent=run.request.intent,
-                amount_microusd=call.hold_microusd, now=call.created_at, allow_burst=run.request.allow_burst,
-                lifetime=timedelta(seconds=self._limits.total_seconds) + HOLD_MARGIN,
+                thread_id=run.request.thread_id, amount_microusd=call.hold_microusd, now=call.created_at,
+                allow_burst=run.request.allow_burst, lifetime=timedelta(seconds=seconds) + HOLD_MARGIN,
             )  # fmt: skip
         except BudgetExceeded as error:
-            await self._breaker.abandon(model.provider)
+            await self._breaker.abandon(admission)
             run.exclude(model, "over budget")
-            run.alerts += cast(tuple[Alert, ...], error.alerts)
             run.spent.append(error.user_message)
             free_first = sorted(chain, key=lambda other: not other.is_free)
             chain.clear()
             chain.extend(free_first)
             return None
         except BaseException:  # stopped while it was reserved: the call never left
-            await asyncio.shield(self._purse.release(call.id, now=self._clock()))
-            await self._breaker.abandon(model.provider)
+            await self._surely(self._never_left(call))
             raise
-        payload = {"provider": model.provider, "model": model.name, "reason": selector.reason(run.ranking, model.id)}
-        await self._log.put(None, run.event(call, "provider.selected", payload, self._clock()))
-        if run.failed_model_id not in (None, model.id):
-            fallback = {"from": run.failed_model_id, "to": model.id}
-            await self._log.put(None, run.event(call, "provider.fallback", fallback, self._clock()))
+        await self._log.put(None, *run.beginning(call, self._clock()))
         return call
 
     async def carried(self, run: Run, call: Call, chain: deque[Model]) -> AsyncGenerator[Answer]:
         """Run one reserved call to its end, or book it and raise what broke it."""
-        stream = self._events(call)
+        stream = call.events(self._limits)
         switched = run.broke_off
         try:
             first: StreamEvent | None = None
@@ -102,21 +103,20 @@ class Carrier:
         except ProviderFailed as error:
             if run.shown:
                 run.broke_off = call.model.id
-            await asyncio.shield(self._end(run, call, error=error))
+            await self._surely(self._end(run, call, error=error))
             raise
-        except (asyncio.CancelledError, GeneratorExit):
+        except BaseException:  # stopped, or a mistake of ours: the provider may be at work all the same
             run.life.to("Failed")
-            await stream.aclose()
-            await asyncio.shield(self._end(run, call, stopped=True))
+            await self._surely(self._stopped(run, call, stream))
             raise
         run.life.to("Completed")
-        await self._end(run, call)
+        await self._surely(self._end(run, call))
         yield run.answered(call)
 
-    def _events(self, call: Call) -> AsyncGenerator[StreamEvent]:
-        wire = self._wire_of(call.model)
-        assert wire is not None
-        return call.events(wire, self._limits)
+    async def settled(self) -> None:
+        """Wait until every call that has ended is booked."""
+        if self._booking:
+            await asyncio.wait(self._booking)
 
     async def _hedged(
         self, run: Run, call: Call, stream: AsyncGenerator[StreamEvent], chain: deque[Model]
@@ -133,7 +133,7 @@ class Carrier:
                 return call, stream, await runner
             await asyncio.wait({runner}, timeout=patience)
             if not runner.done() and (second := await self.reserved(run, chain.popleft(), chain)) is not None:
-                other = self._events(second)
+                other = second.events(self._limits)
                 runners[asyncio.ensure_future(anext(other, None))] = (second, other)
             done, _ = await asyncio.wait(runners, return_when=asyncio.FIRST_COMPLETED)
             winner = next((task for task in runners if task in done and task.exception() is None), None)
@@ -141,32 +141,52 @@ class Carrier:
                 winner = next(task for task in runners if task not in done)
                 await asyncio.wait({winner})
             winner = winner or runner
-        except asyncio.CancelledError:
             for task, (loser, losing) in runners.items():
-                await self._stop(run, task, loser, losing, book=loser is not call)
+                if task is not winner:
+                    await self._surely(self._lost(run, task, loser, losing))
+        except BaseException:  # stopped: the first call is booked by whoever carries it, once it runs no more
+            for task, (one, its_stream) in runners.items():
+                if one is call:
+                    await _cancelled(task)
+                else:
+                    await self._surely(self._lost(run, task, one, its_stream))
             raise
-        for task, (loser, losing) in runners.items():
-            if task is not winner:
-                await self._stop(run, task, loser, losing, book=True)
         won, winning = runners[winner]
         try:
             return won, winning, winner.result()
         except ProviderFailed as error:
             if won is not call:
-                await self._end(run, won, error=error)
+                await self._surely(self._end(run, won, error=error))
             raise
 
-    async def _stop(
-        self, run: Run, task: "asyncio.Future[StreamEvent | None]", loser: Call,
-        stream: AsyncGenerator[StreamEvent], *, book: bool,
-    ) -> None:  # fmt: skip
+    async def _lost(
+        self, run: Run, task: "asyncio.Future[StreamEvent | None]", loser: Call, stream: AsyncGenerator[StreamEvent]
+    ) -> None:
+        """End the slower of two calls: with what broke it, or stopped."""
         error = task.exception() if task.done() and not task.cancelled() else None
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await stream.aclose()
-        if book:
-            failure = error if isinstance(error, ProviderFailed) else None
-            await asyncio.shield(self._end(run, loser, error=failure, stopped=failure is None))
+        await _cancelled(task)
+        if isinstance(error, ProviderFailed):
+            await self._end(run, loser, error=error)
+        else:
+            await self._stopped(run, loser, stream)
+
+    async def _stopped(self, run: Run, call: Call, stream: AsyncGenerator[StreamEvent]) -> None:
+        try:
+            await stream.aclose()
+        finally:
+            await self._end(run, call, stopped=True)
+
+    async def _never_left(self, call: Call) -> None:
+        await self._purse.release(call.id, now=self._clock())
+        assert call.admission is not None
+        await self._breaker.abandon(call.admission)
+
+    async def _surely(self, work: Coroutine[Any, Any, None]) -> None:  # Any: what a coroutine is sent
+        """Finish ``work`` though whoever waits for it is stopped meanwhile: money is booked once a call has ended."""
+        task = asyncio.create_task(work)
+        self._booking.add(task)
+        task.add_done_callback(self._booking.discard)
+        await asyncio.shield(task)
 
     async def _end(self, run: Run, call: Call, *, error: ProviderFailed | None = None, stopped: bool = False) -> None:
         """Book the call, once, remember how it went, and log it."""
@@ -174,27 +194,18 @@ class Carrier:
             return
         call.has_ended = True
         now = self._clock()
-        provider = call.model.provider
+        if error is not None:
+            run.exclude(call.model, f"it failed ({error.kind})")
         if call.owes_nothing(error):
             await self._purse.release(call.id, now=now)
         else:
             settled = await self._purse.settle(call.id, cost_microusd=await call.cost(), now=now)
             call.cost_microusd = settled.cost_microusd
             run.cost_microusd += settled.cost_microusd
-            run.alerts += settled.alerts
         if call.cost_microusd > call.hold_microusd:
             logger.warning("model.cost_above_hold", model=call.model.id, cost_microusd=call.cost_microusd,
                            held_microusd=call.hold_microusd)  # fmt: skip
-        if stopped:
-            await self._breaker.abandon(provider)
-        elif error is None:
-            await self._breaker.succeeded(provider)
-        else:
-            await self._breaker.failed(provider, error.kind)
-            if error.kind == "rate_limit":
-                await self._standing.note_rate_limit(provider, error.retry_after_seconds)
-                limited = {"provider": provider, "retryAfterSeconds": error.retry_after_seconds}
-                await self._log.put(None, run.event(call, "provider.rate-limited", limited, self._clock()))
+        await self._tell_circuit(run, call, error, stopped=stopped)
         record = run.record(call, "stopped" if stopped else "failed" if error else "ok", error)
         if not stopped:
             self._standing.remember(
@@ -208,3 +219,22 @@ class Carrier:
         await self._log.put(record, run.ending(call, record, now))
         logger.info("model.call", model=call.model.id, status=record.status, kind=record.error_kind,
                     cost_microusd=record.cost_microusd, total_ms=record.total_ms)  # fmt: skip
+
+    async def _tell_circuit(self, run: Run, call: Call, error: ProviderFailed | None, *, stopped: bool) -> None:
+        assert call.admission is not None
+        if stopped:
+            await self._breaker.abandon(call.admission)
+        elif error is None:
+            await self._breaker.succeeded(call.admission)
+        else:
+            await self._breaker.failed(call.admission, error.kind)
+            if error.kind == "rate_limit":
+                provider = call.model.provider
+                await self._standing.note_rate_limit(provider, error.retry_after_seconds)
+                limited = {"provider": provider, "retryAfterSeconds": error.retry_after_seconds}
+                await self._log.put(None, run.event(call, "provider.rate-limited", limited, self._clock()))
+
+
+async def _cancelled(task: "asyncio.Future[StreamEvent | None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

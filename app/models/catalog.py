@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ Capability = Literal["streaming", "vision", "tools", "json"]
 
 BUILT_IN = Path(__file__).with_name("catalog.yaml")
 PRICE_MAP = "model_prices_and_context_window_backup.json"
+LONG_INPUT = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 MILLION = 1_000_000
 DEFAULT_CONTEXT_TOKENS = 8192
 DEFAULT_OUTPUT_TOKENS = 4096
@@ -34,11 +36,22 @@ PREFERRED_QUALITY = 0.80  # of a model that the settings name and the catalog do
 
 
 @dataclass(frozen=True, kw_only=True)
+class LongPrice:
+    """What a model costs, all of it, once a request has more than ``above_tokens`` tokens of input."""
+
+    above_tokens: int
+    input_price: Decimal
+    output_price: Decimal
+    cached_price: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """One model of one provider.
 
     Prices are US dollars for a million tokens, which is the same number as micro-dollars for one token;
     ``request_price`` is micro-dollars for a request. ``quality`` (by kind of task) and ``speed`` are between 0 and 1.
+    ``thinks_unseen`` says that it may bill tokens that no answer shows.
     """
 
     provider: str
@@ -52,6 +65,8 @@ class Model:
     speed: float
     cached_price: Decimal | None = None
     request_price: Decimal = Decimal(0)
+    long_prices: tuple[LongPrice, ...] = ()
+    thinks_unseen: bool = False
     capabilities: frozenset[str] = field(default_factory=lambda: frozenset({"streaming"}))
 
     @property
@@ -64,13 +79,17 @@ class Model:
 
     def cost_microusd(self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> int:
         """What a request costs, rounded up to a whole micro-dollar. ``cached_tokens`` are part of ``input_tokens``."""
+        input_price, output_price = self.input_price, self.output_price
         cached_price = self.input_price if self.cached_price is None else self.cached_price
+        for long in self.long_prices:
+            if input_tokens > long.above_tokens:
+                input_price, output_price, cached_price = long.input_price, long.output_price, long.cached_price
         fresh_tokens = max(0, input_tokens - cached_tokens)
         return ceil(
             self.request_price
-            + self.input_price * fresh_tokens
+            + input_price * fresh_tokens
             + cached_price * min(cached_tokens, input_tokens)
-            + self.output_price * output_tokens
+            + output_price * output_tokens
         )
 
 
@@ -207,7 +226,28 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
         max_output_tokens=entry.max_output_tokens or known.get("max_output_tokens") or DEFAULT_OUTPUT_TOKENS,
         quality={task: entry.quality.get(task, default) for task in TASKS}, speed=entry.speed,
         capabilities=frozenset(entry.capabilities) if entry.capabilities is not None else _capabilities(known),
+        long_prices=_long_prices(known) if entry.input_usd_per_million is None else (),
+        # Anthropic's models think only where they are asked to, and we do not ask.
+        thinks_unseen=bool(known.get("supports_reasoning")) and entry.provider != "anthropic",
     )  # fmt: skip
+
+
+def _long_prices(known: Mapping[str, Any]) -> tuple[LongPrice, ...]:  # Any: the price map is foreign JSON
+    """The steps in which a price rises with the length of the input, the shortest first."""
+    steps = []
+    for name, price in known.items():
+        if (step := LONG_INPUT.fullmatch(name)) and price:
+            suffix = f"_above_{step[1]}k_tokens"
+            output = known.get(f"output_cost_per_token{suffix}") or known["output_cost_per_token"]
+            cached = known.get(f"cache_read_input_token_cost{suffix}") or price
+            prices = [Decimal(str(value)) * MILLION for value in (price, output, cached)]
+            steps.append(
+                LongPrice(
+                    above_tokens=int(step[1]) * 1000, input_price=prices[0], output_price=prices[1],
+                    cached_price=prices[2],
+                )
+            )  # fmt: skip
+    return tuple(sorted(steps, key=lambda step: step.above_tokens))
 
 
 def _capabilities(known: Mapping[str, Any]) -> frozenset[str]:  # Any: the price map is foreign JSON

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from datetime import datetime
 from app.errors import NoModelAvailable, ProviderFailed
 from app.models import selector
 from app.models.breaker import Breaker
-from app.models.budget import Purse
+from app.models.budget import Purse, budget_id, spent_message
 from app.models.call import CallRequest, TimeLimits, check_request, likely_tokens
 from app.models.carrier import Carrier
 from app.models.catalog import Catalog, Model, Task
@@ -112,6 +113,7 @@ class Gateway:
         await self._standing.refresh(force=force)
 
     async def close(self) -> None:
+        await self._carrier.settled()
         await self.log.close()
         for wire in dict.fromkeys([*self._wires.values(), *self._retired]):
             await wire.close()
@@ -139,7 +141,8 @@ class Gateway:
             NoModelAvailable: no candidate is left; the message says why.
             ProviderFailed: the model failed, and so did those that were asked in its place.
         """
-        run = Run(request=request)
+        seconds = min(self._rules.limits.total_seconds, request.total_seconds or self._rules.limits.total_seconds)
+        run = Run(request=request, deadline=time.monotonic() + seconds)
         run.life.to("Validating")
         try:
             check_request(request)
@@ -154,7 +157,7 @@ class Gateway:
 
     async def _through(self, run: Run, chain: deque[Model]) -> AsyncGenerator[Answer]:
         """Ask one model after the other until one has answered to its end."""
-        while chain and run.models_tried < MOST_MODELS:
+        while chain and run.models_tried < MOST_MODELS and (run.failure is None or run.seconds_left() > 0):
             model = chain.popleft()
             retries = 0
             while (call := await self._carrier.reserved(run, model, chain)) is not None:
@@ -173,22 +176,32 @@ class Gateway:
                 retries += 1
                 await asyncio.sleep(wait)
             if run.failure is not None and not self._goes_on(run, run.failure, chain):
-                raise run.failure
+                break
         if run.failure is not None:
+            run.failure.cost_microusd = run.cost_microusd
             raise run.failure
-        raise NoModelAvailable(run.why_none())
+        raise run.nothing_left()
 
     async def _chain(self, run: Run) -> deque[Model]:
+        ranking = await self._rank(run.request)
         run.ranking = selector.explore(
-            await self._rank(run.request), share=self._rules.exploration_share,
-            roll=self._random.random(), pick=self._random.random(),
-        )  # fmt: skip
+            ranking, share=self._rules.exploration_share, roll=self._random.random(), pick=self._random.random()
+        )
+        if ranking and run.ranking[0] != ranking[0]:
+            run.explored = run.ranking[0].model_id
         models = [self._model(scored) for scored in run.ranking if scored.excluded is None]
+        run.spent += self._passed_over(ranking)
         if order := run.request.providers:
             models = sorted((m for m in models if m.provider in order), key=lambda m: order.index(m.provider))
         if not models:
-            raise NoModelAvailable(run.why_none())
+            raise run.nothing_left()
         return deque(models)
+
+    def _passed_over(self, ranking: Sequence[selector.Scored]) -> list[str]:
+        """Sentences on spent budgets that keep back a model which would have come first."""
+        best = max((scored.score for scored in ranking if scored.excluded is None), default=0.0)
+        better = {scored.provider for scored in ranking if scored.excluded is not None and scored.score > best}
+        return [spent_message(budget_id("provider", name)) for name in sorted(better) if self._standing.is_spent(name)]
 
     async def _rank(self, request: CallRequest) -> list[selector.Scored]:
         if request.model == NULL_MODEL.id:
@@ -203,7 +216,8 @@ class Gateway:
             output_tokens=min(EXPECTED_OUTPUT_TOKENS, request.max_output_tokens),
             capabilities=frozenset({"streaming"} if request.stream else ()), prefer=request.prefer,
         )  # fmt: skip
-        return selector.rank(models, need, self._standing.knowledge(models), tie_order=self._rules.tie_order)
+        knowledge = self._standing.knowledge(models, allow_burst=request.allow_burst)
+        return selector.rank(models, need, knowledge, tie_order=self._rules.tie_order)
 
     # -- what comes after a failure ----------------------------------------------------------------------------
 
@@ -218,11 +232,11 @@ class Gateway:
         if not (error.retryable and error.before_generation) or run.shown or retries >= MOST_RETRIES:
             return None
         asked_for = error.retry_after_seconds or 0.0
-        if asked_for > PATIENCE_SECONDS:
+        wait = asked_for + self._random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**retries))
+        if asked_for > PATIENCE_SECONDS or wait >= run.seconds_left():
             return None
         run.life.to("Retrying")
-        jitter = self._random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**retries))
-        return asked_for + jitter
+        return wait
 
     def _goes_on(self, run: Run, error: ProviderFailed, chain: deque[Model]) -> bool:
         """Whether another model is asked in place of the one that failed; what is wrong with the provider as a whole

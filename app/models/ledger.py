@@ -9,19 +9,21 @@ import sqlalchemy as sa
 
 from app.events import log as event_log
 from app.events.schema import NewEvent
-from app.storage.tables.models import budgets, charges, holds
+from app.storage.tables.models import budgets, call_costs, charges, holds
 
 WINDOW = timedelta(days=30)
 WARNING_SHARE = 0.9
-OWN_KINDS = ("user", "intent")  # these apply only where somebody set them
+# These apply only where somebody set them: a cap of one's own, one by an administrator, and one for a single intent.
+OWN_KINDS = ("user", "allowance", "intent")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """A budget reached 90 % of its limit, or had no room for a call; told once in 30 days."""
+    """A budget reached 90 % of its limit, or all of it; raised once in 30 days."""
 
     kind: Literal["warning", "exceeded"]
     budget_id: str
+    raised_at: datetime
     spent_microusd: int
     limit_microusd: int
 
@@ -32,7 +34,6 @@ class Settled:
 
     booked: bool
     cost_microusd: int
-    alerts: tuple[Alert, ...] = ()
 
 
 Rows = Mapping[str, sa.RowMapping]
@@ -53,7 +54,10 @@ UNHOLD = (
     budgets.update()
     .where(_IDS)
     .values(
-        held_microusd=budgets.c.held_microusd - sa.bindparam("held"),
+        # a cap that was set while a call ran need not hold it
+        held_microusd=sa.case(
+            (budgets.c.held_microusd > sa.bindparam("held"), budgets.c.held_microusd - sa.bindparam("held")), else_=0
+        ),
         spent_microusd=budgets.c.spent_microusd + sa.bindparam("cost"),
     )
 )
@@ -64,6 +68,10 @@ _TAKE = (
 )  # fmt: skip
 _NEW_HOLD = holds.insert()
 _NEW_CHARGE = charges.insert()
+_NEW_COST = call_costs.insert()
+_IS_CALL = call_costs.c.call_id == sa.bindparam("call")
+_FINAL_COST = call_costs.update().where(_IS_CALL).values(amount_microusd=sa.bindparam("cost"), is_final=True)
+_NO_COST = call_costs.delete().where(_IS_CALL)
 
 
 def lock(connection: sa.Connection, ids: Sequence[str]) -> Rows:
@@ -128,14 +136,27 @@ def settle(connection: sa.Connection, call_id: str, cost_microusd: int | None, n
         return Settled(booked=False, cost_microusd=0)
     amount = held[0][1]
     cost = amount if cost_microusd is None else cost_microusd
-    alerts = book(connection, call_id, [wanted for wanted, _ in held], cost, now, held=amount)
-    return Settled(booked=True, cost_microusd=cost, alerts=alerts)
+    connection.execute(_FINAL_COST, {"call": call_id, "cost": cost})
+    book(connection, call_id, [wanted for wanted, _ in held], cost, now, held=amount)
+    return Settled(booked=True, cost_microusd=cost)
 
 
-def book(
-    connection: sa.Connection, call_id: str, ids: Sequence[str], cost: int, now: datetime, *, held: int
-) -> tuple[Alert, ...]:
-    """Charge a call on its budgets and take its hold off them; returns the alerts that this raised."""
+def release(connection: sa.Connection, call_id: str, now: datetime) -> bool:
+    """Give a call's holds back unbooked; whether there were any."""
+    held = take_holds(connection, call_id)
+    if not held:
+        return False
+    amount = held[0][1]
+    ids = [wanted for wanted, _ in held]
+    lock(connection, ids)
+    connection.execute(UNHOLD, {"ids": ids, "held": amount, "cost": 0})
+    connection.execute(_NO_COST, {"call": call_id})
+    append(connection, "budget.released", call_id, now, {"amountMicrousd": amount})
+    return True
+
+
+def book(connection: sa.Connection, call_id: str, ids: Sequence[str], cost: int, now: datetime, *, held: int) -> None:
+    """Charge a call on its budgets, take its hold off them, and raise the alerts that this is reason for."""
     before = lock(connection, ids)
     connection.execute(UNHOLD, {"ids": ids, "held": held, "cost": cost})
     connection.execute(
@@ -143,12 +164,57 @@ def book(
         [{"call_id": call_id, "budget_id": wanted, "amount_microusd": cost, "charged_at": now} for wanted in ids],
     )
     append(connection, "budget.settled", call_id, now, {"amountMicrousd": cost})
-    near = [
-        wanted
-        for wanted, row in before.items()
-        if row["limit_microusd"] and row["spent_microusd"] + cost >= row["limit_microusd"] * WARNING_SHARE
-    ]
-    return note(connection, near, "warning", now) if near else ()
+    near = [wanted for wanted, row in before.items() if _share(row, cost) >= WARNING_SHARE]
+    if near and roll_off(connection, near, now):
+        near = [wanted for wanted, row in lock(connection, near).items() if _share(row, 0) >= WARNING_SHARE]
+        before, cost = lock(connection, near), 0
+    note(connection, [wanted for wanted in near if _share(before[wanted], cost) < 1], "warning", now)
+    note(connection, [wanted for wanted in near if _share(before[wanted], cost) >= 1], "exceeded", now)
+
+
+def _share(row: sa.RowMapping, cost: int) -> float:
+    """How much of a budget is spent with ``cost`` more; a limit of 0 says that there is nothing to spend."""
+    return float(row["spent_microusd"] + cost) / row["limit_microusd"] if row["limit_microusd"] else 0.0
+
+
+def open_cost(
+    connection: sa.Connection, call_id: str, *, user_id: str, thread_id: str | None, intent: str | None, provider: str,
+    amount: int, now: datetime, is_final: bool = False,
+) -> None:  # fmt: skip
+    """Remember what a call may cost, and for whom."""
+    row = {"call_id": call_id, "user_id": user_id, "thread_id": thread_id, "intent": intent, "provider": provider}
+    connection.execute(_NEW_COST, row | {"amount_microusd": amount, "is_final": is_final, "at": now})
+
+
+def catch_up(connection: sa.Connection, wanted: str, *, user_id: str, intent: str | None, now: datetime) -> None:
+    """Count on a cap that was just set what was spent in the window before it, and what is being spent."""
+    known = sa.union(
+        sa.select(charges.c.call_id).where(charges.c.budget_id == wanted),
+        sa.select(holds.c.call_id).where(holds.c.budget_id == wanted),
+    )
+    missing = sa.select(call_costs).where(
+        call_costs.c.user_id == user_id, call_costs.c.at > now - WINDOW, call_costs.c.call_id.not_in(known),
+        sa.true() if intent is None else call_costs.c.intent == intent,
+    )  # fmt: skip
+    rows = connection.execute(missing).mappings().all()
+    spent = [row for row in rows if row["is_final"]]
+    if spent:
+        connection.execute(_NEW_CHARGE, [{"call_id": row["call_id"], "budget_id": wanted, "charged_at": row["at"],
+                                          "amount_microusd": row["amount_microusd"]} for row in spent])  # fmt: skip
+    running = {row["call_id"]: row for row in rows if not row["is_final"]}
+    ends = sa.select(holds.c.call_id, sa.func.max(holds.c.expires_at).label("at")).where(holds.c.call_id.in_(running))
+    held = connection.execute(ends.group_by(holds.c.call_id)).all()
+    if held:
+        connection.execute(_NEW_HOLD, [{"call_id": row.call_id, "budget_id": wanted, "created_at": now,
+                                        "expires_at": row.at,
+                                        "amount_microusd": running[row.call_id]["amount_microusd"]}
+                                       for row in held])  # fmt: skip
+    connection.execute(
+        budgets.update().where(budgets.c.id == wanted).values(
+            spent_microusd=budgets.c.spent_microusd + sum(row["amount_microusd"] for row in spent),
+            held_microusd=budgets.c.held_microusd + sum(running[row.call_id]["amount_microusd"] for row in held),
+        )
+    )  # fmt: skip
 
 
 def roll_off(connection: sa.Connection, ids: Sequence[str], now: datetime) -> bool:
@@ -175,26 +241,37 @@ def roll_off(connection: sa.Connection, ids: Sequence[str], now: datetime) -> bo
     return bool(sums)
 
 
-def note(
-    connection: sa.Connection, ids: Sequence[str], kind: Literal["warning", "exceeded"], now: datetime
-) -> tuple[Alert, ...]:
-    """Raise an alert for each budget that was not told of in the last 30 days."""
+def note_refusal(connection: sa.Connection, wanted: str, now: datetime) -> None:
+    """A budget had no room for a call: that is its end only where it is nearly spent, and not just a call too dear."""
+    row = lock(connection, [wanted]).get(wanted)
+    if row is not None and _share(row, 0) >= WARNING_SHARE:
+        note(connection, [wanted], "exceeded", now)
+
+
+def roll_off_all(connection: sa.Connection, now: datetime) -> None:
+    """Let what is older than the window roll off every budget."""
+    old = sa.select(charges.c.budget_id).where(charges.c.rolled_off_at.is_(None), charges.c.charged_at <= now - WINDOW)
+    ids = sorted(set(connection.scalars(old.distinct())))
+    if ids:
+        lock(connection, ids)
+        roll_off(connection, ids, now)
+
+
+def note(connection: sa.Connection, ids: Sequence[str], kind: Literal["warning", "exceeded"], now: datetime) -> None:
+    """Raise an alert for each budget that raised none of the kind in the last 30 days."""
+    if not ids:
+        return
     column = budgets.c.warned_at if kind == "warning" else budgets.c.exceeded_at
     query = (
         sa.select(budgets)
         .where(budgets.c.id.in_(ids), sa.or_(column.is_(None), column <= now - WINDOW))
         .order_by(budgets.c.id)
     )
-    alerts = []
     for row in connection.execute(query).mappings().all():
         connection.execute(budgets.update().where(budgets.c.id == row["id"]).values({column.name: now}))
-        alert = Alert(kind=kind, budget_id=row["id"], spent_microusd=row["spent_microusd"],
-                      limit_microusd=row["limit_microusd"])  # fmt: skip
-        payload = {"spentMicrousd": alert.spent_microusd, "limitMicrousd": alert.limit_microusd}
+        payload = {"spentMicrousd": row["spent_microusd"], "limitMicrousd": row["limit_microusd"]}
         whose = row["owner"].split(":", 1)[0] if row["kind"] in OWN_KINDS else None
         append(connection, f"budget.{kind}", row["id"], now, payload, user_id=whose)
-        alerts.append(alert)
-    return tuple(alerts)
 
 
 def append(

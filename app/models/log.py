@@ -190,17 +190,6 @@ async def newest(
         return [dict(row._mapping) for row in await connection.execute(query)]
 
 
-async def spent_by(database: Database, *, user_id: str, since: datetime, thread_id: str | None = None) -> int:
-    """What a user's calls have cost since then, in micro-dollars; of one thread, if given."""
-    query = sa.select(sa.func.coalesce(sa.func.sum(provider_logs.c.cost_microusd), 0)).where(
-        provider_logs.c.user_id == user_id, provider_logs.c.created_at >= since
-    )
-    if thread_id is not None:
-        query = query.where(provider_logs.c.thread_id == thread_id)
-    async with database.read() as connection:
-        return int(await connection.scalar(query) or 0)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelStats:
     """Figures of one model over a time; means in milliseconds, None where nothing was measured."""
@@ -223,9 +212,10 @@ async def stats(database: Database, *, since: datetime) -> list[ModelStats]:
     """Figures of each model that was called since then, the most called first."""
     table = provider_metrics.c
     calls = sa.func.count().label("calls")
+    failures = sa.func.sum(sa.case((table.error_kind.is_not(None), 1), else_=0)).label("failures")
     query = (
         sa.select(
-            table.provider, table.model, calls, sa.func.sum(sa.case((table.succeeded, 0), else_=1)).label("failures"),
+            table.provider, table.model, calls, failures,
             sa.func.avg(table.first_token_ms).label("first"), sa.func.avg(table.total_ms).label("total"),
             sa.func.avg(table.tokens_per_second).label("speed"), sa.func.sum(table.cost_microusd).label("cost"),
         )

@@ -1,16 +1,16 @@
 """One request on its way through the models: what happened so far, and what the log and the events say of it."""
 
+import time
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from app.errors import ProviderFailed
+from app.errors import BudgetSpent, NoModelAvailable, ProviderFailed
 from app.events.schema import NewEvent
 from app.models import selector
 from app.models.call import Call, CallRequest
 from app.models.catalog import Model
-from app.models.ledger import Alert
 from app.models.lifecycle import Life
 from app.models.log import CallRecord
 from app.models.providers.wire import TextDelta, Usage
@@ -28,7 +28,7 @@ class Switched:
 class Answered:
     """The end of an answer: what it cost in all its calls, and why this model gave it.
 
-    ``spent`` are the budgets that had no room, so that another model than the best was asked; ``alerts`` are new.
+    ``spent`` says which budgets had no room, so that another model than the best was asked.
     """
 
     call_id: str
@@ -41,7 +41,6 @@ class Answered:
     total_ms: int
     reason: str
     ranking: tuple[selector.Scored, ...]
-    alerts: tuple[Alert, ...] = ()
     spent: tuple[str, ...] = ()
 
 
@@ -50,33 +49,60 @@ Answer = TextDelta | Switched | Answered
 
 @dataclass(kw_only=True)
 class Run:
-    """``shown`` is what the learner has read; ``spent`` the sentences of budgets that had no room."""
+    """``deadline`` is a time of the monotonic clock. ``shown`` is what the learner has read; ``spent`` the sentences of
+    budgets that had no room; ``explored`` the model that comes first to be known better, though another scores higher.
+    """
 
     request: CallRequest
+    deadline: float
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     life: Life = field(default_factory=Life)
     ranking: list[selector.Scored] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     cost_microusd: int = 0
-    alerts: list[Alert] = field(default_factory=list)
     spent: list[str] = field(default_factory=list)
     failure: ProviderFailed | None = None
     failed_model_id: str | None = None
     broke_off: str | None = None
+    explored: str | None = None
     models_tried: int = 0
+
+    def seconds_left(self) -> float:
+        return max(0.0, self.deadline - time.monotonic())
 
     def exclude(self, model: Model, why: str) -> None:
         """Say in the ranking why a model was not asked after all."""
         self.ranking = [replace(s, excluded=why) if s.model_id == model.id else s for s in self.ranking]
 
-    def why_none(self) -> str:
-        """Why no model could be asked, for people."""
+    def nothing_left(self) -> NoModelAvailable:
+        """Why no model could be asked: budgets without room, or whatever else is in the way."""
         if self.spent:
-            return self.spent[0]
+            return BudgetSpent(self.spent[0])
+        return NoModelAvailable(self._why_none())
+
+    def _why_none(self) -> str:
         if not self.ranking:
             return "No model is connected. Give a key with /keys or in the environment, or start Ollama; see /models."
         reasons = ", ".join(f"{scored.model_id}: {scored.excluded}" for scored in self.ranking[:5] if scored.excluded)
         return f"No model can answer this now ({reasons or 'none of those asked for'})."
+
+    def reason(self, model_id: str) -> str:
+        """Why this model was asked, for people."""
+        if self.request.model:
+            return "chosen for this chat" if self.request.thread_id else "asked for by name"
+        if self.request.providers:
+            return "the first of the providers asked for that could answer"
+        return selector.reason(self.ranking, model_id, explored=self.explored == model_id)
+
+    def beginning(self, call: Call, now: datetime) -> list[NewEvent]:
+        """The events of a call that leaves."""
+        model = call.model
+        selected = {"provider": model.provider, "model": model.name, "reason": self.reason(model.id)}
+        events = [self.event(call, "provider.selected", selected, now)]
+        if self.failed_model_id not in (None, model.id):
+            fallback = {"from": self.failed_model_id, "to": model.id}
+            events.append(self.event(call, "provider.fallback", fallback, now))
+        return events
 
     def answered(self, call: Call) -> Answered:
         """The end of the answer that ``call`` brought to its end."""
@@ -84,8 +110,7 @@ class Run:
             call_id=call.id, model_id=call.model.id, text="".join(self.shown), finish=call.finish or "stop",
             cost_microusd=self.cost_microusd, tokens_counted=call.tokens_counted,
             usage=call.usage or Usage(input_tokens=0, output_tokens=0), total_ms=call.elapsed_ms(),
-            reason=selector.reason(self.ranking, call.model.id), ranking=tuple(self.ranking),
-            alerts=tuple(self.alerts), spent=tuple(dict.fromkeys(self.spent)),
+            reason=self.reason(call.model.id), ranking=tuple(self.ranking), spent=tuple(dict.fromkeys(self.spent)),
         )  # fmt: skip
 
     def record(self, call: Call, status: str, error: ProviderFailed | None) -> CallRecord:
@@ -93,7 +118,7 @@ class Run:
         usage = call.usage or Usage(input_tokens=0, output_tokens=0)
         request = self.request
         selection = {
-            "reason": selector.reason(self.ranking, call.model.id),
+            "reason": self.reason(call.model.id),
             "ranking": [scored.to_json() for scored in self.ranking],
         }
         return CallRecord(

@@ -180,16 +180,22 @@ def explore(ranking: Sequence[Scored], *, share: float, roll: float, pick: float
     return [ranking[chosen], *ranking[:chosen], *ranking[chosen + 1 :]]
 
 
-def reason(ranking: Sequence[Scored], model_id: str | None = None) -> str:
-    """One sentence for people: why the first of the ranking, or ``model_id``, was chosen."""
+def reason(ranking: Sequence[Scored], model_id: str | None = None, *, explored: bool = False) -> str:
+    """One sentence for people: why the first of the ranking, or ``model_id``, was chosen.
+
+    With ``explored`` it was chosen to be known better, though it has not the best score.
+    """
     staying = [candidate for candidate in ranking if candidate.excluded is None]
     if not staying:
         return "no model could be used"
     best = next((candidate for candidate in staying if candidate.model_id == model_id), staying[0])
     if len(staying) == 1:
         return "the only model that can be used now"
-    if best.score < staying[0].score:
-        return f"tried for once, to learn how good it is (score {best.score:.2f}, best {staying[0].score:.2f})"
+    top = max(candidate.score for candidate in staying)
+    if explored and best.score < top:
+        return f"tried for once, to learn how good it is (score {best.score:.2f}, best {top:.2f})"
+    if best.score < top:
+        return f"the one that could answer (score {best.score:.2f}, best {top:.2f})"
     terms = {
         "cheapest": (best.cost, max(c.cost for c in staying)),
         "best for this task": (best.quality, max(c.quality for c in staying)),

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -34,7 +35,7 @@ class Standing:
         self._tracks: dict[str, Track] = {}
         self._first_tokens: dict[str, deque[int]] = {}
         self._learned: Mapping[tuple[str, str], Learned] = {}
-        self._switched_off: set[str] = set()
+        self._closed: Mapping[str, Literal["off", "spent"]] = {}
         self._limited_until: dict[str, datetime] = {}
         self._refreshed_at = float("-inf")
         self._refreshing = asyncio.Lock()
@@ -52,7 +53,7 @@ class Standing:
         async with self._refreshing:
             if not force and time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
                 return
-            self._switched_off = await self._purse.switched_off()
+            self._closed = await self._purse.closed(self._clock())
             self._learned = await quality.learned(self._database)
             await self._breaker.refresh()
             async with self._database.read() as connection:
@@ -60,19 +61,26 @@ class Standing:
                     self._limited_until[row.provider] = row.limited_until
             self._refreshed_at = time.monotonic()
 
-    def why_unusable(self, provider: str) -> str | None:
+    def is_spent(self, provider: str) -> bool:
+        """Whether a provider's budget for 30 days is spent, as far as is known."""
+        return self._closed.get(provider) == "spent"
+
+    def why_unusable(self, provider: str, *, allow_burst: bool = False) -> str | None:
         """Why no call goes to a provider now; None when one does."""
         now = self._clock()
-        if provider in self._switched_off:
+        if self._closed.get(provider) == "off":
             return "its budget is switched off"
+        if self.is_spent(provider) and not allow_burst:
+            return "its budget is spent"
         until = self._limited_until.get(provider)
         if until is not None and until > now:
             return f"it asked us to wait until {until:%H:%M:%S} UTC"
         return self._breaker.why_closed_to(provider, now)
 
-    def knowledge(self, models: Sequence[Model]) -> Knowledge:
+    def knowledge(self, models: Sequence[Model], *, allow_burst: bool = False) -> Knowledge:
         """What the selector needs to know about these models."""
-        reasons = {provider: self.why_unusable(provider) for provider in {model.provider for model in models}}
+        providers = {model.provider for model in models}
+        reasons = {provider: self.why_unusable(provider, allow_burst=allow_burst) for provider in providers}
         return Knowledge(
             now=self._clock(), tracks=self._tracks, learned=self._learned,
             excluded={model.id: why for model in models if (why := reasons[model.provider])},
@@ -96,7 +104,7 @@ class Standing:
         """A provider asked us to wait: no process asks it anything until then."""
         now = self._clock()
         until = now + timedelta(seconds=min(wait_seconds or 0.0, LONGEST_WAIT_SECONDS))
-        self._limited_until[provider] = until
+        until = self._limited_until[provider] = max(until, self._limited_until.get(provider, until))
         values = {"limited_until": until, "retry_after_seconds": wait_seconds, "updated_at": now}
 
         def write(connection: sa.Connection) -> None:

@@ -19,8 +19,9 @@ import sqlalchemy as sa
 import structlog
 from limits.aio.storage import Storage
 from limits.aio.strategies import MovingWindowRateLimiter
+from redis.exceptions import RedisError
 
-from app.errors import InvalidInput, ProviderFailed, RateLimited, TooLooError
+from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed, TooLooError
 from app.models import audit, quality
 from app.models.call import CallRequest
 from app.models.catalog import Task
@@ -116,12 +117,14 @@ class TaskService:
         """Run a task, or share the answer of an equal one of the same user.
 
         Raises:
-            InvalidInput: the task does not fit.
+            InvalidInput: the task does not fit, or names a provider that is not there.
+            StorageFailed: the limits cannot be counted.
             RateLimited: the tier's limit is reached, or too many tasks wait.
             NoModelAvailable, ProviderFailed: as the gateway; or no model answered in the form asked for.
         """
         began = time.monotonic()
         _check(request)
+        self._check_providers(request)
         await self._count(user_id, tier)
         key = _key(request, user_id)
         with self._metrics.tasks_running.track_inprogress():
@@ -140,10 +143,23 @@ class TaskService:
         )  # fmt: skip
         return result
 
+    def _check_providers(self, request: TaskRequest) -> None:
+        known = {model.provider for model in (*self._gateway.catalog.models, NULL_MODEL)} | {"ollama"}
+        named = [name for name in (request.preferred_provider, *request.fallback_providers) if name is not None]
+        unknown = next((name for name in named if name not in known), None)
+        if unknown is not None:
+            raise InvalidInput(f"There is no provider {unknown!r}. There are: {', '.join(sorted(known))}.")
+
     async def _count(self, user_id: str, tier: Tier) -> None:
         for limit in LIMITS[tier]:
-            if not await self._limiter.hit(limit, "task", user_id):
-                reset, _ = await self._limiter.get_window_stats(limit, "task", user_id)
+            try:
+                fits = await self._limiter.hit(limit, "task", user_id)
+                reset = 0.0 if fits else (await self._limiter.get_window_stats(limit, "task", user_id)).reset_time
+            except RedisError as error:
+                raise StorageFailed(
+                    "The limits of tasks cannot be counted: Redis (REDIS_URL) does not answer."
+                ) from error
+            if not fits:
                 wait = max(1.0, reset - time.time())
                 raise RateLimited(
                     f"The limit of the {tier} tier is reached ({limit}). Try again in {wait:.0f} s.",
@@ -178,20 +194,28 @@ class TaskService:
         return result if is_first else replace(result, shared=True)
 
     async def _run(self, key: str, request: TaskRequest, user_id: str) -> TaskResult:
-        async with self._gate.through(request.priority):
-            result = await self._answered(request, user_id)
+        deadline = time.monotonic() + request.timeout_seconds
+        try:
+            async with asyncio.timeout(request.timeout_seconds), self._gate.through(request.priority):
+                result = await self._answered(request, user_id, deadline=deadline)
+        except TimeoutError as error:
+            raise ProviderFailed(
+                f"The task took longer than its {request.timeout_seconds:g} s. Try again with a longer config.timeout.",
+                kind="timeout", before_generation=False,
+            ) from error  # fmt: skip
         if self._cache_seconds is not None:
             self._cache[key] = (time.monotonic(), result)
             while len(self._cache) > CACHED_ANSWERS:
                 self._cache.popitem(last=False)
         return result
 
-    async def _answered(self, request: TaskRequest, user_id: str) -> TaskResult:
+    async def _answered(self, request: TaskRequest, user_id: str, *, deadline: float) -> TaskResult:
         call = self._call(request, user_id)
-        cost = 0
+        cost = tokens = 0
         for tries_left in range(TRIES_FOR_FORM - 1, -1, -1):
-            answer = await self._gateway.complete(call)
+            answer = await self._gateway.complete(replace(call, total_seconds=max(0.0, deadline - time.monotonic())))
             cost += answer.cost_microusd
+            tokens += answer.usage.input_tokens + answer.usage.output_tokens
             try:
                 output = answer.text if request.type not in STRUCTURED else _parsed(answer.text, request)
                 fits = True
@@ -199,7 +223,7 @@ class TaskService:
                 fits = False
             await self._note_form(request, answer, fits)
             if fits:
-                return _result(answer, output, cost, self._clock())
+                return _result(answer, output, cost, tokens, self._clock())
             if not tries_left:
                 raise ProviderFailed(
                     "The model did not answer in the form that this task needs. Try again, or with quality best.",
@@ -349,11 +373,11 @@ def _check_choice(document: dict[str, Any], name: str, choices: tuple[str, ...])
         raise ValueError("no confidence")
 
 
-def _result(answer: Answered, output: Any, cost: int, now: datetime) -> TaskResult:  # Any: text or JSON
+def _result(answer: Answered, output: Any, cost: int, tokens: int, now: datetime) -> TaskResult:  # Any: text or JSON
     provider, _, model = answer.model_id.partition("/")
     others = [s.model_id for s in answer.ranking if s.excluded is None and s.model_id != answer.model_id]
     return TaskResult(
         task_id=uuid.uuid4().hex, output=output, provider=provider, model=model, execution_ms=answer.total_ms,
-        tokens_used=answer.usage.input_tokens + answer.usage.output_tokens, cost_microusd=cost, reason=answer.reason,
+        tokens_used=tokens, cost_microusd=cost, reason=answer.reason,
         alternatives=tuple(others[:5]), at=now, processing_ms=0,
     )  # fmt: skip

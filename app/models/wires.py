@@ -58,5 +58,5 @@ def wires(settings: Settings, catalog: Catalog) -> dict[str, Wire]:
     made: dict[str, Wire] = {provider: make_wire(settings, provider, key) for provider, key in keys.items()}
     made["null"] = NullWire()
     if any(model.wire == "litellm" for model in catalog.models):
-        made["litellm"] = LiteLLMWire()
+        made["litellm"] = LiteLLMWire(connect_seconds=settings.connect_timeout_seconds)
     return made

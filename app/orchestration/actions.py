@@ -13,7 +13,7 @@ from app.analytics.reports import ReportService
 from app.context.repositories import Repository, RepositoryService
 from app.errors import InvalidInput
 from app.learning import progress
-from app.models import log as call_log
+from app.models.budget import Purse
 from app.storage.database import Database
 
 WEEK = timedelta(days=7)
@@ -135,7 +135,7 @@ class Actions:
 
     async def _spending(self, user_id: str, _inputs: _NoInputs) -> dict[str, Any]:  # Any: JSON
         since = self._clock() - WEEK
-        return {"costMicrousd": await call_log.spent_by(self._database, user_id=user_id, since=since)}
+        return {"costMicrousd": await Purse(self._database).spent_by(user_id, since=since)}
 
     async def _compose(self, _user_id: str, inputs: _ComposeInputs) -> dict[str, Any]:  # Any: JSON
         return {"text": report_text(inputs.progress, inputs.due, inputs.spending)}

@@ -21,7 +21,7 @@ def said(state: State, speaker: Speaker) -> Update:
     return Update(
         messages=[
             ChatMessage(role="user", content=state["text"]),
-            ChatMessage(role="assistant", content=speaker.reply.plain),
+            ChatMessage(role="assistant", content=speaker.reply.remembered),
         ]
     )
 

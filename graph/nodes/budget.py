@@ -3,16 +3,17 @@
 from typing import Any
 
 from app.errors import NotAllowed
-from app.models import log as call_log
 from app.models.budget import Budget, BudgetKind, intent_owner, limit_of
 from app.models.ledger import OWN_KINDS, WINDOW
+from graph.answering import say_alerts
 from graph.deps import Deps
 from graph.nodes.base import Run, said, speaker
 from graph.reply import Speaker
 from graph.state import State, Update
 from graph.wording import dollars
 
-_NAMES = {"provider": "{}", "user": "your own cap", "intent": "your cap on {}"}
+_NAMES = {"provider": "{}", "user": "your own cap", "allowance": "your cap by an administrator",
+          "intent": "your cap on {}"}  # fmt: skip
 
 
 async def budget(state: State, runtime: Run) -> Update:
@@ -24,6 +25,7 @@ async def budget(state: State, runtime: Run) -> Update:
     if "amount_usd" in slots:
         await _change(state, deps, say)
     await _show(state, deps, say)
+    await say_alerts(state, deps, say)
     update["messages"] = said(state, say)["messages"]
     return update
 
@@ -59,11 +61,8 @@ async def _change(state: State, deps: Deps, say: Speaker) -> None:
 
 async def _show(state: State, deps: Deps, say: Speaker) -> None:
     now = deps.clock()
-    await deps.gateway.log.flush()
-    spent = await call_log.spent_by(deps.database, user_id=state["user_id"], since=now - WINDOW)
-    here = await call_log.spent_by(
-        deps.database, user_id=state["user_id"], since=now - WINDOW, thread_id=state["thread_id"]
-    )
+    spent = await deps.purse.spent_by(state["user_id"], since=now - WINDOW)
+    here = await deps.purse.spent_by(state["user_id"], thread_id=state["thread_id"])
     budgets = await deps.purse.of_user(state["user_id"], now)
     own = [_row(b) for b in budgets if b.kind in OWN_KINDS and b.active]
     rows = [_row(b) for b in budgets if b.kind == "provider"]
@@ -77,7 +76,7 @@ async def _show(state: State, deps: Deps, say: Speaker) -> None:
         f"- {row['name']}: {'free' if row['limit'] == 'free' else row['spent'] + ' of ' + row['limit']}"
         for row in [*own, *rows]
     ]
-    text = f"You spent {props['spent']} in the last 30 days, {props['spentHere']} of it in this chat.\n\n" + "\n".join(
+    text = f"You spent {props['spent']} in the last 30 days, and {props['spentHere']} in this chat.\n\n" + "\n".join(
         lines
     )
     say.block("BudgetGauge", props, text)

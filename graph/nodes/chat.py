@@ -4,7 +4,7 @@ from app.errors import NoModelAvailable
 from app.models.call import CallRequest
 from app.models.catalog import Task
 from app.models.providers.wire import Message
-from graph.answering import answer, note_if_asked_again, preference_of
+from graph.answering import answer, note_if_asked_again, preference_of, say_alerts
 from graph.deps import Deps
 from graph.intents.slots import asks_to_explain
 from graph.nodes.base import Run, said, speaker
@@ -25,7 +25,8 @@ async def chat(state: State, runtime: Run) -> Update:
     history = [_message(m["role"], m["content"]) for m in state.get("messages", [])[-HISTORY:]]
     request = CallRequest(
         task=_task_of(state["text"]), intent="general.chat", user_id=state["user_id"], thread_id=state["thread_id"],
-        model=state.get("model") or None, prefer=preference_of(state), allow_burst=state.get("burst", False),
+        model=state.get("model") or None, prefer=preference_of(state),
+        allow_burst=state.get("burst", False) and state.get("is_admin", False),
         system=render("chat", in_hand=await _in_hand(state, deps)),
         messages=(*_from_user(history), Message(role="user", content=state["text"])),
     )  # fmt: skip
@@ -33,6 +34,7 @@ async def chat(state: State, runtime: Run) -> Update:
         await answer(request, deps, say)
     except NoModelAvailable as error:
         _without_model(state, deps, say, why=error.user_message)
+    await say_alerts(state, deps, say)
     return said(state, say)
 
 

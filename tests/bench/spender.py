@@ -18,7 +18,8 @@ from app.bootstrap import open_database, open_gateway, utc_now
 from app.errors import TooLooError
 from app.identity.accounts import AccountService
 from app.models.budget import Purse
-from app.models.call import Call, CallRequest, most_tokens
+from app.models.call import CallRequest, most_tokens
+from app.models.call import hold_microusd as most_of_call
 from app.models.catalog import load_catalog
 from app.models.providers.wire import Message
 from app.settings import Settings
@@ -88,7 +89,7 @@ def hold_microusd(settings: Settings) -> int:
     """What one call holds, and costs at the fake: the tokens to script for it are ``scripted_tokens``."""
     model = load_catalog(settings.tooloo_catalog, today=utc_now().date()).find(f"openai/{PAID}")
     assert model is not None
-    return Call(request("u" * 32, "plain"), model, now=utc_now()).hold_microusd
+    return most_of_call(request("u" * 32, "plain"), model)
 
 
 def billed_microusd(calls: list[dict[str, Any]]) -> int:

@@ -28,14 +28,15 @@ _FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content
 
 
 class LiteLLMWire:
-    def __init__(self) -> None:
+    def __init__(self, *, connect_seconds: float) -> None:
         self._module: Any = None  # Any: imported late, for its weight
+        self._timeout = httpx.Timeout(600, connect=connect_seconds)
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
         litellm = await self._loaded()
         with self._translated(model):
             stream = await litellm.acompletion(
-                **_request(model, prompt), stream=True, stream_options={"include_usage": True}
+                **self._request(model, prompt), stream=True, stream_options={"include_usage": True}
             )
             async for chunk in stream:
                 for choice in chunk.choices[:1]:
@@ -47,7 +48,7 @@ class LiteLLMWire:
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         litellm = await self._loaded()
         with self._translated(model):
-            completion = await litellm.acompletion(**_request(model, prompt), stream=False)
+            completion = await litellm.acompletion(**self._request(model, prompt), stream=False)
             choice = completion.choices[0]
             events: list[StreamEvent] = [TextDelta(text=choice.message.content)] if choice.message.content else []
             events += [_usage(completion.usage)] if getattr(completion, "usage", None) else []
@@ -59,6 +60,18 @@ class LiteLLMWire:
 
     async def close(self) -> None:
         return None
+
+    def _request(self, model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: keyword arguments
+        return {
+            "model": model.id,
+            "messages": [
+                {"role": "system", "content": prompt.system},
+                *({"role": m.role, "content": m.content} for m in prompt.messages),
+            ],
+            "max_tokens": prompt.max_output_tokens,
+            "num_retries": 0,
+            "timeout": self._timeout,
+        }
 
     async def _loaded(self) -> Any:  # Any: as above
         return self._module or await asyncio.to_thread(self._load)
@@ -82,6 +95,8 @@ class LiteLLMWire:
             answer = _real_answer(error)
             if answer is not None:
                 raise refused(model.provider, answer.status_code, str(error), answer.headers) from error
+            if isinstance(error, exceptions.AuthenticationError):  # it has no key to send
+                raise failed(model.provider, "auth", before_generation=True) from error
             if isinstance(error, BROKEN_ANSWER):
                 raise failed(model.provider, "server", before_generation=False) from error
             raise broken_off(model.provider, error, timed_out=isinstance(error, exceptions.Timeout)) from error
@@ -96,18 +111,6 @@ def _real_answer(error: BaseException | None) -> httpx.Response | None:
             return answer
         error = error.__cause__ or error.__context__
     return None
-
-
-def _request(model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: keyword arguments
-    return {
-        "model": model.id,
-        "messages": [
-            {"role": "system", "content": prompt.system},
-            *({"role": m.role, "content": m.content} for m in prompt.messages),
-        ],
-        "max_tokens": prompt.max_output_tokens,
-        "num_retries": 0,
-    }
 
 
 def _ending_of(stream: Any) -> list[StreamEvent]:  # Any: litellm.CustomStreamWrapper

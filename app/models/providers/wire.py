@@ -85,8 +85,11 @@ _MESSAGES: dict[ProviderErrorKind, str] = {
     "invalid_request": "{provider} does not understand the request for this model. Choose another with /model.",
 }
 
-_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError",
-                         "ConnectionRefusedError"})  # fmt: skip
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ProxyError",
+                         "ConnectionRefusedError", "LocalProtocolError", "UnsupportedProtocol",
+                         "UnicodeEncodeError"})  # fmt: skip
+_TOO_LONG = ("context_length", "context length", "context limit", "context window", "prompt is too long", "token count",
+             "too many tokens", "input is too long", "maximum number of tokens")  # fmt: skip
 
 
 def failed(
@@ -123,7 +126,7 @@ def kind_of_status(status: int, body: str) -> ProviderErrorKind:
         return "timeout"
     if status >= 500:
         return "server"
-    if status == 413 or any(sign in words for sign in ("context_length", "prompt is too long", "token count")):
+    if status == 413 or any(sign in words for sign in _TOO_LONG):
         return "context_length"
     if any(sign in words for sign in ("content_filter", "content_policy", "content management policy")):
         return "content_filter"

@@ -41,6 +41,31 @@ charges = sa.Table(
     sa.Index("ix_charges_budget_rolling", "budget_id", "rolled_off_at", "charged_at"),
 )
 
+# What each call may cost (while it is not final) and did cost, and for whom: a cap that is set later counts from it.
+call_costs = sa.Table(
+    "call_costs",
+    metadata,
+    sa.Column("call_id", sa.String(64), primary_key=True),
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("thread_id", sa.String(64), nullable=True, index=True),
+    sa.Column("intent", sa.String(48), nullable=True),
+    sa.Column("provider", sa.String(32), nullable=False),
+    microusd_column("amount_microusd"),
+    sa.Column("is_final", sa.Boolean, nullable=False),
+    at_column("at"),
+    sa.Index("ix_call_costs_user_at", "user_id", "at"),
+)
+
+# Who was told of a budget's warning or end, so that each is told once, whoever's call raised it.
+told_alerts = sa.Table(
+    "told_alerts",
+    metadata,
+    user_column(primary_key=True),
+    sa.Column("budget_id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    at_column("raised_at"),
+)
+
 # One row for each call that left; the calls of one request share its id.
 provider_logs = sa.Table(
     "provider_logs",

@@ -201,11 +201,11 @@ async def test_an_alert_does_not_come_again_while_the_window_rolls(
 
 async def test_what_was_spent_elsewhere_is_booked_once(purse: Purse, clock: Clock, ada: User) -> None:
     for _ in range(2):
-        await purse.record("bill-1", provider="openai", user_id=ada.id, cost_microusd=5, now=clock())
+        await purse.record("bill-1", provider="openai", user_id=ada.id, cost_microusd=5, actor=ada.id, now=clock())
 
     assert (await _openai(purse, clock)).spent_microusd == 5
     with pytest.raises(NotFound):
-        await purse.record("bill-2", provider="nobody", user_id=ada.id, cost_microusd=5, now=clock())
+        await purse.record("bill-2", provider="nobody", user_id=ada.id, cost_microusd=5, actor=ada.id, now=clock())
 
 
 async def test_opposite_orders_never_deadlock(purse: Purse, clock: Clock, ada: User, eve: User) -> None:

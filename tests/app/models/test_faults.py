@@ -214,6 +214,9 @@ async def test_a_plain_answer_without_an_end_is_an_error(
     assert failure.kind == "network"
 
 
+THINKING = ("openai", "gemini", "deepseek")
+
+
 @EVERY_WIRE
 @STREAMED
 async def test_without_usage_the_tokens_are_counted(
@@ -228,7 +231,9 @@ async def test_without_usage_the_tokens_are_counted(
     assert isinstance(answer, Answered)
     assert answer.usage.input_tokens > 0
     assert answer.usage.output_tokens > 0
-    assert 0 <= answer.cost_microusd < max(1, logged["held_microusd"])
+    assert answer.tokens_counted
+    # all of the hold where it may have thought what is billed and not seen
+    assert (answer.cost_microusd == logged["held_microusd"]) is (provider in (*THINKING, "ollama"))
     assert (answer.cost_microusd > 0) is (provider != "ollama")
 
 

@@ -152,7 +152,8 @@ def test_exploring_moves_one_candidate_to_the_front_and_loses_none(roll: float, 
 def test_a_choice_to_explore_says_so() -> None:
     ranking = ranked(model("a", price=1), model("b", price=2))
 
-    assert "tried for once" in reason(ranking, "p/b")
+    assert "tried for once" in reason(ranking, "p/b", explored=True)
+    assert "the one that could answer" in reason(ranking, "p/b")
 
 
 def test_what_fell_out_says_why() -> None:
