@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -106,16 +107,23 @@ def load_curriculum(folder: Path = POOL, *, own: Path | None = None) -> Curricul
     Raises:
         SettingsError: a file of the pool itself does not fit the schema; the message names it.
     """
+    pool = _pool(folder)
+    challenges = list(pool.challenges)
+    for file in sorted(own.glob("**/*.yaml")) if own else []:
+        try:
+            challenges.append(_fitting(read_challenge(file), pool.concepts, challenges))
+        except SettingsError as error:
+            logger.warning("challenge.left_out", file=file.name, reason=error.user_message)
+    return Curriculum(concepts=pool.concepts, challenges=tuple(challenges), questions=pool.questions)
+
+
+@lru_cache(maxsize=1)
+def _pool(folder: Path) -> Curriculum:
     concepts = tuple(_read(folder / "concepts.yaml", Concept))
     challenges = [read_challenge(file) for file in sorted((folder / "challenges").glob("*.yaml"))]
     questions = {file.stem: tuple(_read(file, Question)) for file in sorted((folder / "questions").glob("*.yaml"))}
     _check_ids([c.id for c in challenges] + [c.id for c in concepts])
     _check_graph(concepts)
-    for file in sorted(own.glob("**/*.yaml")) if own else []:
-        try:
-            challenges.append(_fitting(read_challenge(file), concepts, challenges))
-        except SettingsError as error:
-            logger.warning("challenge.left_out", file=file.name, reason=error.user_message)
     return Curriculum(concepts=concepts, challenges=tuple(challenges), questions=questions)
 
 

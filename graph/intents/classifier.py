@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -113,7 +114,9 @@ def _softmax(scores: Floats) -> Floats:
     return cast(Floats, powers / powers.sum(axis=-1, keepdims=True))
 
 
+@lru_cache(maxsize=1)
 def load_classifier(file: Path = UTTERANCES) -> Classifier:
+    """Learn from the utterances, once in a process: it takes a second."""
     return Classifier(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 

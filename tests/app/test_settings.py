@@ -95,3 +95,23 @@ def test_the_readme_lists_every_setting() -> None:
     assert table is not None
     listed = dict(re.findall(r"\| `([A-Z_]+)` \|.*?\| ([^|]+) \|", table[1]))
     assert listed == {name.upper(): field.description for name, field in Settings.model_fields.items()}
+
+
+def test_a_key_is_taken_without_the_blanks_around_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", " sk-key\n")
+
+    key = load_settings(tmp_path / ".env").openai_api_key
+
+    assert key is not None
+    assert key.get_secret_value() == "sk-key"
+
+
+@pytest.mark.parametrize("key", ["sk-kéy", "sk one", "sk\x00x"])
+def test_what_is_no_key_is_said_without_showing_it(tmp_path: Path, key: str) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"ANTHROPIC_API_KEY='{key}'\n")
+
+    with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY: is no key") as caught:
+        load_settings(file)
+
+    assert key not in str(caught.value)

@@ -22,9 +22,9 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def services(providers: FakeProviders, tmp_path: Path) -> AsyncIterator[Services]:
+async def services(providers: FakeProviders, tmp_path: Path, data_dir: Path) -> AsyncIterator[Services]:
     settings = Settings(
-        tooloo_data_dir=tmp_path / "data", tooloo_repo_roots=(tmp_path,), openai_api_key=SecretStr("sk-test"),
+        tooloo_data_dir=data_dir, tooloo_repo_roots=(tmp_path,), openai_api_key=SecretStr("sk-test"),
         openai_base_url=f"{providers.url}/v1", ollama_base_url="http://127.0.0.1:9",
     )  # fmt: skip
     async with open_services(settings) as opened:
@@ -32,10 +32,8 @@ async def services(providers: FakeProviders, tmp_path: Path) -> AsyncIterator[Se
 
 
 @pytest.fixture
-async def modelless(tmp_path: Path) -> AsyncIterator[Services]:
-    settings = Settings(
-        tooloo_data_dir=tmp_path / "data", tooloo_repo_roots=(tmp_path,), ollama_base_url="http://127.0.0.1:9"
-    )
+async def modelless(tmp_path: Path, data_dir: Path) -> AsyncIterator[Services]:
+    settings = Settings(tooloo_data_dir=data_dir, tooloo_repo_roots=(tmp_path,), ollama_base_url="http://127.0.0.1:9")
     async with open_services(settings) as opened:
         yield opened
 

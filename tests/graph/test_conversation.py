@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.bootstrap import Services
-from app.errors import InvalidInput, RateLimited, TooLooError
+from app.errors import InvalidInput, ProviderFailed, RateLimited, TooLooError
 from app.events import log as event_log
 from app.identity.accounts import User
 from app.learning.sessions import Asked
@@ -15,6 +15,7 @@ from app.models import log as call_log
 from app.models import quality
 from graph.conversation import Turn
 from graph.reply import Reply
+from graph.wording import dollars
 from tests.fakes.providers import FakeProviders, Script
 
 SOLUTION = "```python\ndef reverse_words(text):\n    return ' '.join(reversed(text.split()))\n```"
@@ -79,7 +80,7 @@ async def test_a_model_answers_with_cost_and_reason_and_remembers(
     sent = providers.calls[-1]["body"]["messages"]
     assert sent[0]["role"] == "system"
     assert [m["content"] for m in sent[1:]] == [
-        "what is the difference between tcp and udp", first.plain, "how should I name my variables",
+        "what is the difference between tcp and udp", first.text, "how should I name my variables",
     ]  # fmt: skip
     assert "It cost **$0.000" in why.text
 
@@ -188,13 +189,43 @@ async def test_an_alert_at_ninety_percent_is_said_in_the_chat(
     providers.scripts["*"] = Script(input_tokens=2000, output_tokens=1000)
     purse, now = services.deps.purse, services.deps.clock()
     await purse.set_limit("user", owner.id, limit_microusd=11_000, active=True, actor=owner.id, now=now)
-    await purse.record("before", provider="openai", user_id=owner.id, cost_microusd=8_300, now=now)
+    await purse.record("before", provider="openai", user_id=owner.id, cost_microusd=8_300, actor=owner.id, now=now)
 
     answers = [await say(services, owner, f"tell me about unix, part {number}") for number in range(2)]
 
     said = "\n".join(answer.text for answer in answers)
     assert said.count("**Your budget is at ") == 1
     assert answers[0].blocks[-1].props["inThisChat"].startswith("$0.00")
+
+
+async def test_an_alert_that_no_answer_could_tell_is_told_at_the_next_turn(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    purse, now = services.deps.purse, services.deps.clock()
+    await purse.set_limit("user", owner.id, limit_microusd=10, active=True, actor=owner.id, now=now)
+    await purse.record("bill", provider="openai", user_id=owner.id, cost_microusd=12, actor=owner.id, now=now)
+
+    refused = await say(services, owner, "tell me about the history of unix")
+    again = await say(services, owner, "/budget", intent="provider.check-budget")
+
+    assert providers.calls == []
+    assert "**Your budget is spent**" in refused.text
+    assert "is spent**" not in again.text
+
+
+async def test_what_broke_off_says_what_it_cost(services: Services, owner: User, providers: FakeProviders) -> None:
+    providers.scripts["*"] = Script(cut_after=2)
+    said: list[str] = []
+
+    with pytest.raises(ProviderFailed):
+        async for chunk in services.conversation.stream(
+            Turn(user_id=owner.id, thread_id="broken", text="tell me about the history of unix")
+        ):
+            said.append(getattr(chunk, "text", ""))  # noqa: PERF401  # a comprehension would lose it with the error
+
+    spent = await services.deps.purse.spent_by(owner.id, thread_id="broken")
+    assert spent > 0
+    assert f"Until here it cost {dollars(spent)}" in "".join(said)
 
 
 async def test_the_same_question_again_speaks_against_the_first_answer(

@@ -28,10 +28,8 @@ def client_of(app: FastAPI, **more: object) -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
-    settings = Settings(
-        tooloo_data_dir=tmp_path / "data", tooloo_repo_roots=(tmp_path,), ollama_base_url="http://127.0.0.1:9"
-    )
+async def app(tmp_path: Path, data_dir: Path) -> AsyncIterator[FastAPI]:
+    settings = Settings(tooloo_data_dir=data_dir, tooloo_repo_roots=(tmp_path,), ollama_base_url="http://127.0.0.1:9")
     async with running(settings) as opened:
         yield opened
 

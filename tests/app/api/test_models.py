@@ -16,10 +16,10 @@ GOOD = "sk-good-0123456789abcdef"
 
 
 @pytest.fixture
-async def client(providers: FakeProviders, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def client(providers: FakeProviders, data_dir: Path) -> AsyncIterator[httpx.AsyncClient]:
     """An installation with a key for OpenAI, asked by its owner."""
     settings = Settings(
-        tooloo_data_dir=tmp_path / "data", ollama_base_url="http://127.0.0.1:9", openai_api_key=SecretStr("sk-test"),
+        tooloo_data_dir=data_dir, ollama_base_url="http://127.0.0.1:9", openai_api_key=SecretStr("sk-test"),
         openai_base_url=f"{providers.url}/v1", anthropic_base_url=providers.url,
         metrics_api_key=SecretStr("metrics-key"),
     )  # fmt: skip
@@ -127,7 +127,7 @@ async def test_caps_of_ones_own_and_of_one_intent(client: httpx.AsyncClient) -> 
 
     assert capped.json() == {"intent": "task.generate", "monthlyUsd": 0, "active": True}
     assert (status["own"]["monthlyUsd"], status["intents"][0]["intent"]) == (5, "task.generate")
-    assert (refused.status_code, "Your budget for task.generate" in refused.json()["detail"]) == (503, True)
+    assert (refused.status_code, "Your budget for task.generate" in refused.json()["detail"]) == (402, True)
 
 
 async def test_providers_are_told_with_circuit_key_and_figures(
@@ -166,3 +166,28 @@ async def test_a_circuit_can_be_reset(client: httpx.AsyncClient, providers: Fake
     assert broken["openai"]["circuit"] == "open"
     assert "failed 5 times" in broken["openai"]["reason"]
     assert (reset.json()["circuit"], unknown.status_code) == ("closed", 404)
+
+
+async def test_an_administrators_cap_is_beside_ones_own(client: httpx.AsyncClient) -> None:
+    set_ = await client.put(f"{API}/budget/users/owner", json={"monthlyUsd": 0})
+    await client.put(f"{API}/budget/own", json={"monthlyUsd": 50})
+
+    refused = await client.post(f"{API}/tasks/submit", json=task())
+    status = (await client.get(f"{API}/budget/status")).json()
+
+    assert set_.json() == {"user": "owner", "active": True, "monthlyUsd": 0, "spentUsd": 0}
+    assert (refused.status_code, status["allowance"]["monthlyUsd"]) == (402, 0)
+
+
+async def test_changing_a_limit_leaves_a_provider_switched_off(client: httpx.AsyncClient) -> None:
+    await client.put(f"{API}/budget/openai", json={"active": False})
+
+    changed = await client.put(f"{API}/budget/openai", json={"monthlyUsd": 7})
+
+    assert (changed.json()["monthlyUsd"], changed.json()["active"]) == (7, False)
+
+
+async def test_a_provider_that_is_not_there_is_said(client: httpx.AsyncClient) -> None:
+    answer = await client.post(f"{API}/tasks/submit", json=task(config={"preferredProvider": "nobody"}))
+
+    assert (answer.status_code, "no provider 'nobody'" in answer.json()["detail"]) == (422, True)

@@ -53,8 +53,8 @@ class Log:
 
 
 @pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[Services]:
-    settings = Settings(tooloo_data_dir=tmp_path / "data", ollama_base_url="http://127.0.0.1:9")
+async def services(data_dir: Path) -> AsyncIterator[Services]:
+    settings = Settings(tooloo_data_dir=data_dir, ollama_base_url="http://127.0.0.1:9")
     async with open_services(settings) as opened:
         yield opened
 

@@ -222,3 +222,104 @@ async def test_opposite_orders_never_deadlock(purse: Purse, clock: Clock, ada: U
 
     assert all(budget.held_microusd == 0 for budget in await purse.budgets(clock()))
     assert sum(b.spent_microusd for b in await purse.budgets(clock()) if b.kind == "user") == 96 * 7
+
+
+async def test_a_new_cap_counts_what_was_spent_before_it(purse: Purse, clock: Clock, ada: User) -> None:
+    await _reserve(purse, clock, ada, "old", 1)
+    await purse.settle("old", cost_microusd=None, now=clock())
+    clock.move(days=31)
+    await _reserve(purse, clock, ada, "lately", 3, intent="general.chat")
+    await purse.settle("lately", cost_microusd=None, now=clock())
+    await _reserve(purse, clock, ada, "running", 4)
+
+    cap = await purse.set_limit("user", ada.id, limit_microusd=limit_of(8), active=True, actor=ada.id, now=clock())
+    of_chat = await purse.set_limit(
+        "intent", intent_owner(ada.id, "general.chat"), limit_microusd=limit_of(8), active=True, actor=ada.id,
+        now=clock(),
+    )  # fmt: skip
+    with pytest.raises(BudgetExceeded):
+        await _reserve(purse, clock, ada, "too much", 2)
+    await purse.settle("running", cost_microusd=MICROUSD, now=clock())
+
+    after = (await purse.budgets(clock(), ids=[cap.id]))[0]
+    assert (cap.spent_microusd, cap.held_microusd) == (3 * MICROUSD, 4 * MICROUSD)
+    assert (of_chat.spent_microusd, of_chat.held_microusd) == (3 * MICROUSD, 0)
+    assert (after.spent_microusd, after.held_microusd) == (4 * MICROUSD, 0)
+
+
+async def test_a_cap_that_was_lifted_and_set_again_has_missed_nothing(purse: Purse, clock: Clock, ada: User) -> None:
+    for active in (True, False):
+        await purse.set_limit("user", ada.id, limit_microusd=limit_of(8), active=active, actor=ada.id, now=clock())
+        await _reserve(purse, clock, ada, f"call-{active}", 2)
+        await purse.settle(f"call-{active}", cost_microusd=None, now=clock())
+
+    cap = await purse.set_limit("user", ada.id, limit_microusd=None, active=True, actor=ada.id, now=clock())
+
+    assert cap.spent_microusd == 4 * MICROUSD
+
+
+async def test_what_an_administrator_allows_holds_beside_ones_own_cap(
+    purse: Purse, clock: Clock, ada: User, eve: User
+) -> None:
+    await purse.set_limit("allowance", eve.id, limit_microusd=limit_of(1), active=True, actor=ada.id, now=clock())
+    await purse.set_limit("user", eve.id, limit_microusd=limit_of(100), active=True, actor=eve.id, now=clock())
+    await purse.set_limit("user", eve.id, limit_microusd=None, active=False, actor=eve.id, now=clock())
+
+    with pytest.raises(BudgetExceeded, match="an administrator set for you"):
+        await _reserve(purse, clock, eve, "call", 2)
+
+
+async def test_equal_bills_at_once_are_booked_once(purse: Purse, clock: Clock, ada: User) -> None:
+    booked = await asyncio.gather(
+        *(
+            purse.record("bill", provider="openai", user_id=ada.id, cost_microusd=5, actor=ada.id, now=clock())
+            for _ in range(8)
+        )
+    )
+
+    assert sum(settled.booked for settled in booked) == 1
+    assert (await _openai(purse, clock)).spent_microusd == 5
+    assert await purse.spent_by(ada.id) == 5
+
+
+async def _alerts(purse: Purse, clock: Clock, user: User) -> list[tuple[str, str]]:
+    told = await purse.tell(user.id, is_admin=user.is_admin, now=clock())
+    return [(alert.kind, alert.budget_id) for alert in told]
+
+
+async def test_old_charges_are_no_reason_for_a_warning(purse: Purse, clock: Clock, ada: User) -> None:
+    await _limit(purse, clock, ada, 10)
+    await _reserve(purse, clock, ada, "old", 8.8)
+    await purse.settle("old", cost_microusd=None, now=clock())
+    clock.move(days=40)
+    await _reserve(purse, clock, ada, "new", 0.4)
+
+    await purse.settle("new", cost_microusd=None, now=clock())
+
+    assert await _alerts(purse, clock, ada) == []
+    assert (await _openai(purse, clock)).spent_microusd == 400_000
+
+
+async def test_a_call_too_dear_is_not_the_end_of_a_budget(purse: Purse, clock: Clock, ada: User) -> None:
+    await _limit(purse, clock, ada, 1)
+
+    with pytest.raises(BudgetExceeded):
+        await _reserve(purse, clock, ada, "call", 2)
+
+    assert await _alerts(purse, clock, ada) == []
+
+
+async def test_each_alert_is_told_once_to_whom_it_concerns(purse: Purse, clock: Clock, ada: User, eve: User) -> None:
+    await _limit(purse, clock, ada, 10)
+    await purse.set_limit("user", eve.id, limit_microusd=limit_of(9), active=True, actor=eve.id, now=clock())
+    await _reserve(purse, clock, eve, "near", 9)
+    await purse.settle("near", cost_microusd=None, now=clock())
+
+    first = [await _alerts(purse, clock, user) for user in (ada, eve)]
+    again = [await _alerts(purse, clock, user) for user in (ada, eve)]
+    await purse.record("rest", provider="openai", user_id=ada.id, cost_microusd=MICROUSD, actor=ada.id, now=clock())
+    at_its_end = [await _alerts(purse, clock, user) for user in (ada, eve)]
+
+    assert first == [[("warning", "provider:openai")], [("exceeded", f"user:{eve.id}")]]
+    assert again == [[], []]
+    assert at_its_end == [[("exceeded", "provider:openai")], []]

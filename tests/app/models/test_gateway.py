@@ -2,17 +2,26 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, date, datetime, timedelta
+from math import ceil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from app.bootstrap import open_gateway
 from app.errors import NoModelAvailable, ProviderFailed
 from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import log as call_log
-from app.models.budget import Purse, limit_of
+from app.models.budget import MICROUSD, Purse, limit_of
+from app.models.call import Call
+from app.models.catalog import load_catalog
 from app.models.gateway import Gateway
+from app.models.ledger import Settled
 from app.models.providers.wire import TextDelta
 from app.models.run import Answered
 from app.settings import Settings
@@ -252,3 +261,161 @@ async def test_a_call_that_is_stopped_while_it_reserves_holds_nothing(
 
     assert (await spent_and_held(purse, "openai"))[1] == 0
     assert len(providers.calls) <= 5
+
+
+async def test_a_call_that_is_stopped_while_it_is_booked_is_booked(
+    gateway: Gateway, purse: Purse, learner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = purse.settle
+
+    async def slowly(call_id: str, **more: Any) -> Settled:
+        booking.set()
+        await asyncio.sleep(0.05)
+        return await settle(call_id, **more)
+
+    monkeypatch.setattr(purse, "settle", slowly)
+    booking = asyncio.Event()
+    task = asyncio.create_task(gateway.complete(request_to(learner, "gpt-5-mini")))
+    await booking.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await gateway.close()
+
+    assert await spent_and_held(purse, "openai") == (65, 0)
+
+
+async def test_a_key_that_is_taken_away_before_the_call_leaves_holds_nothing(
+    gateway: Gateway, purse: Purse, learner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_chain", after(gateway._chain, lambda: gateway.use_wire("openai", None)))
+
+    with pytest.raises(NoModelAvailable, match="key was taken away"):
+        await gateway.complete(request_to(learner, "gpt-5-mini"))
+
+    assert await spent_and_held(purse, "openai") == (0, 0)
+
+
+def after(first: Callable[..., Awaitable[Any]], then: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[Any]]:
+    async def both(*arguments: Any) -> Any:
+        result = await first(*arguments)
+        await then()
+        return result
+
+    return both
+
+
+async def test_a_mistake_of_ours_in_the_middle_books_the_call(
+    gateway: Gateway, purse: Purse, learner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_call: Call, _event: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Call, "_take", broken)
+
+    with pytest.raises(ZeroDivisionError):
+        await gateway.complete(request_to(learner, "gpt-5-mini"))
+
+    spent, held = await spent_and_held(purse, "openai")
+    assert spent > 0
+    assert held == 0
+
+
+async def test_our_own_count_never_passes_the_hold(
+    gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database
+) -> None:
+    providers.scripts["*"] = Script(words=(" antidisestablishmentarianism",) * 300, usage=False, finish="length")
+
+    answer = await gateway.complete(request_to(learner, "claude-haiku-4-5", max_output_tokens=200))
+
+    await gateway.log.flush()
+    assert answer.cost_microusd == (await call_log.newest(sqlite))[0]["held_microusd"]
+
+
+async def test_who_asks_us_to_wait_is_not_asked_for_its_other_models(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = Script(status=429, headers={"retry-after": "3000"})
+
+    with pytest.raises(ProviderFailed):
+        await gateway.complete(request_to(learner))
+
+    asked = [gateway.catalog.find(call["model"]) for call in providers.calls]
+    assert len({model.provider for model in asked if model}) == len(asked) > 1
+    assert gateway.why_unusable(asked[0].provider if asked[0] else "") is not None
+
+
+async def test_an_answer_has_one_deadline_for_all_its_calls(
+    open_one: OpenGateway, providers: FakeProviders, learner: User
+) -> None:
+    gateway = await open_one(first_token_timeout_seconds=0.4)
+    providers.scripts["*"] = Script(first_pause_seconds=9)
+
+    with pytest.raises(ProviderFailed):
+        await gateway.complete(request_to(learner, providers=("openai",), total_seconds=0.6))
+
+    assert len(providers.calls) == 2  # the second has a third of the time that the first had
+
+
+async def test_a_spent_provider_falls_out_of_the_ranking(
+    gateway: Gateway, purse: Purse, learner: User, clock: Clock
+) -> None:
+    best = (await gateway.preview("chat"))[0]
+    for kind in ("provider", "burst"):
+        await purse.set_limit(
+            kind, best.provider, limit_microusd=limit_of(1), active=True, actor=learner.id, now=clock()
+        )
+    await purse.record(
+        "bill", provider=best.provider, user_id=learner.id, cost_microusd=MICROUSD, actor=learner.id,
+        now=datetime.now(UTC),
+    )  # fmt: skip
+    await gateway.refresh(force=True)
+
+    preview = {scored.model_id: scored.excluded for scored in await gateway.preview("chat")}
+    answer = await gateway.complete(request_to(learner))
+    burst = await gateway.complete(request_to(learner, best.model_id, allow_burst=True))
+
+    assert preview[best.model_id] == "its budget is spent"
+    assert gateway.why_unusable(best.provider) == "its budget is spent"
+    assert not answer.model_id.startswith(f"{best.provider}/")
+    assert any(best.provider in sentence for sentence in answer.spent)
+    assert burst.model_id == best.model_id
+
+
+async def test_who_stops_an_answer_is_no_failure_of_the_model(
+    gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database
+) -> None:
+    providers.scripts["*"] = Script(endless=True, pause_seconds=0.01)
+    async with aclosing(gateway.stream(request_to(learner, "gpt-5-mini"))) as stream:
+        await anext(stream)
+    await gateway.log.flush()
+
+    stats = await call_log.stats(sqlite, since=datetime.now(UTC) - timedelta(hours=1))
+    async with sqlite.read() as connection:
+        rates = list(await connection.scalars(sa.text("SELECT success_rate FROM provider_hourly")))
+
+    assert [(row.calls, row.failures) for row in stats] == [(1, 0)]
+    assert rates == [None]
+
+
+async def test_the_model_that_answers_after_a_failure_says_why_it_did(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    best = (await gateway.preview("chat"))[0]
+    providers.scripts[best.model_id.split("/", 1)[1]] = Script(status=401)
+
+    answer = await gateway.complete(request_to(learner))
+
+    assert "to learn how good" not in answer.reason
+    assert next(s.excluded for s in answer.ranking if s.model_id == best.model_id) == "it failed (auth)"
+
+
+@pytest.mark.parametrize("tokens", [100_000, 100_001])
+def test_a_long_request_costs_what_its_length_costs(tokens: int) -> None:
+    model = load_catalog(None, today=date(2026, 1, 1)).find("claude-haiku-5-5")
+    assert model is not None
+    step = model.long_prices[0]
+    price = step.input_price if tokens > step.above_tokens else model.input_price
+
+    assert step.input_price > model.input_price
+    assert model.cost_microusd(input_tokens=tokens, output_tokens=0) == ceil(price * tokens)

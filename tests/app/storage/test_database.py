@@ -162,13 +162,13 @@ async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -
 
 
 async def test_a_locked_database_gets_a_sentence_and_nothing_is_changed(
-    sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite: Database, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _add_budget(sqlite)
     monkeypatch.setattr("app.storage.database.BUSY_TIMEOUT_MS", 100)
     impatient = Database(sqlite.url)
 
-    with contextlib.closing(sqlite3.connect(tmp_path / "test.sqlite", isolation_level=None)) as other:
+    with contextlib.closing(sqlite3.connect(data_dir / "tooloo.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StorageFailed, match="busy with another program"):
             async with impatient.write() as connection:
