@@ -1,11 +1,13 @@
 """Where the state of conversations is kept between turns: its own SQLite file, or PostgreSQL; only the latest of each."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import aiosqlite
+import psycopg
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -14,6 +16,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from app.errors import StorageFailed
+
+BUSY_TIMEOUT_MS = 10_000
 # Strict: a checkpoint holds plain data, and nothing else is ever built from one.
 SERIALIZER = JsonPlusSerializer(allowed_msgpack_modules=None)
 
@@ -58,13 +63,25 @@ class PostgresCheckpoints:
         await self._postgres.adelete_thread(thread_id)
 
 
+@contextmanager
+def translated() -> Iterator[None]:
+    """What the databases of the savers raise, as our own error."""
+    try:
+        yield
+    except (sqlite3.Error, psycopg.Error) as error:
+        raise StorageFailed(
+            "What this chat remembers (the checkpoints) cannot be read or written now: its database is busy, full, "
+            "read-only or damaged. Your message is kept. Try again in a moment."
+        ) from error
+
+
 @asynccontextmanager
 async def sqlite_checkpoints(file: Path | str) -> AsyncIterator[Checkpoints]:
     async with aiosqlite.connect(file) as connection:
         saver = AsyncSqliteSaver(connection, serde=SERIALIZER)
         await saver.setup()
         await connection.execute("PRAGMA synchronous=NORMAL")
-        await connection.execute("PRAGMA busy_timeout=30000")
+        await connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         yield SqliteCheckpoints(saver)
 
 

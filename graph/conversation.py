@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 
 from app.errors import InvalidInput, RateLimited
 from graph.build import build_graph
-from graph.checkpoints import Checkpoints
+from graph.checkpoints import Checkpoints, translated
 from graph.deps import Deps
 from graph.reply import Chunk, Reply
 from graph.state import State
@@ -49,19 +49,21 @@ class Conversation:
             TooLooError: what a service raised.
         """
         check_message(turn.text)
-        async with self._one_at_a_time(turn.thread_id):
-            config: RunnableConfig = {"configurable": {"thread_id": turn.thread_id}}
+        key = _key(turn.user_id, turn.thread_id)
+        async with self._one_at_a_time(key):
+            config: RunnableConfig = {"configurable": {"thread_id": key}}
             state = State(
                 user_id=turn.user_id, is_admin=turn.is_admin, thread_id=turn.thread_id, text=turn.text,
                 intent=turn.intent or "", parameters=turn.parameters, options=[],
             )  # fmt: skip
-            try:
-                async for chunk in self._graph.astream(
-                    state, config, context=self._deps, stream_mode="custom", durability="exit"
-                ):
-                    yield chunk  # type: ignore[misc]  # in mode "custom" it is what nodes write: chunks
-            finally:
-                await asyncio.shield(self._checkpoints.prune(turn.thread_id))
+            with translated():
+                try:
+                    async for chunk in self._graph.astream(
+                        state, config, context=self._deps, stream_mode="custom", durability="exit"
+                    ):
+                        yield chunk  # type: ignore[misc]  # in mode "custom" it is what nodes write: chunks
+                finally:
+                    await asyncio.shield(self._checkpoints.prune(key))
 
     async def reply(self, turn: Turn) -> Reply:
         """The whole answer at once.
@@ -74,12 +76,12 @@ class Conversation:
             reply.add(chunk)
         return reply
 
-    async def forget(self, thread_id: str) -> None:
+    async def forget(self, user_id: str, thread_id: str) -> None:
         """Drop what is remembered of a thread that was deleted."""
-        await self._checkpoints.forget(thread_id)
+        await self._checkpoints.forget(_key(user_id, thread_id))
 
-    def _one_at_a_time(self, thread_id: str) -> "_ThreadLock":
-        lock = self._locks.setdefault(thread_id, _ThreadLock(self._locks, thread_id))
+    def _one_at_a_time(self, key: str) -> "_ThreadLock":
+        lock = self._locks.setdefault(key, _ThreadLock(self._locks, key))
         if lock.waiting >= MOST_WAITING:
             raise RateLimited(
                 "I am still working on your earlier messages. This one was not answered: send it again in a moment."
@@ -87,12 +89,17 @@ class Conversation:
         return lock
 
 
+def _key(user_id: str, thread_id: str) -> str:
+    """The name of what is remembered: nobody's words can come from a thread of somebody else."""
+    return f"{user_id}:{thread_id}"
+
+
 class _ThreadLock:
     """A lock that counts who waits and leaves the table when nobody does."""
 
-    def __init__(self, table: dict[str, "_ThreadLock"], thread_id: str) -> None:
+    def __init__(self, table: dict[str, "_ThreadLock"], key: str) -> None:
         self._table = table
-        self._thread_id = thread_id
+        self._key = key
         self._lock = asyncio.Lock()
         self.waiting = 0
 
@@ -111,7 +118,7 @@ class _ThreadLock:
     def _leave(self) -> None:
         self.waiting -= 1
         if self.waiting == 0:
-            self._table.pop(self._thread_id, None)
+            self._table.pop(self._key, None)
 
 
 def check_message(text: str) -> None:
@@ -127,5 +134,7 @@ def check_message(text: str) -> None:
             f"The message is too long ({len(text):,} characters; at most {LONGEST_MESSAGE:,}). "
             "Put code into a folder and load it with /repo, or send a part."
         )
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise InvalidInput("The message holds half of a character. Copy it again, whole, or type it.")
     if "\0" in text or sum(text.count(sign) for sign in "\ufffd\x01\x02\x03\x04") > 20:
         raise InvalidInput("This looks like a binary file, not text. Send the source as text.")

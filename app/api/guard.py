@@ -27,6 +27,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CLOSED = ("/docs", "/redoc", "/openapi.json", "/project/share/", "/project/thread/share", "/mcp", "/copilot",
           "/auth/jwt", "/auth/oauth")  # fmt: skip
 REQUEST_BODY_BYTES = 12 * 1024 * 1024
+TOO_LARGE = f"A request may hold at most {REQUEST_BODY_BYTES // 1024 // 1024} MB."
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; media-src 'self' blob:; "
@@ -77,6 +78,12 @@ class Guard:
         except TooLooError as error:
             await _refuse(scope, receive, send, error, request_id)
             return
+        if _is_chunked(scope, headers):
+            try:
+                receive = await _whole_body(receive)
+            except TooLooError as error:
+                await _refuse(scope, receive, send, error, request_id)
+                return
         token = current_caller.set(caller)
         scope["state"]["caller"] = caller
         try:
@@ -93,7 +100,7 @@ class Guard:
             raise _Closed("There is nothing here.")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > REQUEST_BODY_BYTES:
-            raise _TooLarge(f"A request may hold at most {REQUEST_BODY_BYTES // 1024 // 1024} MB.")
+            raise _TooLarge(TOO_LARGE)
         host = headers.get("host", "")
         if self._hosts and _host_name(host) not in self._hosts:
             raise NotAllowed(
@@ -141,6 +148,37 @@ class _Closed(TooLooError):
 class _TooLarge(TooLooError):
     status = 413
     title = "Too large"
+
+
+def _is_chunked(scope: Scope, headers: Headers) -> bool:
+    """Whether a request does not say how long its body is."""
+    return scope["type"] == "http" and "transfer-encoding" in headers and "content-length" not in headers
+
+
+async def _whole_body(receive: Receive) -> Receive:
+    """Read a body of unknown length, and give it out again in one piece.
+
+    Raises:
+        TooLooError: it is longer than a request may be; the rest is left unread.
+    """
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return _replayed([message], receive)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > REQUEST_BODY_BYTES:
+            raise _TooLarge(TOO_LARGE)
+        more = message.get("more_body", False)
+    return _replayed([{"type": "http.request", "body": b"".join(parts), "more_body": False}], receive)
+
+
+def _replayed(messages: list[Message], receive: Receive) -> Receive:
+    async def replay() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return replay
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, error: TooLooError, request_id: str) -> None:

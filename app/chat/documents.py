@@ -16,6 +16,7 @@ Json = dict[str, Any]  # Any: the chat library's documents
 
 def title_of(text: str) -> str:
     """A thread's name from its first message: one line, without markup, not too long."""
+    text = storable(text)
     line = next((line for line in text.strip().splitlines() if line.strip(" `#>*-")), "New chat")
     line = " ".join(line.strip(" `#>*").split())
     return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
@@ -29,13 +30,27 @@ def is_frame(step: StepDict) -> bool:
 def step_document(step: StepDict, old: Json | None, *, creating: bool, now: str) -> Json:
     """What is kept of a step. A create that comes after its update (they are unordered tasks) changes nothing."""
     if creating and old is not None:
-        return {**step, **old}
+        return {**storable(step), **old}
+    step = storable(step)
     document: Json = {**(old or {}), **{key: value for key, value in step.items() if key != "feedback"}}
     document["createdAt"] = step.get("createdAt") or (old or {}).get("createdAt") or now
     document["streaming"] = False
     if document["type"] in MESSAGE_TYPES:
         document["parentId"] = None  # its parent is a frame, which is not kept: a resumed page would hide the message
     return document
+
+
+def storable(value: Any) -> Any:  # Any: the chat library's documents, and what lies in them
+    """The same without what no database can store: NUL, and halves of characters."""
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+        case dict():
+            return {key: storable(inner) for key, inner in value.items()}
+        case list():
+            return [storable(inner) for inner in value]
+        case _:
+            return value
 
 
 def copied_document(thread_id: str, message: Mapping[str, str], created_at: str) -> Json:

@@ -9,12 +9,14 @@ from typing import Any
 import chainlit as cl
 import structlog
 from chainlit.chat_context import chat_context
+from chainlit.step import StepDict
 from chainlit.types import CommandDict, ThreadDict
 from chainlit.user import PersistedUser
 
 from app.bootstrap import Services
 from app.chat import commands, snapshots
 from app.chat.history import History
+from app.chat.ownership import check_thread_id
 from app.chat.render import Answer
 from app.chat.sharing import DEFAULT_DAYS, SharingService
 from app.errors import InvalidInput, NotAllowed, TooLooError
@@ -85,7 +87,7 @@ class Chat:
     async def message(self, message: cl.Message) -> None:
         files = [element for element in message.elements if element.path]
         is_unnamed = not message.content.strip() and len(chat_context.get()) == 1
-        await self._answer(message.content, picked=message.command, attached=files)
+        await self._answer(message.content, picked=message.command, attached=files, said=message.to_dict())
         if is_unnamed and message.command:
             await self._name_thread(f"/{message.command}")
 
@@ -107,13 +109,17 @@ class Chat:
         finally:
             await cl.context.emitter.task_end()
 
-    async def _answer(self, text: str, *, picked: str | None = None, attached: Any = ()) -> None:  # Any: elements
+    async def _answer(
+        self, text: str, *, picked: str | None = None, attached: Any = (), said: StepDict | None = None
+    ) -> None:  # Any: elements
         """One turn. Whatever goes wrong, the learner reads a sentence, and the log has the rest."""
         session = cl.context.session
         session.thread_id_to_resume = session.thread_id  # a page that was cut off is given the whole thread again
-        answer, began = Answer(), self._services.deps.clock()
+        answer, began = Answer(self._history), self._services.deps.clock()
         await answer.begin()
         try:
+            if said is not None:
+                await self._history.keep(said)
             if not picked:
                 check_message(text)
             text = await with_files(text, attached)
@@ -314,6 +320,7 @@ def _read_text(path: str) -> str:
 
 def _turn(text: str, command: commands.Parsed | None) -> Turn:
     user = _user()
+    check_thread_id(cl.context.session.thread_id)
     return Turn(
         user_id=user.id, is_admin=user.is_admin, thread_id=cl.context.session.thread_id,
         text=command.text if command else text, intent=command.intent if command else None,

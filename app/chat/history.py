@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
@@ -38,6 +38,8 @@ from app.storage.database import Database
 from app.storage.tables.history import elements, feedbacks, steps, threads
 from app.storage.tables.identity import users
 
+GROWING = "growing"  # in the metadata of an answer that is not whole
+
 
 class History(BaseDataLayer):
     """``folder`` holds the files of elements; ``forget`` is told of deleted threads, ``judged`` of thumbs for the call
@@ -50,7 +52,7 @@ class History(BaseDataLayer):
         accounts: AccountService,
         folder: Path,
         clock: Callable[[], datetime],
-        forget: Callable[[str], Awaitable[None]],
+        forget: Callable[[str, str], Awaitable[None]],
         judged: Callable[[str, float | None], Awaitable[None]],
     ) -> None:
         self._database = database
@@ -60,6 +62,7 @@ class History(BaseDataLayer):
         self._forget = forget
         self._judged = judged
         self._step_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._growing: set[str] = set()
 
     # -- people ------------------------------------------------------------------------------------------------
 
@@ -89,6 +92,8 @@ class History(BaseDataLayer):
         tags: list[str] | None = None,
     ) -> None:
         owner = user_id or caller_id()
+        if name is None and not await self._owner_name(thread_id):
+            return  # the page of a thread that was deleted says goodbye: that must not bring it back
         values: Json = {"updated_at": self._clock()}
         if name is not None:
             values["name"] = title_of(name)
@@ -105,7 +110,7 @@ class History(BaseDataLayer):
             await require_owner(connection, thread_id)
             await connection.execute(threads.delete().where(threads.c.id == thread_id))
         await self.elements.forget(thread_id)
-        await self._forget(thread_id)
+        await self._forget(caller_id(), thread_id)
 
     async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> PaginatedResponse[ThreadDict]:
         user_id = filters.userId or caller_id()
@@ -149,6 +154,8 @@ class History(BaseDataLayer):
             }
         for document in documents:
             document["feedback"] = thumbs.get(document["id"])
+            if (document.get("metadata") or {}).get(GROWING) and document["id"] not in self._growing:
+                document["output"] = f"{document.get('output') or ''}\n\n*Interrupted: the server was stopped.*".strip()
         thread = thread_head(row, await self._owner_name(thread_id))
         thread["steps"], thread["elements"] = documents, found  # type: ignore[typeddict-item]  # as it was stored
         return thread
@@ -162,6 +169,28 @@ class History(BaseDataLayer):
     @queue_until_user_message()
     async def update_step(self, step_dict: StepDict) -> None:
         await self._store_step(step_dict, creating=False)
+
+    async def keep(self, step: StepDict) -> None:
+        """Store a message before it is answered; the library's own create of it, which nobody awaits, changes nothing.
+
+        Raises:
+            StorageFailed: the database cannot be used.
+        """
+        await self._store_step(step, creating=True)
+
+    async def keep_growing(self, step: StepDict) -> None:
+        """Store how far an answer has come. If its process dies, its readers find that much, and that it was cut off.
+
+        Raises:
+            StorageFailed: the database cannot be used.
+        """
+        self._growing.add(step["id"])
+        grown = {**step, "metadata": {**step["metadata"], GROWING: True}}
+        await self._store_step(cast(StepDict, grown), creating=False)
+
+    def has_grown(self, step_id: str) -> None:
+        """The answer is whole, and about to be stored so."""
+        self._growing.discard(step_id)
 
     async def _store_step(self, step: StepDict, *, creating: bool) -> None:
         """Creates and updates arrive as unordered tasks: one at a time for each step, and an update never loses to

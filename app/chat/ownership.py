@@ -1,5 +1,6 @@
 """Whose request and whose conversation it is: checked where something is read or changed."""
 
+import uuid
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -7,7 +8,7 @@ from chainlit.context import ChainlitContextException, context
 from chainlit.user import PersistedUser
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.errors import NotAllowed, NotFound
+from app.errors import InvalidInput, NotAllowed, NotFound
 from app.identity.caller import current_caller
 from app.storage.database import Database
 from app.storage.tables.history import threads
@@ -37,13 +38,27 @@ async def own_thread(
     """Make the thread if it is new.
 
     Raises:
+        InvalidInput: its id, which the page chooses, is none.
         NotAllowed: it is somebody else's.
     """
+    check_thread_id(thread_id)
     statement = database.insert(threads).values(
         id=thread_id, user_id=user_id, metadata={}, created_at=now, updated_at=now
     )
     await connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
     await require_owner(connection, thread_id, user_id)
+
+
+def check_thread_id(thread_id: str) -> None:
+    """Refuse what is no UUID: the ids of other doors' threads must not be taken by a page.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    try:
+        uuid.UUID(thread_id)
+    except ValueError as error:
+        raise InvalidInput("This is no conversation. Start a new chat.") from error
 
 
 async def require_owner(connection: AsyncConnection, thread_id: str, user_id: str | None = None) -> None:

@@ -8,18 +8,22 @@ from typing import Any
 import chainlit as cl
 
 from app.chat.elements import CARDS
+from app.chat.history import History
 from app.chat.snapshots import as_markdown
 from graph.reply import Action, Block, Chunk, Progress, Text
 
 AUTHOR = "TooLoo"
 PROGRESS_SECONDS = 0.25
+KEPT_SECONDS = 1.0  # of an answer, at most so much is lost with its process
 
 
 class Answer:
     """One answer of ours while it grows. It is sent before its first word: an unsent one would sort first."""
 
-    def __init__(self) -> None:
+    def __init__(self, history: History) -> None:
+        self._history = history
         self._message = cl.Message(content="", author=AUTHOR)
+        self._kept_at = time.monotonic()
         self._cards: dict[str, cl.CustomElement] = {}
         self._said = False
         self._progress_at = 0.0
@@ -48,6 +52,7 @@ class Answer:
     async def end(self) -> None:
         if not self._said:
             self._message.content = ""
+        self._history.has_grown(self._message.id)
         await self._message.update()
 
     async def card(self, kind: str, props: dict[str, Any], text: str) -> None:  # Any: JSON
@@ -68,6 +73,9 @@ class Answer:
             await self._message.stream_token(text.lstrip("\n"), is_sequence=True)
             return
         await self._message.stream_token(text)
+        if time.monotonic() - self._kept_at > KEPT_SECONDS:
+            self._kept_at = time.monotonic()
+            await self._history.keep_growing(self._message.to_dict())
 
     async def _block(self, block: Block) -> None:
         assert block.kind in CARDS, f"no card for {block.kind}"

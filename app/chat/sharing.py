@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from app.chat.history import History
-from app.chat.snapshots import snapshot
+from app.chat.snapshots import redact, snapshot
 from app.errors import InvalidInput, NotFound
 from app.events import log as event_log
 from app.events.schema import NewEvent
@@ -65,8 +65,8 @@ class SharingService:
         token = secrets.token_urlsafe(24)
         now = self._clock()
         link = ShareLink(
-            id=uuid.uuid4().hex[:12], thread_id=thread_id, title=thread["name"] or "A conversation", snapshot=frozen,
-            audience=audience, published=False, expires_at=now + timedelta(days=days),
+            id=uuid.uuid4().hex[:12], thread_id=thread_id, title=redact(thread["name"] or "A conversation"),
+            snapshot=frozen, audience=audience, published=False, expires_at=now + timedelta(days=days),
         )  # fmt: skip
         async with self._database.write() as connection:
             await connection.execute(
@@ -92,20 +92,6 @@ class SharingService:
             NotFound: not this user's link, or revoked before.
         """
         await self._change(user, link_id, "thread.unshared", revoked_at=self._clock())
-
-    async def links_of(self, user: User, thread_id: str) -> list[ShareLink]:
-        """A thread's links that are not revoked, newest first."""
-        query = (
-            sa.select(share_links)
-            .where(
-                share_links.c.user_id == user.id,
-                share_links.c.thread_id == thread_id,
-                share_links.c.revoked_at.is_(None),
-            )
-            .order_by(share_links.c.created_at.desc())
-        )
-        async with self._database.read() as connection:
-            return [_link_of(row) for row in await connection.execute(query)]
 
     async def read(self, token: str, reader: User | None) -> ShareLink:
         """What a link shows to this reader; a draft only to its owner.

@@ -7,12 +7,12 @@ from typing import Any
 Json = dict[str, Any]  # Any: JSON
 
 LONGEST_SNAPSHOT_MESSAGES = 500
-# A path from the root or the home folder, of two parts or more; relative paths of a repository stay.
-_PATHS = re.compile(
-    r"(?<![\w/:.])(?:~|/(?:home|Users|root|var|tmp|opt|srv|mnt|work|etc|usr|private|media|data))"
-    r"(?:/[\w.@+~ -]*[\w@+~-])+/?"
-)
-_WINDOWS_PATHS = re.compile(r"\b[A-Za-z]:\\(?:[\w. -]+\\)*[\w.-]+")
+# A path from the root or somebody's home, of two parts or more; relative paths of a repository, addresses and the
+# routes of an API stay.
+_PART = r"[\w.@+~%-]+"
+_PATHS = re.compile(rf"(?<![\w/.])(?!/api/)(?:~[\w.-]*/{_PART}|/{_PART}/{_PART})(?:/{_PART})*/?")
+_FILES = re.compile(r"\bfile:/\S+")
+_WINDOWS_PATHS = re.compile(rf"(?:\b[A-Za-z]:[\\/]+|\\\\){_PART}(?:[\\/]+{_PART})*")
 _EMAILS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+\w")
 _SECRETS = re.compile(
     r"\b(?:sk-[\w-]{12,}|tooloo_[\w-]{12,}|gh[pousr]_\w{20,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{20,}|AKIA\w{12,}"
@@ -39,6 +39,7 @@ def redact(text: str) -> str:
     for pattern, instead in (
         (_SECRETS, "[key]"),
         (_EMAILS, "[address]"),
+        (_FILES, "[path]"),
         (_WINDOWS_PATHS, "[path]"),
         (_PATHS, "[path]"),
         (_IDS, "[id]"),

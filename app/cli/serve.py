@@ -1,14 +1,16 @@
 """``tooloo serve``: check what can be checked before anything opens, then run the server."""
 
 import asyncio
+import contextlib
 import errno
 import socket
+import sqlite3
 
 import typer
 import uvicorn
 
 from app.bootstrap import no_accounts, open_database, utc_now
-from app.errors import SettingsError
+from app.errors import SettingsError, StorageFailed
 from app.identity.accounts import AccountService
 from app.settings import Settings, load_settings
 
@@ -33,10 +35,28 @@ def serve() -> None:
 
 async def _check(settings: Settings) -> None:
     """What would keep the server from starting, said before it starts."""
+    await asyncio.to_thread(_check_files, settings)
     async with open_database(settings) as database:
         accounts = AccountService(database=database, clock=utc_now)
         if not settings.is_single_user and not await accounts.has_accounts():
             raise SettingsError(no_accounts(settings))
+
+
+def _check_files(settings: Settings) -> None:
+    """The files beside the application's own, which others open without a sentence of ours."""
+    for name in ("checkpoints.sqlite", "workflows.sqlite"):
+        file = settings.tooloo_data_dir / name
+        if settings.database_url or not file.exists():
+            continue
+        try:
+            with contextlib.closing(sqlite3.connect(file, timeout=5)) as connection:
+                connection.execute("PRAGMA schema_version")
+                connection.execute("SELECT count(*) FROM sqlite_master")
+        except sqlite3.Error as error:
+            raise StorageFailed(
+                f"{str(file)!r} cannot be used ({error}). Put back a copy of it, or move it away: it is made anew, and "
+                "only what chats and running workflows were in the middle of is lost."
+            ) from error
 
 
 class _Server(uvicorn.Server):

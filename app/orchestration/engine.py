@@ -217,7 +217,7 @@ class WorkflowEngine:
 
 def _system_engine(url: str) -> sa.Engine:
     """DBOS on its own engine: WAL and NORMAL double its throughput on SQLite."""
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, hide_parameters=True)
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")

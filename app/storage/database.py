@@ -37,7 +37,7 @@ class Database:
             self._direct = _direct_engine(url)
             self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-writer")
         else:
-            engine = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+            engine = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
             self._writer = self._durable_writer = self._reader = engine
 
     @asynccontextmanager
@@ -152,13 +152,14 @@ def _sqlite_engine(url: str, *, synchronous: str, read_only: bool = False, forei
         pool_size=4 if read_only else 1,
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT_MS / 1000,
+        hide_parameters=True,  # what people wrote has no place in a log
     )
     _prepare_sqlite(engine.sync_engine, synchronous=synchronous, read_only=read_only, foreign_keys=foreign_keys)
     return engine
 
 
 def _direct_engine(url: str) -> sa.Engine:
-    engine = sa.create_engine(url.replace("+aiosqlite", ""), pool_size=1, max_overflow=0)
+    engine = sa.create_engine(url.replace("+aiosqlite", ""), pool_size=1, max_overflow=0, hide_parameters=True)
     _prepare_sqlite(engine, synchronous="FULL", read_only=False)
     return engine
 

@@ -186,10 +186,13 @@ def test_the_log_holds_no_secret_no_code_and_no_message(chat: Chat, server: Serv
     ):  # fmt: skip
         request = urllib.request.Request(
             f"{server.url}/api/v1{path}", json.dumps(body).encode(),
-            {"Content-Type": "application/json", "Authorization": "Bearer quixotic-token"},
+            {"Content-Type": "application/json"},
         )  # fmt: skip
-        with contextlib.suppress(urllib.error.HTTPError):
-            urllib.request.urlopen(request).close()
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status in (200, 201)
+    stranger = urllib.request.Request(f"{server.url}/api/v1/badges", headers={"Authorization": "Bearer quixotic-token"})
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(stranger)
     server.stop()
 
     lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]

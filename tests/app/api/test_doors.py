@@ -1,15 +1,20 @@
 """The door: who may come in, from where, and what a stranger's page gets."""
 
 import io
+import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+from chainlit.element import File
 from fastapi import FastAPI
 
+from app.api.guard import REQUEST_BODY_BYTES
 from app.bootstrap import open_database, utc_now
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService
+from app.identity.caller import Caller, current_caller
 from app.settings import Settings
 from tests.app.api.conftest import client_of, running
 from tests.fakes.hashing import quick_hasher
@@ -268,6 +273,36 @@ async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tm
     assert unknown.status_code == 401
 
 
+async def test_nobody_reads_anothers_thread_or_file_by_its_id(tmp_path: Path) -> None:
+    settings = Settings(tooloo_data_dir=tmp_path, host="0.0.0.0", ollama_base_url="http://127.0.0.1:9")
+    await _add_accounts(settings)
+    thread_id = str(uuid.uuid4())
+
+    async with running(settings) as app, client_of(app) as ada, client_of(app) as eve:
+        await ada.post("/login", data={"username": "ada", "password": "correct horse"})
+        await eve.post("/login", data={"username": "eve", "password": "battery staple"})
+        file = File(name="notes.txt", content=b"hers", mime="text/plain", thread_id=thread_id)
+        token = current_caller.set(Caller(user=await app.state.services.accounts.by_name("ada")))
+        await app.state.history.elements.store(file)
+        current_caller.reset(token)
+        paths = [
+            f"/project/thread/{thread_id}",
+            f"/project/thread/{thread_id}/element/{file.id}",
+            f"/elements/{file.id}",
+        ]
+        hers = [(await ada.get(path)).status_code for path in paths]
+        theirs = [(await eve.get(path)).status_code for path in paths]
+        deleted = await eve.request("DELETE", "/project/thread", json={"threadId": thread_id})
+        renamed = await eve.put("/project/thread", json={"threadId": thread_id, "name": "mine"})
+        still = (await ada.get(paths[0])).json()
+
+    assert hers == [200, 200, 200]
+    assert all(status in (401, 403, 404) for status in theirs)
+    assert deleted.status_code >= 400
+    assert renamed.status_code >= 400
+    assert still["name"] != "mine"
+
+
 async def test_behind_https_cookies_are_secure(tmp_path: Path) -> None:
     settings = Settings(
         tooloo_data_dir=tmp_path, tooloo_public_url="https://coach.example.org", ollama_base_url="http://127.0.0.1:9"
@@ -309,3 +344,27 @@ async def test_uploads_are_small_text(app: FastAPI, mime: str, size: int, why: s
 
     with pytest.raises(ValueError, match=why):
         validate_file_upload(upload)
+
+
+async def test_a_body_of_unknown_length_is_read_no_further_than_one_of_a_known(client: httpx.AsyncClient) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 100 * 1024 * 1024:
+            sent += 1024 * 1024
+            yield b"x" * 1024 * 1024
+
+    refused = await client.post("/api/v1/intent/parse", content=endless(), headers={"content-type": "application/json"})
+    short = await client.post(
+        "/api/v1/intent/parse", content=_pieces(b'{"text": ', b'"train me on SQL"}'),
+        headers={"content-type": "application/json"},
+    )  # fmt: skip
+
+    assert (refused.status_code, sent <= REQUEST_BODY_BYTES + 2 * 1024 * 1024) == (413, True)
+    assert short.json()["intents"][0]["type"] == "learn.review-topic"
+
+
+async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece

@@ -8,6 +8,7 @@ from typing import Any
 
 import chainlit as cl
 import pytest
+import sqlalchemy as sa
 from chainlit.context import ChainlitContext, context_var
 from chainlit.data import get_data_layer
 from chainlit.emitter import BaseChainlitEmitter
@@ -19,7 +20,9 @@ from app.chat.commands import COMMANDS
 from app.chat.handlers import Chat
 from app.chat.history import History
 from app.chat.sharing import SharingService
+from app.errors import StorageFailed
 from app.settings import Settings
+from app.storage.tables.history import steps
 
 Json = dict[str, Any]  # Any: JSON
 
@@ -61,7 +64,7 @@ async def services(data_dir: Path) -> AsyncIterator[Services]:
 
 @pytest.fixture
 async def chat(services: Services, tmp_path: Path) -> Chat:
-    async def forget(thread_id: str) -> None:
+    async def forget(_user_id: str, thread_id: str) -> None:
         raise AssertionError(thread_id)
 
     async def judge(call_id: str, value: float | None) -> None:
@@ -127,3 +130,37 @@ async def test_history_is_ours_also_where_the_library_would_choose_its_own(
     chat.install()
 
     assert isinstance(get_data_layer(), History)
+
+
+async def test_a_message_is_kept_before_it_is_answered(chat: Chat, page: Page, services: Services) -> None:
+    message = cl.Message(content="how am I doing \ud83d \x00", type="user_message")
+
+    await chat.message(message)
+
+    async with services.database.read() as connection:
+        kept = await connection.scalar(sa.select(steps.c.output).where(steps.c.id == message.id))
+    assert kept == "how am I doing ? \ufffd"
+    assert "half of a character" in page.steps[-1]["output"]
+
+
+async def test_a_message_that_cannot_be_kept_gets_a_sentence(
+    chat: Chat, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(_step: object) -> None:
+        raise StorageFailed("The disk is full.")
+
+    monkeypatch.setattr(chat._history, "keep", full)
+
+    await chat.message(cl.Message(content="how am I doing"))
+
+    assert page.steps[-1]["output"] == "The disk is full."
+
+
+async def test_a_page_with_the_name_of_another_doors_thread_is_refused(
+    chat: Chat, page: Page, services: Services
+) -> None:
+    page.session.thread_id = "rest-somebody-thread"
+
+    await chat.message(cl.Message(content="how am I doing"))
+
+    assert page.steps[-1]["output"] == "This is no conversation. Start a new chat."

@@ -59,7 +59,7 @@ def history(
     database: Database, accounts: AccountService, tmp_path: Path, clock: Clock, forgotten: list[str],
     judged: list[tuple[str, float | None]],
 ) -> History:  # fmt: skip
-    async def forget(thread_id: str) -> None:
+    async def forget(_user_id: str, thread_id: str) -> None:
         forgotten.append(thread_id)
 
     async def judge(call_id: str, value: float | None) -> None:
@@ -275,7 +275,9 @@ async def test_a_deleted_thread_takes_everything_with_it(
 
 async def test_session_values_are_not_kept(layer: Direct, ada: User, thread_id: str) -> None:
     with acting_as(ada):
-        await layer.update_thread(thread_id, metadata={"env": {"KEY": "secret"}, "is_shared": True, "id": "x"})
+        await layer.update_thread(
+            thread_id, name="x", metadata={"env": {"KEY": "secret"}, "is_shared": True, "id": "x"}
+        )
 
         thread = await layer.get_thread(thread_id)
 
@@ -389,11 +391,14 @@ async def test_nobody_shares_anothers_thread(
 @pytest.mark.parametrize(
     ("text", "redacted"),
     [
-        ("see /home/ada/x.py:3", "see [path]:3"), ("in src/app.py", "in src/app.py"), ("~/project/a b", "[path]"),
+        ("see /home/ada/x.py:3", "see [path]:3"), ("in src/app.py", "in src/app.py"), ("~/project/a b", "[path] b"),
         ("C:\\Users\\ada\\x.txt", "[path]"), ("mail ada@example.org", "mail [address]"),
         ("key sk-ant-api03-abcdefghijkl", "key [key]"), ("token tooloo_abcdefghijklmnop", "token [key]"),
         ("id 0123456789abcdef0123456789abcdef", "id [id]"), ("https://example.org/etc/x", "https://example.org/etc/x"),
-        ("1/2 and and/or", "1/2 and and/or"),
+        ("1/2 and and/or", "1/2 and and/or"), ("GET /api/v1/training/due", "GET /api/v1/training/due"),
+        ("file:///home/ada/x.py", "[path]"), ("a:/home/ada/x.py", "[path]"), ("C:/Users/ada/x", "[path]"),
+        ("\\\\server\\share\\x", "[path]"), ("~ada/x", "[path]"), ("/workspace/client/x.py is", "[path] is"),
+        ("error:/Volumes/Client/a b", "error:[path] b"), ("(/proc/1/environ)", "([path])"),
     ],
 )  # fmt: skip
 def test_what_is_private_is_taken_out(text: str, redacted: str) -> None:
@@ -435,3 +440,75 @@ async def test_a_card_comes_back_as_it_was_changed_and_no_other_does(
     assert thread is not None
     shown = {element["props"]["startedId"]: element["props"]["hints"] for element in thread["elements"] or []}
     assert shown == {"one": [], "two": ["Look"]}
+
+
+async def test_what_no_database_can_store_is_left_out(layer: Direct, ada: User, thread_id: str) -> None:
+    hostile = step(thread_id, "a\0b\ud800c", metadata={"deep": ["\0"]})
+    with acting_as(ada):
+        await layer.create_step(hostile)
+        await layer.update_thread(thread_id, name="x\0y\udfff")
+
+        thread = await layer.get_thread(thread_id)
+
+    assert thread["steps"][0]["output"] == "a\ufffdb?c"
+    assert thread["steps"][0]["metadata"] == {"deep": ["\ufffd"]}
+    assert thread["name"] == "x\ufffdy?"
+
+
+async def test_the_page_of_a_deleted_thread_does_not_bring_it_back(layer: Direct, ada: User, thread_id: str) -> None:
+    with acting_as(ada):
+        await layer.create_step(step(thread_id))
+        await layer.delete_thread(thread_id)
+        await layer.update_thread(thread_id, metadata={"client_type": "webapp"})
+
+        assert await layer.get_thread(thread_id) is None
+
+
+@pytest.mark.parametrize("thread_id", ["rest-1-2", "../x", ""])
+async def test_a_thread_is_named_by_a_uuid(layer: Direct, ada: User, thread_id: str) -> None:
+    with acting_as(ada), pytest.raises(InvalidInput):
+        await layer.create_step(step(thread_id))
+
+
+async def test_an_answer_whose_process_died_is_there_as_far_as_it_came(
+    history: History, layer: Direct, ada: User, thread_id: str
+) -> None:
+    answer = step(thread_id, "half of it", type="assistant_message", metadata={})
+    with acting_as(ada):
+        await history.keep_growing(answer)  # type: ignore[arg-type]  # as the library sends it
+        while_it_grows = (await layer.get_thread(thread_id))["steps"][0]["output"]
+        history.has_grown(answer["id"])  # type: ignore[arg-type]  # as another process would know of nothing that grows
+        interrupted = (await layer.get_thread(thread_id))["steps"][0]["output"]
+        await layer.update_step({**answer, "output": "all of it"})
+        whole = (await layer.get_thread(thread_id))["steps"][0]["output"]
+
+    assert while_it_grows == "half of it"
+    assert interrupted.startswith("half of it\n\n*Interrupted")
+    assert whole == "all of it"
+
+
+async def test_a_links_title_is_redacted_too(sharing: SharingService, layer: Direct, ada: User, thread_id: str) -> None:
+    await _talk(layer, ada, thread_id)
+    with acting_as(ada):
+        await layer.update_thread(thread_id, name="load /home/ada/secret-client")
+
+    link, _ = await sharing.draft(ada, thread_id, audience="public", days=7)
+
+    assert link.title == "load [path]"
+
+
+async def test_nobody_takes_over_or_deletes_anothers_element(
+    layer: Direct, ada: User, eve: User, thread_id: str
+) -> None:
+    card = CustomElement(name="BudgetGauge", props={"spent": "$1"}, thread_id=thread_id)
+    with acting_as(ada):
+        await layer.create_step(step(thread_id))
+        await layer.create_element(card)
+    theirs = CustomElement(id=card.id, name="BudgetGauge", props={"spent": "$9"}, thread_id=str(uuid.uuid4()))
+    with acting_as(eve):
+        with pytest.raises(NotAllowed):
+            await layer.create_element(theirs)
+        with pytest.raises(NotAllowed):
+            await layer.delete_element(card.id)
+
+    assert (await layer.get_element(thread_id, card.id))["props"] == {"spent": "$1"}

@@ -109,6 +109,16 @@ def test_a_database_of_a_newer_version_is_said(tmp_path: Path) -> None:
     assert (refused.returncode, "newer version" in refused.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("name", ["checkpoints.sqlite", "workflows.sqlite"])
+def test_a_damaged_file_beside_the_database_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / name).write_bytes(b"this is no database " * 100)
+
+    refused = tooloo("serve", folder=tmp_path, PORT="0")
+
+    assert (refused.returncode, f"{name}' cannot be used" in refused.stderr) == (1, True)
+
+
 def test_every_event_type_is_published_somewhere() -> None:
     source = "\n".join(path.read_text() for folder in ("app", "graph") for path in (ROOT / folder).rglob("*.py")
                        if path.name != "schema.py")  # fmt: skip
