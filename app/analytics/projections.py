@@ -107,14 +107,8 @@ class MetricsCollector:
         for event in events:
             if event.type == "challenge.finished" and event.payload["solved"]:
                 key = (event.user_id, event.payload["challengeId"])
-                alone = not (event.payload["aided"] or event.payload["known"])
-                seconds = min(LONGEST_SECONDS, max(0, int(event.payload.get("seconds", LONGEST_SECONDS))))
-                first.setdefault(
-                    key, _row(learner_passes, key) | {
-                        "passed_at": event.occurred_at, "seconds": seconds, "score": event.payload["score"],
-                        "alone": alone,
-                    }
-                )  # fmt: skip
+                if not event.payload["known"]:  # what was shown before is not passed for the first time by typing it
+                    first.setdefault(key, _row(learner_passes, key) | _first_pass(event))
                 best[key] = max(best.get(key, 0), event.payload["score"])
         await self._add_new(connection, learner_passes, list(first.values()))
         await _set(connection, learner_passes, "score", best, only_up=True)
@@ -184,6 +178,14 @@ async def _set(
         where.append(table.c[column] < sa.bindparam("value"))
     rows = [{f"key_{n}": part for n, part in zip(keys, key, strict=True)} | {"value": v} for key, v in values.items()]
     await connection.execute(table.update().where(*where).values({column: sa.bindparam("value")}), rows)
+
+
+def _first_pass(event: Event) -> Json:
+    seconds = min(LONGEST_SECONDS, max(0, int(event.payload.get("seconds", LONGEST_SECONDS))))
+    return {
+        "passed_at": event.occurred_at, "seconds": seconds, "score": event.payload["score"],
+        "alone": not event.payload["aided"],
+    }  # fmt: skip
 
 
 def _row(table: sa.Table, key: Row) -> Json:

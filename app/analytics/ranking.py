@@ -57,7 +57,7 @@ class Ranking:
 
 @dataclass(frozen=True, kw_only=True)
 class Global:
-    """Everybody together; those who are not ranked count here, for nobody can be told from a sum of five or more."""
+    """Everybody together who has not left the ranking."""
 
     learners: int
     challenges_passed: int
@@ -98,7 +98,7 @@ class RankingService:
 
     async def trends(self, *, days: int, each: Each) -> list[dict[str, Any]] | None:  # Any: JSON
         """Submissions, passes, answers and active learners of each day, week or month (UTC) in the last ``days``, the
-        oldest first; None below five learners."""
+        oldest first; None below five learners, and no period in which fewer were active."""
         return await self._remembered(f"trends/{days}/{each}", lambda: self._trends(days, each))
 
     def forget(self) -> None:
@@ -143,16 +143,20 @@ class RankingService:
 
     async def _sum_up(self) -> Global | None:
         week = self._clock() - timedelta(days=7)
-        passed = sa.select(sa.func.count()).select_from(learner_passes)
-        answered = sa.select(sa.func.coalesce(sa.func.sum(learner_activity.c.answered), 0))
+        passed = sa.select(sa.func.count()).select_from(learner_passes).where(_counts(learner_passes))
+        answered = sa.select(sa.func.coalesce(sa.func.sum(learner_activity.c.answered), 0)).where(
+            _counts(learner_activity)
+        )
         active = sa.select(sa.func.count(sa.distinct(learner_activity.c.user_id))).where(
-            learner_activity.c.slot_at >= week
+            learner_activity.c.slot_at >= week, _counts(learner_activity)
         )
         async with self._database.read() as connection:
             people = await self._people(connection)
             if people < FEWEST:
                 return None
-            average = await connection.scalar(sa.select(sa.func.avg(learner_concepts.c.mastery)))
+            average = await connection.scalar(
+                sa.select(sa.func.avg(learner_concepts.c.mastery)).where(_counts(learner_concepts))
+            )
             return Global(
                 learners=people, challenges_passed=int(await connection.scalar(passed) or 0),
                 questions_answered=int(await connection.scalar(answered) or 0),
@@ -169,8 +173,9 @@ class RankingService:
                 sa.func.sum(table.c.answered).label("answered"),
                 sa.func.count(sa.distinct(table.c.user_id)).label("learners"),
             )
-            .where(table.c.slot_at >= self._clock() - timedelta(days=days))
+            .where(table.c.slot_at >= self._clock() - timedelta(days=days), _counts(table))
             .group_by(sa.text("start"))
+            .having(sa.func.count(sa.distinct(table.c.user_id)) >= FEWEST)
             .order_by(sa.text("start"))
         )  # fmt: skip
         async with self._database.read() as connection:
@@ -195,8 +200,13 @@ class RankingService:
         return sa.func.to_char(sa.func.date_trunc(unit, sa.func.timezone("UTC", at)), "YYYY-MM-DD")
 
     async def _people(self, connection: AsyncConnection) -> int:
-        query = sa.select(sa.func.count()).select_from(learners).where(_has_practised())
+        query = sa.select(sa.func.count()).select_from(learners).where(_has_practised(), _counts(learners))
         return int(await connection.scalar(query) or 0)
+
+
+def _counts(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Whether a row is of somebody who has not left the ranking."""
+    return sa.exists().where(users.c.id == table.c.user_id, users.c.ranked)
 
 
 def _has_practised() -> sa.ColumnElement[bool]:

@@ -1,11 +1,33 @@
 """The JSON that goes in: camelCase names, nothing unknown, nothing endless."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
 
 class Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:  # Any: JSON
+        if not _is_whole(value):
+            raise ValueError("a text holds a NUL or half of a character; send it as whole text")
+        return value
+
+
+def _is_whole(value: Any) -> bool:  # Any: JSON
+    """Whether all texts can be stored."""
+    match value:
+        case str():
+            return "\0" not in value and not any("\ud800" <= sign <= "\udfff" for sign in value)
+        case dict():
+            return all(_is_whole(inner) for inner in value.values())
+        case list():
+            return all(_is_whole(inner) for inner in value)
+        case _:
+            return True
 
 
 def page(items: list[dict[str, object]], next_cursor: str | None = None) -> dict[str, object]:

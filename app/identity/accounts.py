@@ -145,7 +145,10 @@ class AccountService:
         return after
 
     async def _store(self, connection: AsyncConnection, user_id: str, preferences: Preferences) -> None:
-        await connection.execute(users.update().where(users.c.id == user_id).values(**vars(preferences)))
+        changes = vars(preferences)
+        if preferences.timezone_source == "default":  # nobody said what time it is there: that stays unknown
+            changes = {"ranked": preferences.ranked}
+        await connection.execute(users.update().where(users.c.id == user_id).values(**changes))
         await event_log.append(
             connection,
             NewEvent(

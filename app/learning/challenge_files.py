@@ -17,20 +17,24 @@ LARGEST_VALUE = 200_000  # items of a list or characters of a text that a short 
 def _expanded(value: Any) -> Any:  # Any: YAML
     """Long test data in short: ``{range: [0, 5]}`` counts up or down to, not including, its end; ``{zeros: 5}``;
     ``{repeat: [ab, 3]}`` is a text or a list so many times."""
-    if isinstance(value, dict):
-        if value.keys() == {"range"}:
-            start, stop = value["range"]
+    match value:
+        case {"range": [int(start), int(stop)], **rest} if not rest:
             _bounded(abs(stop - start))
             return list(range(start, stop, 1 if stop > start else -1))
-        if value.keys() == {"zeros"}:
-            _bounded(value["zeros"])
-            return [0] * value["zeros"]
-        if value.keys() == {"repeat"}:
-            part, times = value["repeat"]
+        case {"zeros": int(count), **rest} if not rest:
+            _bounded(count)
+            return [0] * count
+        case {"repeat": [str() | list() as part, int(times)], **rest} if not rest:
             _bounded(len(part) * times)
             return _expanded(part) * times
-        return {key: _expanded(item) for key, item in value.items()}
-    return [_expanded(item) for item in value] if isinstance(value, list) else value
+        case {"range": _, **rest} | {"zeros": _, **rest} | {"repeat": _, **rest} if not rest:
+            raise ValueError(f"{value!r} is not written as {{range: [0, 5]}}, {{zeros: 5}} or {{repeat: [ab, 3]}}")
+        case dict():
+            return {key: _expanded(item) for key, item in value.items()}
+        case list():
+            return [_expanded(item) for item in value]
+        case _:
+            return value
 
 
 def _bounded(size: int) -> None:

@@ -103,7 +103,7 @@ def choose(offered: Sequence[Challenge], learner: Learner) -> Choice:
     with a chance of success nearest to 0.75. Ties go to the smaller id, so that it is repeatable."""
     places = {challenge_id: place for place, challenge_id in enumerate(learner.recent)}
 
-    def key(challenge: Challenge) -> tuple[bool, int, bool, float, str]:
+    def key(challenge: Challenge) -> tuple[bool, bool, int, float, str]:
         seen = places.get(challenge.id)
         expected = mastery.chance(
             learner.skills.get(challenge.concept, Skill()),
@@ -111,7 +111,7 @@ def choose(offered: Sequence[Challenge], learner: Learner) -> Choice:
         )
         seen_lately = 0 if seen is None else RECENT - seen
         is_due = challenge.concept in learner.due
-        return (not _is_check(challenge, learner), seen_lately, not is_due, abs(expected - AIM), challenge.id)
+        return (not _is_check(challenge, learner), not is_due, seen_lately, abs(expected - AIM), challenge.id)
 
     challenge = min(offered, key=key)
     due_in = learner.due_languages.get(challenge.concept)

@@ -109,6 +109,8 @@ def load_curriculum(folder: Path = POOL, *, own: Path | None = None) -> Curricul
     """
     pool = _pool(folder)
     challenges = list(pool.challenges)
+    if own is not None and not own.is_dir():
+        logger.warning("challenges.no_folder", folder=str(own), setting="TOOLOO_CHALLENGES_DIR")
     for file in sorted(own.glob("**/*.yaml")) if own else []:
         try:
             challenges.append(_fitting(read_challenge(file), pool.concepts, challenges))
@@ -138,7 +140,7 @@ def read_challenge(file: Path) -> Challenge:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'][1:])}: {e['msg']}" for e in error.errors()[:5])
         raise SettingsError(f"The challenge file {file.name!r} cannot be used: {problems}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, RecursionError) as error:
         raise SettingsError(f"The challenge file {file.name!r} cannot be read: {error}") from error
 
 

@@ -160,6 +160,8 @@ def _grade_answer(challenge: AnswerChallenge, answer: str) -> Graded:
         raise InvalidInput("There is no answer. Write one first.")
     if len(grading.encoded(answer)) > LARGEST_ANSWER:
         raise InvalidInput(f"The answer is too long: at most {LARGEST_ANSWER:,} bytes.")
+    if "\x00" in answer:
+        raise InvalidInput("The answer holds NUL bytes; it is not text. Write it anew.")
     said = same_text(answer)
     passed = said in {same_text(one) for one in (challenge.answer, *challenge.accept)}
     means = next((wrong.means for wrong in challenge.wrong if same_text(wrong.answer) == said), None)
@@ -327,7 +329,11 @@ async def _grade_test(
         name = challenge.signature.name
         caller = _RUN_PYTHON.format(name=name) if language == "python" else _RUN_JAVASCRIPT.format(name=camel(name))
         program = FUNCTION_LANGUAGES[language].program(
-            sandbox, f"{version}\n{code}\n{caller}", _VERDICT, [(number,)], nonce=nonce
+            sandbox,
+            f"{version}\n{code}\n{caller}",
+            _VERDICT,
+            [(0,)],
+            nonce=nonce,  # the same for every version
         )
         last = await grading.run_program(sandbox, program)
         what = "a right version" if accepts else f"a broken version: {means.strip()}"

@@ -42,7 +42,7 @@ class ConceptProgress:
 class Outcome:
     """How a sitting ended: ``result`` from 0 (failed) to 1 (solved at once) moves the skill, None leaves it as it is;
     ``grade`` moves the ``card`` (the concept's, or its card for a language), None leaves it. ``source`` is the
-    challenge or session behind it."""
+    challenge or session behind it; one that ``overrides`` moves the card though it was rated in this sitting."""
 
     concept: str
     card: str
@@ -50,6 +50,7 @@ class Outcome:
     grade: scheduler.Grade | None
     why: str
     source: str
+    overrides: bool = False
 
 
 async def lock(connection: AsyncConnection, user_id: str) -> None:
@@ -123,9 +124,9 @@ async def record(
     if outcome.result is not None:
         new = mastery.update(old, opponent=opponent, outcome=outcome.result)
     await _store_skill(connection, database, user_id, outcome.concept, new, now)
-    due_at = await _review(connection, database, user_id, outcome.card, outcome.grade, now)
+    due_at = await _review(connection, database, user_id, outcome.card, outcome, now)
     if outcome.card != outcome.concept and await _has_card(connection, user_id, outcome.concept):
-        await _review(connection, database, user_id, outcome.concept, outcome.grade, now)  # any language serves it
+        await _review(connection, database, user_id, outcome.concept, outcome, now)  # any language serves it
     change = Change(
         concept=outcome.concept, before=mastery.mastery(old), after=mastery.mastery(new), due_at=due_at, why=outcome.why
     )
@@ -166,13 +167,14 @@ async def _store_skill(
 
 
 async def _review(
-    connection: AsyncConnection, database: Database, user_id: str, card_id: str, grade: scheduler.Grade | None,
-    now: datetime,
-) -> datetime | None:  # fmt: skip
-    """Rate a card, once a sitting: what came first decides. Returns when it is due."""
+    connection: AsyncConnection, database: Database, user_id: str, card_id: str, outcome: Outcome, now: datetime
+) -> datetime | None:
+    """Rate a card, once a sitting: what came first decides, unless the outcome overrides. Returns when it is due."""
+    grade = outcome.grade
     query = sa.select(cards).where(cards.c.user_id == user_id, cards.c.card_id == card_id)
     old = (await connection.execute(query)).first()
-    if grade is None or (old is not None and abs(now - old.reviewed_at) < scheduler.SITTING):
+    is_rated = old is not None and abs(now - old.reviewed_at) < scheduler.SITTING
+    if grade is None or (is_rated and not outcome.overrides):
         return old.due_at if old is not None else None
     weights = await weights_of(connection, user_id)
     reviewed = scheduler.review(old.card if old is not None else None, grade, now, weights)

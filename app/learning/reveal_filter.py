@@ -1,7 +1,7 @@
 """Finds out whether a text gives away a solution: by runs of code that it shares with the reference. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\d+(?:\.\d+)?|[^\s\w]")
 # Words that mean the same in every program; all other names are one to the filter, whatever they are called.
@@ -16,6 +16,8 @@ _KEYWORDS = frozenset(
         """,
     )
 )
+_SIGNS = frozenset("()[]{}=<>+*/%;&|!")
+FEWEST_SIGNS = 4
 RUN = 8  # tokens of a row that nobody writes by chance
 SHORTEST_RUN = 6
 
@@ -24,6 +26,10 @@ def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bo
     """Whether ``text`` holds a run of tokens of a solution that is not in what the learner has already (``own``: their
     code, the statement, the start of the editor). Spaces do not matter; neither do names, unless they are all that is
     new, as where a name was the mistake."""
+    had = [_exact(one) for one in own]
+    for part in map(_exact, re.split(r"`+", text)):  # what is quoted, and what stands between
+        if _shares_a_run(part, part, had, is_code=_is_plainly_code):
+            return True  # code that is not theirs may be the solution in another form, or in another language
     solutions = list(solutions)
     for read in (normalised, _exact):
         said, had = read(text), [read(one) for one in own]
@@ -32,10 +38,19 @@ def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bo
     return False
 
 
-def _shares_a_run(said: Sequence[str], reference: Sequence[str], own: Iterable[Sequence[str]]) -> bool:
+def _shares_a_run(
+    said: Sequence[str], reference: Sequence[str], own: Iterable[Sequence[str]],
+    *, is_code: Callable[[Sequence[str]], bool] | None = None,
+) -> bool:  # fmt: skip
     length = max(SHORTEST_RUN, min(RUN, len(reference) // 3))
     known = {run for one in own for run in _runs(one, length)}
-    return bool(set(_runs(said, length)) & (set(_runs(reference, length)) - known))
+    shared = set(_runs(said, length)) & (set(_runs(reference, length)) - known)
+    return any(is_code is None or is_code(run) for run in shared)
+
+
+def _is_plainly_code(run: Sequence[str]) -> bool:
+    """Prose has commas and a pair of brackets now and then, code has signs all over."""
+    return sum(token in _SIGNS for token in run) >= FEWEST_SIGNS
 
 
 def normalised(text: str) -> list[str]:

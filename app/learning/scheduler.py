@@ -45,11 +45,11 @@ def grade_of(
 def review(
     card: dict[str, Any] | None, grade: Grade, now: datetime, weights: Weights = DEFAULT_WEIGHTS
 ) -> dict[str, Any]:  # Any: FSRS's own JSON
-    """The card after a review. A clock that went back is taken as no time passed, never as a review in the past."""
-    old = Card.from_json(json.dumps(card)) if card else Card(card_id=1, due=now.astimezone(UTC))
+    """The card after a review. A clock that went back is taken as no time passed, and the new one counts."""
     at = now.astimezone(UTC)
+    old = Card.from_json(json.dumps(card)) if card else Card(card_id=1, due=at)
     if old.last_review is not None and at < old.last_review:
-        at = old.last_review
+        old.last_review = at
     new, _ = _scheduler(weights).review_card(old, RATINGS[grade], review_datetime=at)
     document: dict[str, Any] = json.loads(new.to_json())
     return document

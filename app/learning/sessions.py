@@ -13,6 +13,7 @@ from app.errors import NotFound
 from app.learning import started
 from app.learning.curriculum import Curriculum, Question, shuffled
 from app.learning.interleaving import Done
+from app.learning.sitting import KNOWN_FOR
 from app.learning.started import Started
 from app.storage.tables.learning import training_answers, training_sessions
 
@@ -88,6 +89,40 @@ async def load(connection: AsyncConnection, curriculum: Curriculum, user_id: str
         id=row.id, concepts=tuple(row.concepts), length=row.length, done=tuple(done), status=row.status,
         current=current if row.status != "ended" else None, thread_id=row.thread_id,
     )  # fmt: skip
+
+
+async def questions_seen(connection: AsyncConnection, user_id: str) -> dict[str, float]:
+    """When this learner last answered each question, in seconds since 1970."""
+    last_at = sa.func.max(training_answers.c.created_at).label("at")
+    query = (
+        sa.select(training_answers.c.question_id, last_at)
+        .join(training_sessions, training_sessions.c.id == training_answers.c.session_id)
+        .where(training_sessions.c.user_id == user_id)
+        .group_by(training_answers.c.question_id)
+    )
+    return {row.question_id: row.at.timestamp() for row in await connection.execute(query)}
+
+
+async def answered_newly(
+    connection: AsyncConnection, curriculum: Curriculum, user_id: str, session_id: str, *, now: datetime
+) -> dict[str, list[Done]]:
+    """The answers of a session by concept, without those to questions whose answer the learner was lately shown."""
+    earlier = (
+        sa.select(training_answers.c.question_id)
+        .join(training_sessions, training_sessions.c.id == training_answers.c.session_id)
+        .where(
+            training_sessions.c.user_id == user_id, training_answers.c.session_id != session_id,
+            training_answers.c.created_at > now - KNOWN_FOR,
+        )
+    )  # fmt: skip
+    query = sa.select(training_answers.c.question_id, training_answers.c.correct).where(
+        training_answers.c.session_id == session_id, training_answers.c.question_id.not_in(earlier)
+    )
+    found: dict[str, list[Done]] = {}
+    for row in await connection.execute(query):
+        if (known := curriculum.question(row.question_id)) is not None:
+            found.setdefault(known[0], []).append(Done(kind="question", concept=known[0], correct=row.correct))
+    return found
 
 
 async def _in_hand(

@@ -16,6 +16,9 @@ End = Literal["solved", "failed", "revealed", "given up"]
 RESULT_BY_ATTEMPT = (1.0, 0.75)  # solved at the first and second attempt; later ones count half
 LATE_RESULT = 0.5
 KNOWN_FOR = timedelta(days=60)
+_LAST_SEEN_AT = sa.func.coalesce(
+    started_challenges.c.ended_at, started_challenges.c.started_at, type_=started_challenges.c.started_at.type
+)
 CHECK_AFTER = timedelta(minutes=20)  # later in the session, or whenever the learner comes next
 
 
@@ -30,13 +33,20 @@ async def finish(
     """
     await progress.lock(connection, user_id)
     challenge, solved = started_one.challenge, ending == "solved"
+    tries, first_tried_at = await _tries(connection, user_id, started_one, now)
     known = await _seen_before(connection, user_id, started_one, now)
     shows_nothing = solved and (started_one.is_aided or known)
     outcome = progress.Outcome(
         concept=challenge.concept, card=started_one.card,
-        result=None if shows_nothing else result_of(started_one.attempts) if solved else 0.0,
-        grade=await _grade(connection, user_id, started_one, solved=solved, score=score, now=now),
-        why=_why(started_one, ending, known=known), source=started_one.id,
+        result=None if shows_nothing else result_of(tries) if solved else 0.0,
+        grade=scheduler.grade_of(
+            solved=solved, score=score, attempts=tries, any_hint=started_one.is_aided,
+            deep_hint=started_one.hints_shown >= len(challenge.hints),
+            quick=_seconds(first_tried_at, now) <= 60 * challenge.minutes,
+            earlier_successes=await _earlier_successes(connection, user_id, started_one),
+        ),
+        why=_why(started_one, ending, tries=tries, known=known), source=started_one.id,
+        overrides=ending == "revealed" or (started_one.is_check and not solved),
     )  # fmt: skip
     learner = (await progress.skills_of(connection, user_id)).get(challenge.concept, Skill())
     rating = (await progress.ratings_of(connection)).get(challenge.id, mastery.of_rating(challenge.rating))
@@ -49,25 +59,15 @@ async def finish(
     await _follow_up(connection, database, user_id, started_one, needs_check=needs_check, now=now)
     payload = {
         "solved": solved, "aided": started_one.is_aided, "known": known, "check": started_one.is_check,
-        "ending": ending, "score": score, "attempts": started_one.attempts, "hints": started_one.hints_shown,
-        "seconds": round(_seconds(started_one, now)), "language": started_one.language.name, "kind": challenge.kind,
+        "ending": ending, "score": score, "attempts": tries, "hints": started_one.hints_shown,
+        "seconds": round(_seconds(first_tried_at, now)), "language": started_one.language.name, "kind": challenge.kind,
     }  # fmt: skip
     await started.note(connection, "challenge.finished", started_one, user_id, now, payload)
     return change
 
 
-async def _grade(
-    connection: AsyncConnection, user_id: str, one: Started, *, solved: bool, score: int, now: datetime
-) -> scheduler.Grade:
-    return scheduler.grade_of(
-        solved=solved, score=score, attempts=one.attempts, any_hint=one.is_aided,
-        deep_hint=one.hints_shown >= len(one.challenge.hints), quick=_seconds(one, now) <= 60 * one.challenge.minutes,
-        earlier_successes=await _earlier_successes(connection, user_id, one),
-    )  # fmt: skip
-
-
-def _seconds(one: Started, now: datetime) -> float:
-    return (now - one.started_at).total_seconds()
+def _seconds(since: datetime, now: datetime) -> float:
+    return (now - since).total_seconds()
 
 
 def result_of(attempts: int) -> float:
@@ -75,15 +75,15 @@ def result_of(attempts: int) -> float:
     return RESULT_BY_ATTEMPT[attempts - 1] if attempts <= len(RESULT_BY_ATTEMPT) else LATE_RESULT
 
 
-def _why(one: Started, ending: End, *, known: bool) -> str:
-    tries = f"{one.attempts} attempt{'s' if one.attempts != 1 else ''}"
+def _why(one: Started, ending: End, *, tries: int, known: bool) -> str:
+    attempts = f"{tries} attempt{'s' if tries != 1 else ''}"
     if ending != "solved":
-        return f"{ending} after {tries}"
+        return f"{ending} after {attempts}"
     if one.is_aided:
         return "solved with help: mastery moves when you solve one like it alone"
     if known:
         return "you know this one already: mastery moves when you solve another like it"
-    return f"solved alone, {tries}" + (", as a check" if one.is_check else "")
+    return f"solved alone, {attempts}" + (", as a check" if one.is_check else "")
 
 
 async def _seen_before(connection: AsyncConnection, user_id: str, one: Started, now: datetime) -> bool:
@@ -94,9 +94,19 @@ async def _seen_before(connection: AsyncConnection, user_id: str, one: Started, 
     )  # fmt: skip
     query = sa.select(started_challenges.c.id).where(
         started_challenges.c.user_id == user_id, started_challenges.c.challenge_id == one.challenge.id,
-        started_challenges.c.id != one.id, started_challenges.c.started_at > now - KNOWN_FOR, known,
+        started_challenges.c.id != one.id, now - KNOWN_FOR < _LAST_SEEN_AT, known,
     )  # fmt: skip
     return await connection.scalar(query.limit(1)) is not None
+
+
+async def _tries(connection: AsyncConnection, user_id: str, one: Started, now: datetime) -> tuple[int, datetime]:
+    """How often the learner tried this challenge lately, and since when: starting it anew makes no first try of one."""
+    query = sa.select(sa.func.sum(started_challenges.c.attempts), sa.func.min(started_challenges.c.started_at)).where(
+        started_challenges.c.user_id == user_id, started_challenges.c.challenge_id == one.challenge.id,
+        started_challenges.c.id != one.id, now - KNOWN_FOR < _LAST_SEEN_AT, started_challenges.c.attempts > 0,
+    )  # fmt: skip
+    attempts, first_at = (await connection.execute(query)).one()
+    return one.attempts + int(attempts or 0), min(one.started_at, first_at or one.started_at)
 
 
 async def _earlier_successes(connection: AsyncConnection, user_id: str, one: Started) -> int:

@@ -16,7 +16,7 @@ from app.events.schema import NewEvent
 from app.learning import interleaving, mastery, plans, progress, sessions, started
 from app.learning.challenges import ChallengeService
 from app.learning.curriculum import Curriculum
-from app.learning.interleaving import Kind, Offer
+from app.learning.interleaving import Done, Kind, Offer
 from app.learning.mastery import Skill
 from app.learning.path import WEAK_MASTERY, path_of
 from app.learning.sessions import Asked, InHand, Session
@@ -227,11 +227,15 @@ class TrainingService:
         async with self._database.read() as connection:
             row = await sessions.row_of(connection, user_id, session.id)
             skills = await progress.skills_of(connection, user_id)
+            seen = await sessions.questions_seen(connection, user_id)
         used = {item["id"] for item in row.items}
         return [
             Offer(
                 concept=concept, known=mastery.mastery(skills.get(concept, Skill())) >= WEAK_MASTERY,
-                questions=[q for q in sessions.drawn(self._curriculum, concept, seed=session.id) if q not in used],
+                questions=sorted(  # those never seen, then those seen longest ago
+                    (q for q in sessions.drawn(self._curriculum, concept, seed=session.id) if q not in used),
+                    key=lambda q: seen.get(q, 0.0),
+                ),
                 has_challenge=row.with_challenges and self._challenges.offers(concept),
             )
             for concept in session.concepts
@@ -288,14 +292,15 @@ class TrainingService:
             return ()
         # An answer may have come in the meantime.
         session = await sessions.load(connection, self._curriculum, user_id, session.id)
+        new = await sessions.answered_newly(connection, self._curriculum, user_id, session.id, now=now)
         changes = []
         for concept, items in interleaving.by_concept(session.answers).items():
-            right = sum(item.correct for item in items)
-            share = right / len(items)
+            right, share = _share(items)
+            fresh = new.get(concept)
             outcome = progress.Outcome(
-                concept=concept, card=concept, result=share,
+                concept=concept, card=concept, result=_share(fresh)[1] if fresh else None,
                 grade="good" if share >= 0.8 else "hard" if share >= 0.6 else "again",
-                why=f"{right} of {len(items)} questions right", source=session.id,
+                why=_why(right, len(items), known=len(items) - len(fresh or ())), source=session.id,
             )  # fmt: skip
             changes.append(
                 await progress.record(
@@ -343,6 +348,18 @@ class TrainingService:
             connection,
             NewEvent(type=event_type, key=key, user_id=user_id, occurred_at=self._clock(), payload=payload),
         )
+
+
+def _share(items: Sequence[Done]) -> tuple[int, float]:
+    right = sum(item.correct for item in items)
+    return right, right / len(items)
+
+
+def _why(right: int, asked: int, *, known: int) -> str:
+    said = f"{right} of {asked} questions right"
+    if not known:
+        return said
+    return f"{said}; {'all' if known == asked else known} known already, which moves no mastery"
 
 
 PAUSED = "This session is paused. Go on with /train resume."

@@ -42,7 +42,7 @@ async def _from_what_is_in_hand(state: State, deps: Deps) -> Update | None:
             return _certain("learn.review-topic", {"do": step})
         if session and isinstance(session.current, Asked) and chosen_of(text, session.current.choices) is not None:
             return _certain("learn.review-topic", {"do": "answer", "answer": text})
-    if len(text) <= MOST_ANSWER and (wanted := _HELP.get(text.strip().strip(".!?").lower()) or _answer_in(text)):
+    if len(text) <= MOST_ANSWER and (wanted := _help_in(text) or _answer_in(text)):
         started = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
         if started is not None and wanted in _HELP.values():
             return _certain("learn.start-challenge", {"do": wanted})
@@ -80,6 +80,25 @@ _HELP = {
     "reveal the solution": "reveal", "show me the answer": "reveal", "coach me": "coach", "help me": "coach",
     "what is wrong": "coach", "what is wrong with my code": "coach", "help me with my code": "coach",
 }  # fmt: skip
+
+
+_HELP_WORDS = (
+    ("reveal", re.compile(r"\bi give up\b|\b(?:show|reveal|give|tell)\b.{0,20}\b(?:solution|answer)\b")),
+    ("hint", re.compile(r"\bhints?\b")),
+    ("skip", re.compile(r"^\W*(?:please )?skip\b|\blet(?: me|'s) skip\b")),
+    ("coach", re.compile(r"\bcoach me\b|\bwhat(?: is|'s) wrong with (?:my|this|it)\b|\bwhy (?:does|did) (?:my|this) \w+ fail\b"
+                         r"|\b(?:look at|review|help me with) my (?:attempt|code|solution)\b")),
+)  # fmt: skip
+
+
+def _help_in(text: str) -> str | None:
+    """The help with the challenge in hand that a message asks for, in whatever words."""
+    words = without_quotes(text).strip().strip(".!?").lower()
+    if exact := _HELP.get(words):
+        return exact
+    if len(words) > MOST_CHOICE or asks_to_explain(words):
+        return None
+    return next((wanted for wanted, asks in _HELP_WORDS if asks.search(words)), None)
 
 
 def _answer_in(text: str) -> str | None:

@@ -489,3 +489,21 @@ async def test_the_coach_speaks_in_words_too(modelless: Services) -> None:
     coached = await say(modelless, owner, "what is wrong with my code?")
 
     assert "case 1" in coached.text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("I give up on this challenge", "A solution of"),
+        ("show me the solution of this challenge", "A solution of"),
+        ("give me a hint for this challenge please", "Hint 1 of"),
+        ("skip this challenge", "Skipped"),
+    ],
+)
+async def test_help_is_asked_for_in_any_words(services: Services, owner: User, text: str, said: str) -> None:
+    await say(services, owner, "give me an easy python challenge about strings")
+
+    answer = await say(services, owner, text)
+
+    assert said in answer.text
+    assert not [block for block in answer.blocks if block.kind == "ChallengeCard"]

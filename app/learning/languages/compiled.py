@@ -79,7 +79,7 @@ def built(
     )
     return Program(
         argv=("/bin/sh", "build.sh"), files={**files, "build.sh": script.encode()}, limits=limits, stdin=stdin,
-        read_only=read_only, timeout_code=TIMEOUT_CODE,
+        read_only=read_only, timeout_code=TIMEOUT_CODE, timeout_seconds=RUN_SECONDS,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.learning.sandbox.program import Limits, Program, Run
 from app.learning.sandbox.seccomp import filter_program
-from app.learning.sandbox.watching import launch
+from app.learning.sandbox.watching import BEGUN, launch
 
 BOX, SCRATCH = "/box", "/tmp"  # noqa: S108  # the sandbox's own: a program's files, and where it may write
 SANDBOX_UID = 64990  # a uid of its own: root is exempt from the limit of processes
@@ -21,6 +21,9 @@ for name, value in (("NPROC", processes), ("DATA", memory), ("CPU", cpu), ("FSIZ
     hard = resource.getrlimit(getattr(resource, "RLIMIT_" + name))[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(getattr(resource, "RLIMIT_" + name), (value, value))
+if not os.access(sys.argv[5], os.X_OK):
+    sys.exit(sys.argv[5] + " cannot be run")
+os.write(2, {begun!r})
 os.execv(sys.argv[5], sys.argv[5:])
 """
 
@@ -51,7 +54,7 @@ class Bubblewrap:
             *file_arguments,
             "--remount-ro", "/", "--remount-ro", "/dev",  # both lie in memory, without a size
             "--",
-            self.python, "-I", "-S", "-c", _PRELUDE,
+            self.python, "-I", "-S", "-c", _PRELUDE.replace("{begun!r}", repr(BEGUN)),
             str(limits.processes), str(limits.memory_bytes), str(limits.cpu_seconds), str(limits.disk_bytes),
             *program.argv,
         ]  # fmt: skip

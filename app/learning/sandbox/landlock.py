@@ -12,7 +12,7 @@ from pathlib import Path
 from app.learning.sandbox.bubblewrap import SANDBOX_UID, memory_file
 from app.learning.sandbox.program import Limits, Program, Run
 from app.learning.sandbox.seccomp import filter_program
-from app.learning.sandbox.watching import launch
+from app.learning.sandbox.watching import BEGUN, launch
 
 LEAST_VERSION = 6  # of Landlock, since Linux 6.12: signals and abstract sockets stay inside
 SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/alternatives")
@@ -95,7 +95,7 @@ def _settings(limits: Limits, *, walls: bool, read: list[str], write: list[str])
                 "NPROC": limits.processes, "DATA": limits.memory_bytes, "CPU": limits.cpu_seconds,
                 "FSIZE": limits.disk_bytes, "NOFILE": 128, "CORE": 0, "STACK": STACK_BYTES,
             },
-            "disk": limits.disk_bytes, "walls": walls, "read": read, "write": write,
+            "disk": limits.disk_bytes, "walls": walls, "begun": BEGUN.decode(), "read": read, "write": write,
             "seccomp": filter_program(own_namespaces=False).hex() if walls else "",
         }
     )  # fmt: skip

@@ -63,6 +63,9 @@ def become(program, settings, running):
         check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         allow(settings["read"], settings["write"])
         refuse(bytes.fromhex(settings["seccomp"]))
+    if not os.access(program[0], os.X_OK):
+        raise OSError(program[0] + " cannot be run")
+    os.write(2, settings["begun"].encode())
     os.execv(program[0], program)
 
 

@@ -24,8 +24,8 @@ class Program:
     """What to run. It starts in the folder that holds ``files`` (a name may hold folders), reads ``stdin`` and the host
     folders ``read_only`` at their own paths, and writes in ``$TMPDIR`` alone.
 
-    An exit with ``timeout_code`` says that it took too long by itself; a crash with ``memory_words`` on the standard
-    error output says that memory ran out.
+    An exit with ``timeout_code``, ``timeout_seconds`` after its start, says that it took too long by itself; a crash
+    with ``memory_words`` on the standard error output says that memory ran out.
     """
 
     argv: tuple[str, ...]
@@ -34,6 +34,7 @@ class Program:
     limits: Limits = field(default_factory=Limits)
     stdin: bytes = b""
     timeout_code: int | None = None
+    timeout_seconds: float = 0.0
     memory_words: bytes | None = None
 
 

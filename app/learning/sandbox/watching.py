@@ -13,7 +13,10 @@ from app.learning.sandbox.program import Program, Run, RunStatus
 
 FIRST_SIGNAL_CODE = 128  # a shell's exit code for a program that a signal ended is 128 + the signal
 OWN_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
-LAUNCHERS = (b"bwrap:", b"setpriv:", b"launcher:")  # how each begins to say that it failed
+LIMIT_SIGNALS = (signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ)
+# What every launcher says on the standard error output just before it becomes the program: an end without it is the
+# launcher's own, and no program can take it back.
+BEGUN = b"tooloo: the program begins\n"
 CHUNK = 16 * 1024
 _OWN_MEMORY = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+)", re.MULTILINE)
 MEMORY_LOOK_SECONDS = 0.1
@@ -54,25 +57,33 @@ async def _watch(process: asyncio.subprocess.Process, program: Program, started:
         memory.cancel()
         kill()
         await asyncio.shield(ended)
-    timed_out = timed_out or (program.timeout_code is not None and process.returncode == program.timeout_code)
-    status = "timeout" if timed_out else _status(process.returncode, bytes(err.kept), out.flooded or err.flooded)
-    if status == "crashed" and program.memory_words is not None and program.memory_words in err.kept:
+    wall_seconds = time.monotonic() - started
+    timed_out = timed_out or (
+        program.timeout_code == process.returncode is not None and wall_seconds >= program.timeout_seconds
+    )
+    has_begun = BEGUN in err.kept
+    stderr = bytes(err.kept).replace(BEGUN, b"", 1)
+    flooded = out.flooded or err.flooded
+    status = "timeout" if timed_out else _status(process.returncode, flooded=flooded, has_begun=has_begun)
+    if status == "crashed" and program.memory_words is not None and program.memory_words in stderr:
         status = "killed"
     return Run(
-        status=status,
-        stdout=bytes(out.kept), stderr=bytes(err.kept), exit_code=process.returncode,
-        wall_ms=round((time.monotonic() - started) * 1000),
+        status=status, stdout=bytes(out.kept), stderr=stderr, exit_code=process.returncode,
+        wall_ms=round(wall_seconds * 1000),
     )  # fmt: skip
 
 
-def _status(code: int | None, stderr: bytes, flooded: bool) -> RunStatus:
+def _status(code: int | None, *, flooded: bool, has_begun: bool) -> RunStatus:
+    if code == 0:
+        return "killed" if flooded else "ok"
+    if not has_begun and not flooded and code is not None and code > 0:
+        return "infrastructure_error"
     if flooded or code is None or code < 0:
         return "killed"
-    if code > FIRST_SIGNAL_CODE:
-        return "crashed" if code - FIRST_SIGNAL_CODE in OWN_SIGNALS else "killed"
-    if code == 0:
-        return "ok"
-    return "infrastructure_error" if stderr.startswith(LAUNCHERS) else "error"
+    by = code - FIRST_SIGNAL_CODE
+    if by in OWN_SIGNALS:
+        return "crashed"
+    return "killed" if by in LIMIT_SIGNALS else "error"
 
 
 class _Killer:

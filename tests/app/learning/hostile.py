@@ -152,7 +152,7 @@ EATERS: dict[str, tuple[LanguageName, str]] = {
     "python hides behind two forks": (
         "python", "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(777)\n    os._exit(0)"
     ),
-    "javascript memory": ("javascript", "const x = []; for (;;) x.push('y'.repeat(999) + x.length);"),
+    "javascript memory": ("javascript", "const x = []; for (;;) x.push(new Array(1e6).fill(x.length + 0.5));"),
     "javascript timers": ("javascript", "setInterval(() => {}, 1000)"),
     "ruby forks": ("ruby", "loop { begin; fork { sleep 99 }; rescue SystemCallError; end }"),
     "bash bomb": ("bash", "f() { f | f & }; f; sleep 99"),

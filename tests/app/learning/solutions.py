@@ -188,7 +188,7 @@ FAILING: dict[LanguageName, dict[Way, str]] = {
         "wrong": "function failAt(n) { return 0 }", "unreadable": "function failAt(n {",
         "raises": "function failAt(n) { throw new Error('no') }", "endless": "function failAt(n) { for (;;); }",
         "ends": "function failAt(n) { process.exit(0) }",
-        "eats": "function failAt(n) { const x = []; for (;;) x.push('y'.repeat(999) + x.length); }",
+        "eats": "function failAt(n) { const x = []; for (;;) x.push(new Array(1e6).fill(x.length + 0.5)); }",
     },
     "typescript": {
         "wrong": "function failAt(n: number): number { return 0 }", "unreadable": "function failAt(n: number {",

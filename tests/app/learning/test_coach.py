@@ -188,3 +188,35 @@ def test_no_reference_passes_the_filter_and_no_hint_is_caught(challenge: Functio
     assert all(gives_away(f"Try this:\n{solution}", solutions, own=own) for solution in solutions)
     assert not any(gives_away(hint, solutions, own=own) for hint in challenge.hints)
     assert not gives_away(solutions[0], solutions, own=(*own, solutions[0]))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "public static long[] runningTotal(long[] numbers) { long[] out = new long[numbers.length]; return out; }",
+        "func runningTotal(numbers []int) []int { total := 0; out := []int{}; return append(out, total) }",
+        "from itertools import accumulate; def running_total(numbers): return list(accumulate(numbers)) or [x for x in []]",
+    ],
+    ids=["java", "go", "another python"],
+)
+def test_code_that_is_not_theirs_is_caught_in_any_language(said: str) -> None:
+    challenge = CURRICULUM.challenge("running-total")
+    assert isinstance(challenge, FunctionChallenge)
+
+    assert gives_away(f"Try this:\n{said}", challenge.solutions.values(), own=(challenge.statement,))
+    assert not gives_away(f"What does `{said}` give?", challenge.solutions.values(), own=(challenge.statement, said))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Your loop starts at index 1 (the second item), so what happens to the first one, and to an empty list?",
+        "When numbers is [1, 2, 3], what should the second item be?",
+        "What does total hold before the loop, after it, and when the list is empty?",
+    ],
+)
+def test_a_question_is_not_taken_for_code(said: str) -> None:
+    challenge = CURRICULUM.challenge("running-total")
+    assert isinstance(challenge, FunctionChallenge)
+
+    assert not gives_away(said, challenge.solutions.values(), own=(challenge.statement,))

@@ -1,6 +1,7 @@
 """FSRS is fitted to a learner, and the fit is used only where it predicts better what it has not seen."""
 
 import uuid
+from datetime import timedelta
 
 import pytest
 
@@ -73,3 +74,16 @@ async def test_a_fit_that_is_no_better_is_not_kept(fitting: FittingService, data
 
 def test_log_loss_of_no_reviews_is_nothing() -> None:
     assert log_loss({}, DEFAULT_WEIGHTS) == 0.0
+
+
+async def test_a_learner_of_one_day_keeps_nobody_from_being_fitted(
+    fitting: FittingService, database: Database, ada: User, eve: User, clock: Clock
+) -> None:
+    hours = {f"concept-{n}": [(clock() + timedelta(hours=m), 3 if m % 3 else 1) for m in range(10)] for n in range(24)}
+    await store(database, eve, hours)
+    await store(database, ada, practise(concepts=26, reviews=14, memory=FORGETFUL, seed=1))
+
+    await fitting.fit_everybody()
+
+    async with database.read() as connection:
+        assert await progress.weights_of(connection, ada.id) != DEFAULT_WEIGHTS

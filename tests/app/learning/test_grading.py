@@ -8,10 +8,12 @@ import pytest
 from app.errors import InvalidInput, SandboxFailed, SandboxUnavailable
 from app.learning.challenge_files import Case
 from app.learning.grading import Graded, grade, matches
-from app.learning.languages import FUNCTION_LANGUAGES
+from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES
 from app.learning.languages.base import LanguageName, Parameter, Signature, parse_type
 from app.learning.sandbox.bubblewrap import Bubblewrap
 from app.learning.sandbox.probe import Isolation
+from app.learning.sandbox.program import Program, Sandbox
+from app.learning.sandbox.raw import run_script
 
 ADD = Signature(name="add", params=(Parameter(name="a", type="int"), Parameter(name="b", type="int")), returns="int")
 CASES = [Case(arguments=(1, 2), expected=3, hidden=False), Case(arguments=(20, 22), expected=42, hidden=True)]
@@ -59,7 +61,7 @@ async def test_a_traceback_shows_the_learners_lines_only(isolation: Isolation) -
         pytest.param("javascript", "function add(a, b) { for (;;); }", "timeout", id="javascript endless"),
         pytest.param("python", "import os\nwhile True: os.write(1, b'x' * 65536)", "killed", id="flood"),
         pytest.param("python", "def add(a, b):\n    return bytearray(10**10)", "error", id="python memory"),
-        pytest.param("javascript", "function add(a, b) { const x = []; for (;;) x.push('y'.repeat(999) + x.length); }",
+        pytest.param("javascript", "function add(a, b) { const x = []; for (;;) x.push(new Array(1e6).fill(x.length + 0.5)); }",
                      "killed", id="javascript memory"),
         pytest.param("python", "import os\ndef add(a, b):\n    os._exit(0)", "error", id="leaves early"),
         pytest.param("python", "def add(a, b):\n    return 'three'", "failed", id="wrong type"),
@@ -193,3 +195,33 @@ async def test_runs_side_by_side_do_not_wait_for_one_endless_loop(isolation: Iso
     endless.cancel()
     with pytest.raises(asyncio.CancelledError):
         await endless
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "status"),
+    [
+        pytest.param("python", "import sys; sys.exit(-1)", "error", id="python -1"),
+        pytest.param("python", "import sys; sys.exit(200)", "error", id="python 200"),
+        pytest.param("javascript", "process.exit(255)", "error", id="javascript 255"),
+        pytest.param("bash", "exit 255", "error", id="bash 255"),
+        pytest.param("c", "int main() { return -1; }", "error", id="c -1"),
+        pytest.param("c", "#include <stdlib.h>\nint main() { exit(124); }", "error", id="c 124"),
+        pytest.param("c", "int main() { *(volatile int *)0 = 1; }", "error", id="c bad address"),
+        pytest.param("python", "import sys\nprint('bwrap: no', file=sys.stderr)\nsys.exit(1)", "error", id="as bwrap"),
+        pytest.param("python", "import sys\nprint('launcher: no', file=sys.stderr)\nsys.exit(1)", "error", id="as us"),
+        pytest.param("python", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", id="killed"),
+    ],
+)
+async def test_how_a_program_ends_is_its_own_doing(
+    sandbox: Sandbox, language: LanguageName, code: str, status: str
+) -> None:
+    ended = await run_script(sandbox, LANGUAGES[language], code, b"")
+
+    assert ended.status == status
+    assert "the program begins" not in ended.stderr
+
+
+async def test_a_launcher_that_cannot_begin_is_no_fault_of_the_program(sandbox: Sandbox) -> None:
+    ended = await sandbox.run(Program(argv=("/nowhere/to/be/found",), files={}))
+
+    assert ended.status == "infrastructure_error"

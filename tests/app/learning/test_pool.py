@@ -65,6 +65,12 @@ BROKEN = {
     "arguments": template("x", "write", "strings").replace("arguments: [1]", "arguments: [one]"),
     "expected": template("x", "write", "strings").replace("expected: 42", "expected: '42'"),
     "type": template("x", "write", "strings").replace("returns: int", "returns: integer"),
+    "half a short form": template("x", "write", "strings").replace("arguments: [1000]", "arguments: [{range: 5}]"),
+    "words for numbers": template("x", "write", "strings").replace(
+        "arguments: [1000]", "arguments: [{repeat: [5, 3]}]"
+    ),
+    "no list": template("x", "write", "strings").replace("arguments: [1000]", "arguments: 5"),
+    "an alias to itself": template("x", "write", "strings").replace("arguments: [1000]", "arguments: &a [*a]"),
     "too large": template("x", "write", "strings").replace("arguments: [1000]", "arguments: [{zeros: 99999999}]"),
 }
 

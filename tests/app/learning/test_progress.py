@@ -22,7 +22,7 @@ from app.learning.sandbox.probe import Isolation
 from app.learning.sessions import Asked, chosen_of
 from app.learning.training import TrainingService
 from app.storage.database import Database
-from app.storage.tables.learning import cards
+from app.storage.tables.learning import cards, unaided_checks
 from tests.fakes.clock import Clock
 
 CURRICULUM = load_curriculum()
@@ -361,12 +361,13 @@ def test_a_failure_comes_back_sooner_than_a_success() -> None:
     ) > timedelta(3)
 
 
-def test_a_clock_that_goes_back_is_no_review_in_the_past() -> None:
-    card = scheduler.review(None, "good", NOW)
+def test_a_clock_that_was_ahead_leaves_no_card_in_its_future() -> None:
+    ahead = NOW + timedelta(days=3650)
+    card = scheduler.review(None, "good", ahead)
 
-    later = scheduler.review(card, "good", NOW - timedelta(days=400))
+    later = scheduler.review(card, "good", NOW)
 
-    assert scheduler.due_at(later) > NOW
+    assert NOW < scheduler.due_at(later) < NOW + timedelta(days=30)
 
 
 BEST = {"solved": True, "score": 100, "attempts": 1, "any_hint": False, "deep_hint": False, "quick": True, "earlier_successes": 2}  # fmt: skip
@@ -480,8 +481,10 @@ async def test_odd_results_are_wrong_and_recorded(
 @pytest.mark.parametrize(
     "code",
     ["import threading, time\ndef test(f): threading.Thread(target=time.sleep, args=(60,)).start()",
-     "import os\ndef test(f): os._exit(0)", "def test(f): pass", "def test(f): assert False"],
-    ids=["hangs", "ends", "accepts everything", "rejects everything"],
+     "import os\ndef test(f): os._exit(0)", "def test(f): pass", "def test(f): assert False",
+     "import json\ndef test(f): assert json.load(open('job.json'))['inputs'][0][0] == 1",
+     "import sys\ndef test(f): assert sys._getframe(1).f_locals['number'] == 1"],
+    ids=["hangs", "ends", "accepts everything", "rejects everything", "reads its input", "reads its caller's frame"],
 )  # fmt: skip
 async def test_no_trick_passes_a_challenge_to_write_a_test(challenges: ChallengeService, ada: User, code: str) -> None:
     started = await challenges.start(ada.id, thread_id="t", challenge_id="test-median-reading")
@@ -576,3 +579,80 @@ async def test_practice_in_a_language_serves_the_card_of_the_concept_too(
 
     assert strings.due_at is not None
     assert strings.due_at > clock()
+
+
+async def test_a_test_in_javascript_learns_nothing_from_its_caller(challenges: ChallengeService, ada: User) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="test-median-reading", language="javascript")
+
+    submission = await challenges.submit(
+        ada.id, started.id, "function test(f) { if (test.caller.arguments[0] !== 1) throw new Error('broken'); }"
+    )
+
+    assert submission.graded.verdict != "passed"
+
+
+async def test_starting_anew_makes_no_first_try_of_a_later_one(
+    challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    for _ in range(2):
+        one = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+        await challenges.submit(ada.id, one.id, WRONG)
+        clock.move(minutes=20)
+    last = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+
+    solved = await challenges.submit(ada.id, last.id, solution("running-total"))
+
+    assert solved.change.why == "solved alone, 3 attempts"
+
+
+async def test_a_challenge_that_was_revealed_late_is_known(
+    challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    old = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    clock.move(days=61)
+    await challenges.reveal(ada.id, old.id)
+    anew = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+
+    solved = await challenges.submit(ada.id, anew.id, solution("running-total"))
+
+    assert (solved.change.before, solved.change.after) == (0, 0)
+    assert "know this one already" in solved.change.why
+
+
+async def test_a_reveal_costs_the_card_also_after_a_solve_in_the_same_sitting(
+    challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    first = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    solved = await challenges.submit(ada.id, first.id, solution("running-total"))
+    clock.move(minutes=10)
+    second = await challenges.start(ada.id, thread_id="t", concept=first.challenge.concept)
+
+    revealed = await challenges.reveal(ada.id, second.id)
+
+    assert second.challenge.id != first.challenge.id
+    assert solved.change.due_at is not None
+    assert revealed.change.due_at is not None
+    assert revealed.change.due_at < solved.change.due_at
+
+
+async def test_an_answer_with_nul_bytes_is_refused(challenges: ChallengeService, ada: User) -> None:
+    answered = next(c for c in CURRICULUM.challenges if isinstance(c, AnswerChallenge))
+    started = await challenges.start(ada.id, thread_id="t", challenge_id=answered.id)
+
+    with pytest.raises(InvalidInput, match="NUL"):
+        await challenges.submit(ada.id, started.id, "4\x002")
+
+
+async def test_what_is_due_comes_though_all_of_it_was_seen(
+    challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    for one in CURRICULUM.challenges_about("strings"):
+        started = await challenges.start(ada.id, thread_id="t", challenge_id=one.id)
+        await challenges.reveal(ada.id, started.id)
+    clock.move(days=40)
+    async with challenges._database.write() as connection:
+        await connection.execute(unaided_checks.delete())
+
+    following = await challenges.following(ada.id)
+
+    assert following.challenge.concept == "strings"

@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import Conflict, InvalidInput, NotFound
 from app.identity.accounts import User
-from app.learning import interleaving, plans
+from app.learning import interleaving, plans, progress
 from app.learning.challenge_files import AnswerChallenge, FunctionChallenge
 from app.learning.challenges import ChallengeService
 from app.learning.curriculum import load_curriculum
@@ -350,3 +350,38 @@ async def test_what_is_due_today_is_taken_once(planning: PlanService, database: 
         await plans.take(connection, first, "some-session")
 
     assert await plans.due(database, ada.id, TODAY) is None
+
+
+async def _all_right(training: TrainingService, user: User, *, right: bool = True) -> tuple[progress.Change, ...]:
+    session = await training.start(user.id, thread_id="t", concepts=["sql"], count=6)
+    changes: tuple[progress.Change, ...] = ()
+    while session.status == "open":
+        asked = question_of(session)
+        marked = await training.answer(user.id, session.id, right_choice(asked) if right else wrong_choice(asked))
+        session, changes = marked.session, marked.changes
+    return changes
+
+
+async def test_answers_that_were_just_shown_raise_no_mastery(
+    training: TrainingService, ada: User, clock: Clock
+) -> None:
+    questions = len(CURRICULUM.questions["sql"])
+    await _all_right(training, ada, right=False)
+    clock.move(days=1)
+
+    again = [await _all_right(training, ada) for _ in range(questions)]
+
+    last = again[-1][0]
+    assert (last.before, last.after) == (again[2][0].after, again[2][0].after)
+    assert "known already" in last.why
+
+
+async def test_questions_never_seen_come_first(training: TrainingService, ada: User, clock: Clock) -> None:
+    first = await training.start(ada.id, thread_id="a", concepts=["sql"], count=1)
+    seen = question_of(first).question_id
+    await training.answer(ada.id, first.id, right_choice(question_of(first)))
+    clock.move(minutes=1)
+
+    later = [await training.start(ada.id, thread_id=f"b{n}", concepts=["sql"], count=1) for n in range(6)]
+
+    assert seen not in {question_of(session).question_id for session in later}
