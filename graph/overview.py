@@ -19,6 +19,7 @@ Json = dict[str, Any]  # Any: JSON
 NEAREST_BADGES = 3
 # What a step of the path says beside its concept.
 REASONS: dict[path.Why, str] = {
+    "check": "solved with help: show that you can do it alone",
     "due": "due now: practise it before you forget it",
     "weak": "your weakest so far",
     "new": "new, and within reach",

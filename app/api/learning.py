@@ -159,15 +159,18 @@ async def training_start(body: TrainingStart, user: Writer, using: Using) -> Jso
     return views.session_view(session, using.deps.curriculum)
 
 
+SHOWN_STEPS: tuple[path.Why, ...] = ("check", "due", "weak", "new", "kept")
+
+
 @router.get("/training/overview")
 async def training_overview(user: Reader, using: Using) -> Json:
-    """Where one stands: what is due, weak and new, sessions to go on with, and the plan."""
+    """Where one stands: what is to be shown without help, due, weak and new, sessions to go on with, and the plan."""
     deps = using.deps
     tried = await progress.overview(using.database, user.id)
     steps = path.path_of(deps.curriculum.concepts, tried, deps.clock())
     plan = await deps.plans.current(user.id, await deps.today(user.id))
     return {
-        **{why: [step_view(step) for step in steps if step.why == why] for why in ("due", "weak", "new", "kept")},
+        **{why: [step_view(step) for step in steps if step.why == why] for why in SHOWN_STEPS},
         "unfinished": [views.session_view(one, deps.curriculum) for one in await deps.training.unfinished(user.id)],
         "plan": views.plan_view(plan, deps.curriculum) if plan else None,
     }

@@ -41,8 +41,8 @@ class Next:
 def mixed(path: Sequence[Step], *, offered: Collection[str]) -> list[str]:
     """The concepts of a session that names none: those that are due, a weak one and a new one, as many as there are."""
     steps = [step for step in path if step.concept.id in offered]
-    chosen = [step for step in steps if step.why == "due"][: MIXED_CONCEPTS - 1]
-    for why in ("weak", "new", "due", "kept"):
+    chosen = [step for step in steps if step.why in ("check", "due")][: MIXED_CONCEPTS - 1]
+    for why in ("weak", "new", "check", "due", "kept"):
         room = MIXED_CONCEPTS - len(chosen)
         limit = 1 if why in ("weak", "new") and len(steps) > room else room
         chosen += [step for step in steps if step.why == why and step not in chosen][:limit]

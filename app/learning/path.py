@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from app.learning.curriculum import Concept
 from app.learning.progress import ConceptProgress
 
-Why = Literal["due", "weak", "new", "locked", "kept"]
+Why = Literal["check", "due", "weak", "new", "locked", "kept"]
 WEAK_MASTERY = 50
 FORECAST_DAYS = 14
 READY_MASTERY = 15  # of what a concept requires, before it is offered as new
-ORDER: dict[Why, int] = {"due": 0, "weak": 1, "new": 2, "kept": 3, "locked": 4}
+ORDER: dict[Why, int] = {"check": 0, "due": 1, "weak": 2, "new": 3, "kept": 4, "locked": 5}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +28,16 @@ class Step:
 
 
 def path_of(concepts: Sequence[Concept], tried: Sequence[ConceptProgress], now: datetime) -> list[Step]:
-    """Due concepts first (weakest first), then weak ones, new ones that are within reach in the order of the graph,
-    those that are kept well, and last those that require what was not practised."""
+    """What is to be shown without help first, then due concepts (weakest first), then weak ones, new ones that are
+    within reach in the order of the graph, those that are kept well, and last those that require what was not
+    practised."""
     known = {row.concept: row for row in tried}
     steps = [_step(concept, known, now) for concept in concepts]
     places = {concept.id: place for place, concept in enumerate(concepts)}
     return sorted(
         steps,
         key=lambda step: (
-            ORDER[step.why], step.mastery if step.why in ("due", "weak", "kept") else 0, places[step.concept.id]
+            ORDER[step.why], 0 if step.why in ("new", "locked") else step.mastery, places[step.concept.id]
         ),
     )  # fmt: skip
 
@@ -48,6 +49,8 @@ def _step(concept: Concept, known: dict[str, ConceptProgress], now: datetime) ->
         return Step(concept=concept, why="locked" if missing else "new", mastery=0, due_at=None, missing=missing)
     is_due = own.due_at is not None and own.due_at <= now
     why: Why = "due" if is_due else "weak" if own.mastery < WEAK_MASTERY else "kept"
+    if own.check_at is not None and own.check_at <= now:
+        why = "check"
     return Step(concept=concept, why=why, mastery=own.mastery, due_at=own.due_at)
 
 

@@ -13,7 +13,7 @@ from app.learning import mastery, scheduler
 from app.learning.mastery import Skill
 from app.storage.database import Database
 from app.storage.tables.identity import users
-from app.storage.tables.learning import card_weights, cards, challenge_ratings, reviews, skills
+from app.storage.tables.learning import card_weights, cards, challenge_ratings, reviews, skills, unaided_checks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,13 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class ConceptProgress:
+    """``check_at`` is from when on it is to be shown without help, where the last solve had some."""
+
     concept: str
     mastery: int
     outcomes: int
     due_at: datetime | None
+    check_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +85,14 @@ async def overview(database: Database, user_id: str) -> list[ConceptProgress]:
     async with database.read() as connection:
         known = await skills_of(connection, user_id)
         due = await _due_by_concept(connection, user_id)
+        waiting = await checks_of(connection, user_id)
     found = [
         ConceptProgress(
-            concept=concept, mastery=mastery.mastery(skill), outcomes=skill.outcomes, due_at=due.get(concept)
+            concept=concept,
+            mastery=mastery.mastery(skill),
+            outcomes=skill.outcomes,
+            due_at=due.get(concept),
+            check_at=waiting.get(concept),
         )
         for concept, skill in known.items()
     ]
@@ -94,6 +102,12 @@ async def overview(database: Database, user_id: str) -> list[ConceptProgress]:
 def concept_of(card: str) -> str:
     """The concept of a card, which may be one of several for as many languages."""
     return card.partition(":")[0]
+
+
+async def checks_of(connection: AsyncConnection, user_id: str) -> dict[str, datetime]:
+    """The concepts that were solved with help or given up, and from when on each is to be shown without."""
+    query = sa.select(unaided_checks.c.concept, unaided_checks.c.due_at).where(unaided_checks.c.user_id == user_id)
+    return {row.concept: row.due_at for row in await connection.execute(query)}
 
 
 async def _due_by_concept(connection: AsyncConnection, user_id: str) -> dict[str, datetime]:

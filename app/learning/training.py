@@ -224,14 +224,17 @@ class TrainingService:
     # -- items -------------------------------------------------------------------------------------------------
 
     async def _offers(self, user_id: str, session: Session) -> list[Offer]:
+        now = self._clock()
         async with self._database.read() as connection:
             row = await sessions.row_of(connection, user_id, session.id)
             skills = await progress.skills_of(connection, user_id)
+            waiting = {concept for concept, at in (await progress.checks_of(connection, user_id)).items() if at <= now}
             seen = await sessions.questions_seen(connection, user_id)
         used = {item["id"] for item in row.items}
         return [
             Offer(
-                concept=concept, known=mastery.mastery(skills.get(concept, Skill())) >= WEAK_MASTERY,
+                concept=concept,
+                known=concept in waiting or mastery.mastery(skills.get(concept, Skill())) >= WEAK_MASTERY,
                 questions=sorted(  # those never seen, then those seen longest ago
                     (q for q in sessions.drawn(self._curriculum, concept, seed=session.id) if q not in used),
                     key=lambda q: seen.get(q, 0.0),

@@ -385,3 +385,20 @@ async def test_questions_never_seen_come_first(training: TrainingService, ada: U
     later = [await training.start(ada.id, thread_id=f"b{n}", concepts=["sql"], count=1) for n in range(6)]
 
     assert seen not in {question_of(session).question_id for session in later}
+
+
+async def test_what_was_solved_with_help_comes_first_and_alone(
+    training: TrainingService, challenges: ChallengeService, database: Database, ada: User, clock: Clock
+) -> None:
+    helped = await challenges.start(ada.id, thread_id=None, challenge_id="reverse-words")
+    await challenges.hint(ada.id, helped.id)
+    await challenges.submit(ada.id, helped.id, _solution("reverse-words"))
+    clock.move(minutes=25)
+
+    path = path_of(CURRICULUM.concepts, await progress.overview(database, ada.id), clock())
+    session = await training.start(ada.id, thread_id="t")
+
+    assert (path[0].concept.id, path[0].why) == ("strings", "check")
+    first = challenge_of(session)
+    assert (first.concept, first.started.is_check) == ("strings", True)
+    assert first.started.challenge.id != "reverse-words"
