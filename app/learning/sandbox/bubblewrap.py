@@ -10,6 +10,7 @@ from app.learning.sandbox.seccomp import filter_program
 from app.learning.sandbox.watching import BEGUN, launch
 
 BOX, SCRATCH = "/box", "/tmp"  # noqa: S108  # the sandbox's own: a program's files, and where it may write
+HIDDEN = Path(__file__).parents[1] / "pool"  # expected values lie there, also where all of this is installed in /usr
 SANDBOX_UID = 64990  # a uid of its own: root is exempt from the limit of processes
 
 # Limits are set inside: those of processes count the sandbox's own namespace only then.
@@ -93,6 +94,8 @@ def _read_only(folders: Sequence[Path]) -> list[str]:
         arguments += ["--ro-bind", "/etc/alternatives", "/etc/alternatives"]
     for folder in dict.fromkeys(folders):
         arguments += ["--ro-bind", str(folder), str(folder)]
+    if any(HIDDEN.is_relative_to(folder) for folder in (Path("/usr"), *folders)):
+        arguments += ["--tmpfs", str(HIDDEN)]
     return arguments
 
 

@@ -14,6 +14,7 @@ from app.learning.sandbox.landlock import LEAST_VERSION, Landlock
 from app.learning.sandbox.program import Limits, Program, Sandbox
 from app.learning.sandbox.queue import FairQueue, Queued
 
+POOL = Path(__file__).parents[1] / "pool"  # expected values lie there
 LAUNCHER = Path(__file__).with_name("launcher.py")
 CREATE_RULESET = 444  # landlock_create_ruleset(2), the same number on every processor
 REMEDY = "Install bubblewrap (Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap) and restart."
@@ -33,11 +34,15 @@ print(json.dumps({
     "network": works(lambda: reaches_others() and socket.socket().close()),
     "processes": works(lambda: len([name for name in os.listdir("/proc") if name.isdigit()]) > 4),
     "home": works(lambda: os.listdir(%r)),
+    "pool": works(lambda: os.listdir(%r) != []),
     "write": works(lambda: open("/usr/tooloo-probe", "w").close()),
     "namespaces": works(lambda: os.unshare(0x10000000)) if hasattr(os, "unshare") else False,
 }, sort_keys=True))
 """
-_ALL_KEPT = b'{"home": false, "namespaces": false, "network": false, "processes": false, "root": false, "write": false}'
+_ALL_KEPT = (
+    b'{"home": false, "namespaces": false, "network": false, "pool": false, "processes": false, "root": false, '
+    b'"write": false}'
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +150,7 @@ def _launcher() -> str:
 
 async def _failure(sandbox: Sandbox) -> str:
     """What a sandbox failed to keep, or "" when it keeps everything."""
-    control = (_CONTROL % str(Path.home())).encode()
+    control = (_CONTROL % (str(Path.home()), str(POOL))).encode()
     program = Program(
         argv=(sandbox.python, "-I", "-S", "control.py"), files={"control.py": control}, limits=Limits(wall_seconds=20)
     )

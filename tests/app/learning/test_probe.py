@@ -1,5 +1,7 @@
 """What isolates code here is found out at start, in order; without isolation nothing runs unless somebody allows it."""
 
+from pathlib import Path
+
 import pytest
 
 from app.bootstrap import may_run_unisolated
@@ -10,7 +12,7 @@ from app.learning.curriculum import load_curriculum
 from app.learning.languages import LANGUAGES
 from app.learning.sandbox import landlock as landlock_module
 from app.learning.sandbox import probe as probe_module
-from app.learning.sandbox.probe import landlock, open_air, probe
+from app.learning.sandbox.probe import bubblewrap, landlock, open_air, probe
 from app.learning.sandbox.raw import run_script
 from app.settings import Settings
 from app.storage.database import Database
@@ -107,3 +109,23 @@ async def test_what_is_left_of_an_unwalled_program_is_ended_too() -> None:
     run = await run_script(found.require(), LANGUAGES["python"], code, b"")
 
     assert (run.status, run.wall_ms < 4000) == ("ok", True)
+
+
+async def test_a_pool_that_lies_in_usr_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.learning.sandbox.bubblewrap.HIDDEN", Path("/usr/share"))
+    found = await bubblewrap()
+
+    run = await run_script(
+        found.require(), LANGUAGES["python"], "import os; print(os.listdir('/usr/share'), len(os.listdir('/usr')) > 3)", b""
+    )  # fmt: skip
+
+    assert run.stdout == "[] True\n"
+
+
+async def test_what_cannot_hide_the_pool_does_not_isolate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_module, "POOL", Path("/usr/share"))
+
+    found = await landlock()
+
+    assert found.sandbox is None
+    assert '"pool": true' in found.reason
