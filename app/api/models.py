@@ -288,6 +288,7 @@ async def audit_trail(_user: Admin, using: Using, limit: int = Query(100, ge=1, 
 
 @router.get("/providers/costs")
 async def costs(user: Reader, using: Using) -> Json:
+    """Your newest calls and what they cost, and the last 30 days by provider (an administrator's: of everybody)."""
     await using.deps.gateway.log.flush()
     since = using.deps.clock() - WINDOW
     spent = await using.deps.purse.spent_by(user.id, since=since)
@@ -300,7 +301,12 @@ async def costs(user: Reader, using: Using) -> Json:
         }
         for call in calls
     ]  # fmt: skip
-    return page(items) | {"costUsd": _usd(spent)}
+    history = await using.deps.purse.history(None if user.is_admin else user.id, since=since)
+    days = [
+        {"day": row.day, "provider": row.provider, "calls": row.calls, "costUsd": _usd(row.spent_microusd)}
+        for row in history
+    ]
+    return page(items) | {"costUsd": _usd(spent), "history": days}
 
 
 def _budget(budget: Budget, budgets: list[Budget], using: Using) -> Json:

@@ -52,6 +52,16 @@ class Budget:
         return max(0, self.limit_microusd - self.spent_microusd - self.held_microusd)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DaySpent:
+    """What calls of one provider cost on one day (UTC, as ISO text)."""
+
+    day: str
+    provider: str
+    calls: int
+    spent_microusd: int
+
+
 def budget_id(kind: BudgetKind, owner: str) -> str:
     return f"{kind}:{owner}"
 
@@ -242,6 +252,28 @@ class Purse:
             query = query.where(call_costs.c.thread_id == thread_id)
         async with self._database.read() as connection:
             return int(await connection.scalar(query) or 0)
+
+    async def history(self, user_id: str | None, *, since: datetime) -> list[DaySpent]:
+        """What each provider cost on each day (UTC), the newest first; of everybody where ``user_id`` is None."""
+        at = call_costs.c.at
+        is_sqlite = self._database.is_sqlite
+        day = sa.func.date(at) if is_sqlite else sa.func.to_char(sa.func.timezone("UTC", at), "YYYY-MM-DD")
+        query = (
+            sa.select(
+                day.label("day"), call_costs.c.provider, sa.func.count().label("calls"),
+                sa.func.sum(call_costs.c.amount_microusd).label("spent"),
+            )
+            .where(at > since, call_costs.c.is_final)
+            .group_by(sa.text("day"), call_costs.c.provider)
+            .order_by(sa.desc("day"), call_costs.c.provider)
+        )  # fmt: skip
+        if user_id is not None:
+            query = query.where(call_costs.c.user_id == user_id)
+        async with self._database.read() as connection:
+            return [
+                DaySpent(day=str(row.day), provider=row.provider, calls=row.calls, spent_microusd=int(row.spent))
+                for row in await connection.execute(query)
+            ]
 
     async def tell(self, user_id: str, *, is_admin: bool, now: datetime) -> list[Alert]:
         """The alerts of the last 30 days that this user was not told of: of budgets of their own, and for an

@@ -98,6 +98,9 @@ class Carrier:
                     switched = run.broke_off = None
                 run.shown.append(event.text)
                 yield event
+            if switched is not None:  # whoever goes on had nothing to add
+                yield Switched(from_model_id=switched, to_model_id=call.model.id)
+                run.broke_off = None
             if call.finish == "content_filter" and not run.shown:
                 raise failed(call.model.provider, "content_filter", before_generation=False)
         except ProviderFailed as error:

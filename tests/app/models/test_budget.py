@@ -1,6 +1,7 @@
 """The purse: the sum of calls can never pass a budget."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -277,6 +278,10 @@ async def test_equal_bills_at_once_are_booked_once(purse: Purse, clock: Clock, a
         )
     )
 
+    days = await purse.history(ada.id, since=clock() - timedelta(days=1))
+    assert [(day.provider, day.calls, day.spent_microusd) for day in days] == [("openai", 1, 5)]
+    assert days[0].day == clock().date().isoformat()
+    assert await purse.history("somebody", since=clock() - timedelta(days=1)) == []
     assert sum(settled.booked for settled in booked) == 1
     assert (await _openai(purse, clock)).spent_microusd == 5
     assert await purse.spent_by(ada.id) == 5
