@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +120,21 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     )
     yield opened
     opened.close()
+
+
+def serious_findings(page: Page) -> list[str]:
+    """What axe-core finds against WCAG 2.1, A and AA."""
+    page.wait_for_timeout(800)  # until what fades in is there
+    found = Axe().run(
+        page,
+        context={"exclude": [["#thread-options"]]},
+        options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]},
+    )  # the excluded one is the chat library's own: a div that it gives the attributes of a button
+    return [
+        f"{violation['id']}: {[(node['target'], node['html'][:200]) for node in violation['nodes']][:3]}"
+        for violation in found.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
 
 
 class Chat:

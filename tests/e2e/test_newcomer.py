@@ -10,10 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, expect
+from playwright.sync_api import Browser, BrowserContext, TimeoutError, expect
 
-from tests.e2e.conftest import Chat, Server
+from tests.e2e.conftest import Chat, Server, serious_findings
 from tests.fakes.providers import FakeProviders, Script
 
 RIGHT = "return ' '.join(reversed(text.split()))"
@@ -357,20 +356,6 @@ def test_a_workflow_goes_on_after_kill_9(server: Server) -> None:
     assert (status, [s["status"] for s in execution["steps"]]) == ("completed", ["completed", "completed"])
 
 
-def _no_serious_findings(page: Page) -> list[str]:
-    page.wait_for_timeout(800)  # until what fades in is there
-    found = Axe().run(
-        page,
-        context={"exclude": [["#thread-options"]]},
-        options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]},
-    )  # the excluded one is the chat library's own: a div that it gives the attributes of a button
-    return [
-        f"{violation['id']}: {[(node['target'], node['html'][:200]) for node in violation['nodes']][:3]}"
-        for violation in found.response["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280], ids=["narrow", "wide"])
 def test_the_page_is_readable_for_everybody(browser: Browser, server: Server, scheme: str, width: int) -> None:
@@ -379,7 +364,7 @@ def test_the_page_is_readable_for_everybody(browser: Browser, server: Server, sc
     )  # type: ignore[arg-type]
     chat = Chat(context.new_page(), server.url).open()
     expect(chat.page.locator(".tl-welcome p")).to_have_count(3)
-    findings = _no_serious_findings(chat.page)
+    findings = serious_findings(chat.page)
     chat.shot(f"start-{width}")
     start_challenge(chat)
     write(chat, "return text")
@@ -391,7 +376,7 @@ def test_the_page_is_readable_for_everybody(browser: Browser, server: Server, sc
     chat.shot(f"stats-{width}")
     chat.say("what have I spent")
     expect(chat.card("budget-gauge")).to_be_visible()
-    findings += _no_serious_findings(chat.page)
+    findings += serious_findings(chat.page)
     overflow = chat.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     is_dark = chat.page.evaluate("document.documentElement.classList.contains('dark')")
     announced = chat.page.locator("#tl-announcer")
@@ -405,7 +390,7 @@ def test_the_page_is_readable_for_everybody(browser: Browser, server: Server, sc
         expect(chat.card(card)).to_be_visible()
         settle(chat)
         chat.shot(f"{card}-{width}")
-    findings += _no_serious_findings(chat.page)
+    findings += serious_findings(chat.page)
     overflow = max(
         overflow, chat.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     )
@@ -413,6 +398,55 @@ def test_the_page_is_readable_for_everybody(browser: Browser, server: Server, sc
     assert findings == []
     assert overflow <= 0
     assert is_dark is (scheme == "dark")
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_other_card_is_readable_too(
+    browser: Browser, serve: Callable[..., Server], providers: FakeProviders, scheme: str
+) -> None:
+    server = serve(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"{providers.url}/v1")
+    project = server.folder / "project"
+    project.mkdir()
+    for name in ("alpha", "beta", "gamma", "delta", "epsilon"):
+        (project / f"{name}.py").write_text(f"def {name}_retry(attempt):\n    return attempt + 1\n")
+    context = browser.new_context(
+        viewport={"width": 390, "height": 900}, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True
+    )  # type: ignore[arg-type]
+    chat = Chat(context.new_page(), server.url).open()
+    chat.say("train me on SQL for 1 question")
+    question = chat.page.get_by_label("Question 1 of 1")
+    expect(question).to_be_visible()
+    settle(chat)
+    findings = serious_findings(chat.page)
+    question.get_by_role("group").get_by_role("button").first.click()
+    expect(chat.card("session-summary")).to_be_visible()
+    chat.say("tell me about the history of unix")
+    expect(chat.page.get_by_test_id("answer-cost").last).to_be_visible()
+    chat.say(f"analyse {project} and quiz me on it")
+    expect(chat.card("repository-quiz")).to_be_visible()
+    chat.say("give me an easy python challenge about strings")
+    expect(chat.card("challenge-card")).to_be_visible()
+    chat.say("```python\ndef nothing(): return 1\n```")
+    expect(chat.card("verdict")).to_be_visible()
+    chat.command("keys")
+    expect(chat.card("keys-card")).to_be_visible()
+    chat.command("share")
+    card = chat.card("share-card")
+    settle(chat)
+    address = card.get_by_test_id("share-url").inner_text().strip()
+    card.get_by_role("button", name="Publish").click()
+    expect(card).to_contain_text("This chat is shared")
+    findings += serious_findings(chat.page)
+    chat.shot(f"cards-{scheme}")
+    overflow = chat.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    shared = context.new_page()
+    shared.goto(address)
+    findings += serious_findings(shared)
+    overflow += shared.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    assert findings == []
+    assert overflow <= 0
     context.close()
 
 

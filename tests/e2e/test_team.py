@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.e2e.conftest import ROOT, Chat, Server, free_port
+from tests.e2e.conftest import ROOT, Chat, Server, free_port, serious_findings
 from tests.fakes.providers import FakeProviders, Script
 
 PASSWORD = "correct horse battery"
@@ -116,7 +116,7 @@ def test_after_signing_in_the_page_that_was_asked_for_opens(
     _add_account(server, "ada", "--admin")
     request.addfinalizer(server.kill)
     server.start()
-    context = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light")
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light", bypass_csp=True)
     page = context.new_page()
 
     def sign_in() -> None:
@@ -128,6 +128,7 @@ def test_after_signing_in_the_page_that_was_asked_for_opens(
     expect(page.locator("input[type=password]")).to_be_visible()
     page.wait_for_timeout(500)
     Chat(page, "").shot("login")
+    findings = serious_findings(page)
     sign_in()
     expect(page.locator("#chat-input")).to_be_visible()
     chat = Chat(page, f"http://coach.localhost:{port}").open()
@@ -141,6 +142,7 @@ def test_after_signing_in_the_page_that_was_asked_for_opens(
 
     expect(page).to_have_url(thread)
     expect(page.get_by_test_id("budget-gauge")).to_be_visible()
+    assert findings == []
     context.close()
     server.stop()
 
