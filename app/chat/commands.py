@@ -98,6 +98,8 @@ def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     intents = [word for word in words if re.fullmatch(r"[a-z]+\.[a-z][a-z_.-]{1,20}", word)]
     known = {*PROVIDERS, *intents, "dollars", "dollar", "usd", "to"}
     others = [word for word in words if word not in known and not re.fullmatch(r"\d+(\.\d+)?", word)]
+    if len(others) == 1 and amounts and not providers and not intents:
+        providers, others = others, []  # one of the administrator's own catalog; the purse knows whether it is there
     if len(amounts) != 1 or others or (providers and intents):
         raise InvalidInput(
             f"{arguments!r} is not a budget: give an amount in dollars, and a provider or an intent if you like."

@@ -15,7 +15,7 @@ from app.learning.challenge_files import (
     TestChallenge,
 )
 from app.learning.grading import Graded, first_failing
-from app.learning.languages import LANGUAGES
+from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES
 from app.learning.languages.base import LanguageName, parse_type
 from app.learning.sandbox.program import Sandbox
 from app.learning.sandbox.raw import run_script
@@ -67,6 +67,8 @@ async def _solution(sandbox: Sandbox, challenge: Challenge, language: LanguageNa
         language == "python" or not isinstance(challenge, FunctionChallenge)
     ):
         wrong += [(f"the mistake {m.means.strip()[:60]!r}", m.code) for m in challenge.mistakes]
+    if isinstance(challenge, FunctionChallenge) and language == "javascript":
+        wrong.append(("giving the first argument back", _echo(challenge)))
     if isinstance(challenge, TestChallenge):
         wrong.append(("a test that accepts everything", _ACCEPTS[language]))
     for what, code in wrong:
@@ -76,6 +78,12 @@ async def _solution(sandbox: Sandbox, challenge: Challenge, language: LanguageNa
         elif graded.verdict == "compile_error" and what.startswith("the mistake"):
             problems.append(f"{what} cannot be read: {graded.message}")
     return problems
+
+
+def _echo(challenge: FunctionChallenge) -> str:
+    """A wrong solution in JavaScript: the mistakes of a challenge are written in Python."""
+    declaration = FUNCTION_LANGUAGES["javascript"].declaration(challenge.signature)
+    return f"{declaration} {{ return arguments[0]; }}"
 
 
 # A wrong submission to a challenge to write a test: every such challenge must turn it down.
