@@ -97,6 +97,23 @@ def test_the_readme_lists_every_setting() -> None:
     assert listed == {name.upper(): field.description for name, field in Settings.model_fields.items()}
 
 
+def test_the_readme_tells_every_default() -> None:
+    table = re.search(r"<!-- settings -->(.*?)<!-- /settings -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert table is not None
+    listed = dict(re.findall(r"\| `([A-Z_]+)` \| `?([^|`]*?)`? ?\|", table[1]))
+    in_words = {"TOOLOO_DATA_DIR": "the platform's data folder", "TOOLOO_REPO_ROOTS": "the home folder"}
+
+    assert listed == {
+        name.upper(): in_words.get(name.upper(), _shown(field.default)) for name, field in Settings.model_fields.items()
+    }
+
+
+def _shown(default: object) -> str:
+    if default is None:
+        return ""
+    return ", ".join(default) if isinstance(default, tuple) else str(default)
+
+
 def test_a_key_is_taken_without_the_blanks_around_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", " sk-key\n")
 

@@ -309,6 +309,31 @@ def test_the_server_stops_within_five_seconds_with_chats_open(chat: Chat, server
     assert server.stop() < 5
 
 
+@pytest.mark.parametrize(
+    ("how", "said"), [(signal.SIGTERM, "Stopped."), (signal.SIGKILL, "Interrupted: the server was stopped.")]
+)
+def test_an_answer_that_a_stop_cuts_off_is_there_as_far_as_it_came(
+    context: BrowserContext, serve: Callable[..., Server], providers: FakeProviders, how: signal.Signals, said: str
+) -> None:
+    providers.scripts["*"] = Script(words=("Unix", " began", " in", " 1969", "."), endless=True, pause_seconds=0.1)
+    server = serve(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"{providers.url}/v1")
+    chat = Chat(context.new_page(), server.url).open()
+    chat.say("tell me about the history of unix")
+    expect(chat.page.get_by_text("in 1969").first).to_be_visible()
+    chat.page.wait_for_timeout(2500)
+    path = chat.page.url.removeprefix(server.url)
+
+    seconds = server.stop(how)
+    server.start()
+    again = Chat(context.new_page(), server.url).open(path)
+
+    assert seconds < 5
+    expect(again.page.get_by_text("in 1969").first).to_be_visible()
+    expect(again.page.get_by_text(said, exact=False).first).to_be_visible()
+    again.say("what have I spent")
+    expect(again.card("budget-gauge")).to_be_visible()
+
+
 def test_nothing_that_was_acknowledged_is_lost_to_kill_9(chat: Chat, server: Server, context: BrowserContext) -> None:
     start_challenge(chat)
     write(chat, RIGHT)
