@@ -20,10 +20,18 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwrig
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "test-results"
-START_SECONDS = 40
+START_SECONDS = 90  # on a machine that does much else; a start takes six
+TEST_SECONDS = 360
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
              "--disable-component-update", "--no-first-run", "--disable-quic"]  # fmt: skip
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test here starts a server and a browser, some of them twice."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 def free_port() -> int:
