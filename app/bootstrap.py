@@ -58,7 +58,7 @@ logger = structlog.get_logger()
 
 SWEEP_SECONDS = 60
 KEYS_SECONDS = 5
-SETTLE_SECONDS = 0.4  # a badge that is found later than this shows at the next look
+SETTLE_SECONDS = 2.0  # a badge that is found later than this shows at the next look
 PRUNE_SECONDS = 3600
 FIT_SECONDS = 3600.0
 

@@ -195,6 +195,24 @@ class Chat:
             self.page.screenshot(path=SHOTS / f"{name}-{scheme}.png")
 
 
+QUIET = """() => new Promise((done) => {
+  let quiet = setTimeout(done, 900);
+  const watcher = new MutationObserver(() => {
+    clearTimeout(quiet);
+    quiet = setTimeout(done, 900);
+  });
+  watcher.observe(document.getElementById("root"), { childList: true, subtree: true });
+  setTimeout(done, 20000);
+})"""
+
+
+def settle(chat: Chat) -> None:
+    """Wait for the end of a turn, and until the page is drawn: the library draws a message anew then, which would
+    swallow a click."""
+    expect(chat.page.locator("#stop-button")).to_have_count(0)
+    chat.page.evaluate(QUIET)
+
+
 @pytest.fixture
 def chat(context: BrowserContext, server: Server) -> Chat:
     return Chat(context.new_page(), server.url).open()

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, expect
 
-from tests.e2e.conftest import Chat, Server
-from tests.e2e.test_newcomer import settle
+from tests.e2e.conftest import Chat, Server, settle
 from tests.fakes.providers import FakeProviders, Script
 
 GOOD = "sk-good-0123456789abcdef"

@@ -12,16 +12,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, TimeoutError, expect
 
-from tests.e2e.conftest import Chat, Server, serious_findings
+from tests.e2e.conftest import Chat, Server, serious_findings, settle
 from tests.fakes.providers import FakeProviders, Script
 
 RIGHT = "return ' '.join(reversed(text.split()))"
-
-
-def settle(chat: Chat) -> None:
-    """Wait for the end of a turn: the library draws its message anew then, which would swallow a click."""
-    expect(chat.page.locator("#stop-button")).to_have_count(0)
-    chat.page.wait_for_timeout(1000)
 
 
 def start_challenge(chat: Chat) -> None:

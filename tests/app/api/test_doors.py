@@ -273,7 +273,9 @@ async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tm
     assert unknown.status_code == 401
 
 
-async def test_nobody_reads_anothers_thread_or_file_by_its_id(tmp_path: Path) -> None:
+async def test_nobody_reads_anothers_thread_or_file_by_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chainlit.data._data_layer", None)  # of another test's application
+    monkeypatch.setattr("chainlit.data._data_layer_initialized", False)
     settings = Settings(tooloo_data_dir=tmp_path, host="0.0.0.0", ollama_base_url="http://127.0.0.1:9")
     await _add_accounts(settings)
     thread_id = str(uuid.uuid4())

@@ -348,13 +348,13 @@ async def test_who_asks_us_to_wait_is_not_asked_for_its_other_models(
 async def test_an_answer_has_one_deadline_for_all_its_calls(
     open_one: OpenGateway, providers: FakeProviders, learner: User
 ) -> None:
-    gateway = await open_one(first_token_timeout_seconds=0.4)
+    gateway = await open_one(first_token_timeout_seconds=1.0)
     providers.scripts["*"] = Script(first_pause_seconds=9)
 
     with pytest.raises(ProviderFailed):
-        await gateway.complete(request_to(learner, providers=("openai",), total_seconds=0.6))
+        await gateway.complete(request_to(learner, providers=("openai",), total_seconds=2.5))
 
-    assert len(providers.calls) == 2  # the second has a third of the time that the first had
+    assert 2 <= len(providers.calls) <= 3  # four models would be asked, a second each
 
 
 async def test_a_spent_provider_falls_out_of_the_ranking(
