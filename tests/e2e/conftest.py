@@ -121,11 +121,16 @@ def server(serve: Callable[..., Server]) -> Server:
     return serve()
 
 
+in_light_and_dark = pytest.mark.parametrize("context", ["light", "dark"], indirect=True)
+
+
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
+def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+    """A browser's window in Berlin, in light unless the test is for both."""
     opened = browser.new_context(
-        viewport={"width": 1200, "height": 900}, color_scheme="light", locale="en-US", timezone_id="Europe/Berlin"
-    )
+        viewport={"width": 1200, "height": 900}, color_scheme=getattr(request, "param", "light"), locale="en-US",
+        timezone_id="Europe/Berlin",
+    )  # fmt: skip
     yield opened
     opened.close()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, TimeoutError, expect
 
-from tests.e2e.conftest import Chat, Server, serious_findings, settle
+from tests.e2e.conftest import Chat, Server, in_light_and_dark, serious_findings, settle
 from tests.fakes.providers import FakeProviders, Script
 
 RIGHT = "return ' '.join(reversed(text.split()))"
@@ -54,6 +54,7 @@ def test_the_empty_chat_says_what_it_can_do_and_that_no_model_is_connected(chat:
     assert chat.errors == []
 
 
+@in_light_and_dark
 def test_a_challenge_is_run_hinted_failed_and_passed_in_its_card(chat: Chat) -> None:
     start_challenge(chat)
     card = chat.card("challenge-card")
@@ -119,6 +120,7 @@ def test_pasted_code_is_graded_and_a_skipped_challenge_is_put_aside(chat: Chat) 
     expect(card.get_by_role("button", name="Skipped")).to_be_disabled()
 
 
+@in_light_and_dark
 def test_training_stats_and_spending(chat: Chat) -> None:
     chat.say("train me on SQL for 5 questions")
     for number in range(1, 6):
@@ -169,6 +171,7 @@ def test_what_was_practised_is_in_badges_mastery_and_the_plan(chat: Chat, server
     assert chat.errors == []
 
 
+@in_light_and_dark
 def test_a_repository_is_loaded_searched_and_asked_about(chat: Chat, server: Server) -> None:
     project = server.folder / "project"
     project.mkdir()
@@ -193,6 +196,7 @@ def test_a_repository_is_loaded_searched_and_asked_about(chat: Chat, server: Ser
     expect(chat.page.get_by_text("outside the folders that may be loaded")).to_be_visible()
 
 
+@in_light_and_dark
 def test_history_is_searched_resumed_after_a_restart_and_deleted(
     chat: Chat, server: Server, context: BrowserContext
 ) -> None:
@@ -216,6 +220,7 @@ def test_history_is_searched_resumed_after_a_restart_and_deleted(
     expect(resumed.page.get_by_role("dialog").get_by_text(re.compile("give me an easy")).first).to_be_visible()
 
 
+@in_light_and_dark
 def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(
     chat: Chat, browser: Browser, context: BrowserContext
 ) -> None:
@@ -250,6 +255,7 @@ def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(
     private.context.close()
 
 
+@in_light_and_dark
 def test_a_model_streams_with_cost_and_reason_and_can_be_stopped(
     context: BrowserContext, tmp_path: Path, providers: FakeProviders, serve: Callable[..., Server]
 ) -> None:

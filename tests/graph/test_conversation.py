@@ -1,13 +1,15 @@
 """Turns through the compiled graph: what is answered, remembered, published, and sent to the model."""
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.bootstrap import Services
-from app.errors import InvalidInput, ProviderFailed, RateLimited, TooLooError
+from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed, TooLooError
 from app.events import log as event_log
 from app.identity.accounts import User
 from app.learning.sessions import Asked
@@ -507,3 +509,17 @@ async def test_help_is_asked_for_in_any_words(services: Services, owner: User, t
 
     assert said in answer.text
     assert not [block for block in answer.blocks if block.kind == "ChallengeCard"]
+
+
+async def test_a_busy_file_of_checkpoints_gets_a_sentence(services: Services, owner: User, data_dir: Path) -> None:
+    saver = services.conversation._checkpoints.saver
+    await saver.conn.execute("PRAGMA busy_timeout=100")  # type: ignore[attr-defined]  # SQLite's
+
+    with contextlib.closing(sqlite3.connect(data_dir / "checkpoints.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StorageFailed, match="Your message is kept"):
+            await say(services, owner, "what have I spent")
+        other.execute("ROLLBACK")
+    answer = await say(services, owner, "what have I spent")
+
+    assert answer.blocks[0].kind == "BudgetGauge"
