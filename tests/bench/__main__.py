@@ -186,6 +186,7 @@ def table(rows: Rows) -> str:
 
 def main() -> None:
     os.environ.pop("OPENAI_API_KEY", None)
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     text = table(measure())
     print(text)
     if "--readme" in sys.argv:
