@@ -39,10 +39,8 @@ async def finish(
     outcome = progress.Outcome(
         concept=challenge.concept, card=started_one.card,
         result=None if shows_nothing else result_of(tries) if solved else 0.0,
-        grade=scheduler.grade_of(
-            solved=solved, score=score, attempts=tries, any_hint=started_one.is_aided,
-            deep_hint=started_one.hints_shown >= len(challenge.hints),
-            quick=_seconds(first_tried_at, now) <= 60 * challenge.minutes,
+        grade=_grade(
+            started_one, solved=solved, score=score, tries=tries, seconds=_seconds(first_tried_at, now),
             earlier_successes=await _earlier_successes(connection, user_id, started_one),
         ),
         why=_why(started_one, ending, tries=tries, known=known), source=started_one.id,
@@ -64,6 +62,16 @@ async def finish(
     }  # fmt: skip
     await started.note(connection, "challenge.finished", started_one, user_id, now, payload)
     return change
+
+
+def _grade(
+    one: Started, *, solved: bool, score: int, tries: int, seconds: float, earlier_successes: int
+) -> scheduler.Grade:
+    return scheduler.grade_of(
+        solved=solved, score=score, attempts=tries, any_hint=one.is_aided,
+        deep_hint=one.hints_shown >= len(one.challenge.hints), quick=seconds <= 60 * one.challenge.minutes,
+        earlier_successes=earlier_successes,
+    )  # fmt: skip
 
 
 def _seconds(since: datetime, now: datetime) -> float:

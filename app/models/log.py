@@ -14,7 +14,7 @@ from app.events.schema import NewEvent
 from app.models.selector import Outcome
 from app.storage.database import Database
 from app.storage.tables.identity import users
-from app.storage.tables.models import provider_logs, provider_metrics
+from app.storage.tables.models import call_costs, provider_logs, provider_metrics
 
 logger = structlog.get_logger()
 
@@ -235,11 +235,12 @@ async def stats(database: Database, *, since: datetime) -> list[ModelStats]:
 
 
 async def prune(database: Database, now: datetime) -> None:
-    """Drop what is past its time: calls after 90 days, metrics after 400, rankings beyond the last thousand."""
+    """Drop what is past its time: calls after 90 days, metrics and costs after 400, all rankings but the last 1000."""
 
     def drop(connection: sa.Connection) -> None:
         for table, days in ((provider_logs, LOG_DAYS), (provider_metrics, METRICS_DAYS)):
             connection.execute(table.delete().where(table.c.created_at < now - timedelta(days=days)))
+        connection.execute(call_costs.delete().where(call_costs.c.at < now - timedelta(days=METRICS_DAYS)))
         oldest_kept = connection.scalar(
             sa.select(provider_logs.c.created_at)
             .order_by(provider_logs.c.created_at.desc())
