@@ -150,6 +150,17 @@ def serious_findings(page: Page) -> list[str]:
     ]
 
 
+QUIET = """() => new Promise((done) => {
+  let quiet = setTimeout(done, 900);
+  const watcher = new MutationObserver(() => {
+    clearTimeout(quiet);
+    quiet = setTimeout(done, 900);
+  });
+  watcher.observe(document.getElementById("root"), { childList: true, subtree: true });
+  setTimeout(done, 20000);
+})"""
+
+
 class Chat:
     """The page as a learner uses it."""
 
@@ -162,7 +173,8 @@ class Chat:
     def open(self, path: str = "/") -> "Chat":
         self.page.goto(self.url + path)
         expect(self.page.locator("#chat-input")).to_be_visible()
-        self.page.wait_for_load_state("networkidle")  # the library draws its composer anew once it is connected
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate(QUIET)  # the library draws its composer anew once it is connected: what stood there is gone
         return self
 
     def say(self, text: str) -> None:
@@ -198,17 +210,6 @@ class Chat:
             expect(self.page.locator("html")).to_have_class(re.compile(rf"\b{scheme}\b"))
             self.page.wait_for_timeout(200)  # colours fade into each other
             self.page.screenshot(path=SHOTS / f"{name}-{scheme}.png")
-
-
-QUIET = """() => new Promise((done) => {
-  let quiet = setTimeout(done, 900);
-  const watcher = new MutationObserver(() => {
-    clearTimeout(quiet);
-    quiet = setTimeout(done, 900);
-  });
-  watcher.observe(document.getElementById("root"), { childList: true, subtree: true });
-  setTimeout(done, 20000);
-})"""
 
 
 def settle(chat: Chat) -> None:
