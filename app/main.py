@@ -105,9 +105,10 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
     settings.tooloo_data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     from chainlit import config as chat_config
     from chainlit.server import app as chat_app
-    from chainlit.server import sio
+    from chainlit.server import build_dir, sio
 
     from app.chat import login, surface
+    from app.chat.assets import Assets
 
     os.environ["CHAINLIT_AUTH_SECRET"] = login.session_secret(settings.tooloo_data_dir, _secret_of(settings))
     sio.eio.max_http_buffer_size = LARGEST_PACKET_BYTES
@@ -119,6 +120,16 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
     async def sign_in(request: Request) -> Response:
         return await login.password_login(request, identity.services_of(request).access)
 
+    if settings.is_single_user:
+
+        @app.get("/", include_in_schema=False)
+        @app.get("/login", include_in_schema=False)
+        @app.get("/thread/{thread_id}", include_in_schema=False)
+        async def page(request: Request) -> Response:
+            services = identity.services_of(request)
+            return await login.signed_in_page(request, services.accounts, services.access)
+
+    app.mount("/assets", Assets(Path(build_dir) / "assets", packs=not settings.is_single_user))
     app.mount("/", chat_app)
 
     def who() -> tuple[AccountService, AccessService]:

@@ -19,7 +19,7 @@ from app.errors import RateLimited, Unauthenticated
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService
 from app.identity.accounts import User as Account
-from app.identity.caller import current_caller
+from app.identity.caller import Caller, current_caller
 from app.storage.secret_file import secret_in
 
 KEY_FILE = "session.key"
@@ -77,6 +77,21 @@ def install_single_user(accounts: AccountService, access: AccessService) -> None
         return chat_user(owner, await access.open_sign_in(owner))
 
     config.code.password_auth_callback = None
+
+
+async def signed_in_page(request: Request, accounts: AccountService, access: AccessService) -> Response:
+    """The chat's page for its only user, who is signed in with it.
+
+    The library itself would load its page three times until ``let_in`` is asked and its cookie read.
+    """
+    from chainlit.server import serve
+
+    response: Response = await serve(request)
+    caller: Caller = request.state.caller
+    if caller.sign_in_id is None and "text/html" in request.headers.get("accept", ""):
+        owner = await accounts.owner()
+        set_auth_cookie(request, response, create_jwt(chat_user(owner, await access.open_sign_in(owner))))
+    return response
 
 
 def install_accounts() -> None:

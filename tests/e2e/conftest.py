@@ -1,5 +1,6 @@
 """A real server process and a real browser."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -16,7 +17,16 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Playwright,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "test-results"
@@ -217,6 +227,17 @@ def settle(chat: Chat) -> None:
     swallow a click."""
     expect(chat.page.locator("#stop-button")).to_have_count(0)
     chat.page.evaluate(QUIET)
+
+
+def press(button: Locator, shows: Locator) -> None:
+    """Click until it shows: the library draws a message anew and scrolls as its turn ends, which can swallow a click."""
+    last = time.monotonic() + 40
+    while time.monotonic() < last and not shows.is_visible():
+        with contextlib.suppress(TimeoutError):
+            button.click(timeout=2000)  # while the card is busy, the button is off
+        with contextlib.suppress(TimeoutError):
+            shows.wait_for(timeout=3000)
+    expect(shows).to_be_visible()
 
 
 @pytest.fixture

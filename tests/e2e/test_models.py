@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, expect
 
-from tests.e2e.conftest import Chat, Server, settle
+from tests.e2e.conftest import Chat, Server, press, settle
 from tests.fakes.providers import FakeProviders, Script
 
 GOOD = "sk-good-0123456789abcdef"
@@ -33,7 +33,7 @@ def test_a_key_is_set_in_the_chat_and_a_model_answers_at_once(
     settle(chat)
 
     openai.get_by_label("OpenAI").fill("sk-wrong-0123456789")
-    openai.get_by_role("button", name="Test and save").click()
+    press(openai.get_by_role("button", name="Test and save"), openai.get_by_role("alert"))
     expect(openai.get_by_role("alert")).to_contain_text("does not accept this key")
     openai.get_by_label("OpenAI").fill(GOOD)
     openai.get_by_label("OpenAI").press("Enter")

@@ -1,6 +1,7 @@
 """The door: who may come in, from where, and what a stranger's page gets."""
 
 import io
+import re
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -100,6 +101,32 @@ async def test_the_page_has_a_policy_and_no_foreign_sources(client: httpx.AsyncC
     assert "default-src 'self'" in policy
     assert "img-src 'self' data:" in policy
     assert page.headers["x-frame-options"] == "DENY"
+
+
+async def test_the_only_user_is_signed_in_by_the_page_itself(client: httpx.AsyncClient) -> None:
+    probe = await client.get("/", headers={"accept": "*/*"})
+    page = await client.get("/", headers={"accept": "text/html"})
+    again = await client.get("/thread/x", headers={"accept": "text/html"})
+    user = await client.get("/user")
+
+    assert "set-cookie" not in probe.headers
+    assert "httponly" in page.headers["set-cookie"].lower()
+    assert "set-cookie" not in again.headers
+    assert user.json()["metadata"]["role"] == "admin"
+
+
+async def test_the_librarys_scripts_are_kept_for_good(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    script = re.search(r'src="(/assets/[^"]+\.js)"', page.text)
+    assert script is not None
+
+    loaded = await client.get(script[1])
+    known = await client.get(script[1], headers={"if-none-match": loaded.headers["etag"]})
+    missing = await client.get("/assets/%2e%2e/index.html")
+
+    assert "immutable" in loaded.headers["cache-control"]
+    assert "content-encoding" not in loaded.headers  # the browser is on this machine
+    assert (known.status_code, missing.status_code) == (304, 404)
 
 
 async def test_health_and_the_openapi_document(client: httpx.AsyncClient) -> None:
@@ -236,6 +263,7 @@ async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tm
     reading, eves = await _add_accounts(settings)
 
     async with running(settings) as app, client_of(app) as client:
+        page = await client.get("/", headers={"accept": "text/html"})
         stranger = await client.get("/api/v1/budget/status")
         silent = await client.post("/auth/header")
         wrong = await client.post("/login", data={"username": "ada", "password": "wrong"})
@@ -260,6 +288,7 @@ async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tm
         async with client_of(app, headers={"Authorization": "Bearer tooloo_wrong"}) as guess:
             unknown = await guess.get("/api/v1/budget/status")
 
+    assert "set-cookie" not in page.headers
     assert (stranger.status_code, silent.status_code, wrong.status_code) == (401, 400, 401)
     assert right.status_code == 200
     assert "HttpOnly" in cookie
