@@ -103,15 +103,17 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
     os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
     os.environ["CHAINLIT_ROOT_PATH"] = "/"
     settings.tooloo_data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    from chainlit import config as chat_config
-    from chainlit.server import app as chat_app
-    from chainlit.server import build_dir, sio
-
-    from app.chat import login, surface
+    from app.chat import login, surface  # before the library itself: see app/chat/__init__.py
     from app.chat.assets import Assets
 
     os.environ["CHAINLIT_AUTH_SECRET"] = login.session_secret(settings.tooloo_data_dir, _secret_of(settings))
+    from chainlit import config as chat_config
+    from chainlit.server import app as chat_app
+    from chainlit.server import build_dir, sio
+    from chainlit.types import UpdateFeedbackRequest
+
     sio.eio.max_http_buffer_size = LARGEST_PACKET_BYTES
+    sio.eio.transports = ["websocket"]  # polling works only where each request reaches the same server of several
     chat_config.FILES_DIRECTORY = settings.tooloo_data_dir / "uploads"
     app.state.open_chat = lambda services: surface.open_chat(app, services)
     app.state.close_chat = surface.close_chat
@@ -119,6 +121,12 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
     @app.post("/login", include_in_schema=False)
     async def sign_in(request: Request) -> Response:
         return await login.password_login(request, identity.services_of(request).access)
+
+    @app.put("/feedback", include_in_schema=False)
+    async def judge(update: UpdateFeedbackRequest, request: Request) -> dict[str, object]:
+        caller: Caller = request.state.caller
+        caller.require("write")
+        return {"success": True, "feedbackId": await app.state.history.upsert_feedback(update.feedback)}
 
     if settings.is_single_user:
 

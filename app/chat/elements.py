@@ -77,7 +77,9 @@ class ElementStore:
     async def document(self, thread_id: str, element_id: str) -> Any:  # Any: an ElementDict as it was stored
         async with self._database.read() as connection:
             return await connection.scalar(
-                sa.select(elements.c.document).where(elements.c.id == element_id, elements.c.thread_id == thread_id)
+                sa.select(elements.c.document)
+                .join(threads, threads.c.id == elements.c.thread_id)
+                .where(elements.c.id == element_id, threads.c.id == thread_id, threads.c.user_id == caller_id())
             )
 
     async def delete(self, element_id: str) -> None:

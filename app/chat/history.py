@@ -136,8 +136,18 @@ class History(BaseDataLayer):
         return PaginatedResponse(pageInfo=page, data=[thread_head(row, filters.userId) for row in shown])
 
     async def get_thread(self, thread_id: str) -> ThreadDict | None:
+        """The caller's thread. Of somebody else's only whose it is: by that the library refuses its reader."""
+        thread = await self.thread_of(caller_id(), thread_id)
+        if thread is None and (owner := await self._owner_name(thread_id)) is not None:
+            foreign: Json = {"id": thread_id, "userIdentifier": owner, "steps": []}
+            return cast(ThreadDict, foreign)
+        return thread
+
+    async def thread_of(self, user_id: str, thread_id: str) -> ThreadDict | None:
+        """A user's thread with its messages; None when it is not there, or somebody else's."""
+        is_own = sa.and_(threads.c.id == thread_id, threads.c.user_id == user_id)
         async with self._database.read() as connection:
-            row = (await connection.execute(sa.select(threads).where(threads.c.id == thread_id))).first()
+            row = (await connection.execute(sa.select(threads).where(is_own))).first()
             if row is None:
                 return None
             step_rows = await connection.execute(

@@ -56,8 +56,8 @@ class SharingService:
         """
         if not 1 <= days <= MOST_DAYS:
             raise InvalidInput(f"A link lives for 1 to {MOST_DAYS} days, not {days}.")
-        thread = await self._history.get_thread(thread_id)
-        if thread is None or thread["userId"] != user.id:
+        thread = await self._history.thread_of(user.id, thread_id)
+        if thread is None:
             raise NotFound("This conversation is not there.")
         frozen = snapshot(thread)
         if not frozen["messages"]:

@@ -48,5 +48,15 @@ class Life:
         self.path.append(state)
         del self.path[1 : len(self.path) - LONGEST_PATH]
 
+    def of_failed_call(self, *, rate_limited: bool) -> "Life":
+        """The path of a call that failed; the request may go on with another."""
+        own = Life()
+        own.path = [*self.path]
+        if rate_limited and own.state == "Requesting":
+            own.to("RateLimited")
+        if not own.is_over:
+            own.to("Failed")
+        return own
+
     def __str__(self) -> str:
         return " > ".join(self.path)

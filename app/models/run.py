@@ -117,6 +117,7 @@ class Run:
         """What the log keeps of a call."""
         usage = call.usage or Usage(input_tokens=0, output_tokens=0)
         request = self.request
+        life = self.life.of_failed_call(rate_limited=error.kind == "rate_limit") if error else self.life
         selection = {
             "reason": self.reason(call.model.id),
             "ranking": [scored.to_json() for scored in self.ranking],
@@ -124,7 +125,7 @@ class Run:
         return CallRecord(
             id=call.id, request_id=self.id, user_id=request.user_id, thread_id=request.thread_id, task=request.task,
             intent=request.intent, provider=call.model.provider, model=call.model.name, status=status,
-            states=str(self.life), error_kind=error.kind if error else None, input_tokens=usage.input_tokens,
+            states=str(life), error_kind=error.kind if error else None, input_tokens=usage.input_tokens,
             cached_tokens=usage.cached_tokens, output_tokens=usage.output_tokens, tokens_counted=call.tokens_counted,
             held_microusd=call.hold_microusd, cost_microusd=call.cost_microusd, first_token_ms=call.first_token_ms,
             total_ms=call.elapsed_ms(), selection=selection, created_at=call.created_at,

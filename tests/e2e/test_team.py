@@ -101,7 +101,7 @@ def test_an_answer_is_whole_after_the_connection_dropped_in_its_middle(
     expect(chat.page.locator("[data-step-type=user_message]")).to_have_count(1)
 
 
-def _add_account(server: Server, name: str, *options: str) -> None:
+def add_account(server: Server, name: str, *options: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "app.cli.main", "user", "add", name, *options], cwd=ROOT, env=server.environment,
         input=f"{PASSWORD}\n{PASSWORD}\n", text=True, check=True, capture_output=True,
@@ -113,7 +113,7 @@ def test_after_signing_in_the_page_that_was_asked_for_opens(
 ) -> None:
     port = free_port()
     server = Server(tmp_path, PORT=str(port), TOOLOO_PUBLIC_URL=f"http://coach.localhost:{port}")
-    _add_account(server, "ada", "--admin")
+    add_account(server, "ada", "--admin")
     request.addfinalizer(server.kill)
     server.start()
     context = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light", bypass_csp=True)

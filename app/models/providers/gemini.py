@@ -30,7 +30,10 @@ _BLOCKED = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT",
 
 class GeminiWire:
     def __init__(self, *, api_key: str, base_url: str | None, connect_seconds: float) -> None:
-        self._http = httpx.AsyncClient(timeout=httpx.Timeout(600, connect=connect_seconds))
+        async def limit(request: httpx.Request) -> None:  # the SDK sends without any limit, whatever its client says
+            request.extensions["timeout"] = {"connect": connect_seconds, "pool": connect_seconds}
+
+        self._http = httpx.AsyncClient(event_hooks={"request": [limit]})
         self._client = genai.Client(
             api_key=api_key,
             http_options=types.HttpOptions(base_url=base_url, httpx_async_client=self._http),

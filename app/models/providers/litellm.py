@@ -82,6 +82,8 @@ class LiteLLMWire:
         self._module = importlib.import_module("litellm")
         self._module.suppress_debug_info = True
         self._module.telemetry = False
+        # For all but three providers it would make one limit of our four, the longest.
+        importlib.import_module("litellm.main").supports_httpx_timeout = lambda _provider: True  # type: ignore[attr-defined]
         return self._module
 
     @contextmanager

@@ -307,7 +307,7 @@ async def test_nobody_reads_anothers_thread_or_file_by_its_id(tmp_path: Path, mo
     monkeypatch.setattr("chainlit.data._data_layer_initialized", False)
     settings = Settings(tooloo_data_dir=tmp_path, host="0.0.0.0", ollama_base_url="http://127.0.0.1:9")
     await _add_accounts(settings)
-    thread_id = str(uuid.uuid4())
+    thread_id, answer = str(uuid.uuid4()), str(uuid.uuid4())
 
     async with running(settings) as app, client_of(app) as ada, client_of(app) as eve:
         await ada.post("/login", data={"username": "ada", "password": "correct horse"})
@@ -315,6 +315,9 @@ async def test_nobody_reads_anothers_thread_or_file_by_its_id(tmp_path: Path, mo
         file = File(name="notes.txt", content=b"hers", mime="text/plain", thread_id=thread_id)
         token = current_caller.set(Caller(user=await app.state.services.accounts.by_name("ada")))
         await app.state.history.elements.store(file)
+        await app.state.history.keep(
+            {"id": answer, "threadId": thread_id, "type": "assistant_message", "name": "TooLoo", "output": "hers"}
+        )
         current_caller.reset(token)
         paths = [
             f"/project/thread/{thread_id}",
@@ -324,10 +327,12 @@ async def test_nobody_reads_anothers_thread_or_file_by_its_id(tmp_path: Path, mo
         hers = [(await ada.get(path)).status_code for path in paths]
         theirs = [(await eve.get(path)).status_code for path in paths]
         deleted = await eve.request("DELETE", "/project/thread", json={"threadId": thread_id})
+        judged = await eve.put("/feedback", json={"sessionId": "x", "feedback": {"forId": answer, "value": 0}})
         renamed = await eve.put("/project/thread", json={"threadId": thread_id, "name": "mine"})
         still = (await ada.get(paths[0])).json()
 
     assert hers == [200, 200, 200]
+    assert judged.status_code == 403
     assert all(status in (401, 403, 404) for status in theirs)
     assert deleted.status_code >= 400
     assert renamed.status_code >= 400

@@ -370,7 +370,8 @@ async def test_a_reader_goes_on_with_a_copy_of_their_own(
         await sharing.copy(token, eve)
     await sharing.publish(ada, link.id)
 
-    copied = await layer.get_thread(await sharing.copy(token, eve))
+    with acting_as(eve):
+        copied = await layer.get_thread(await sharing.copy(token, eve))
 
     assert copied["userIdentifier"] == "eve"
     assert [s["output"] for s in copied["steps"]] == [m["text"] for m in link.snapshot["messages"]]
@@ -511,4 +512,11 @@ async def test_nobody_takes_over_or_deletes_anothers_element(
         with pytest.raises(NotAllowed):
             await layer.delete_element(card.id)
 
-    assert (await layer.get_element(thread_id, card.id))["props"] == {"spent": "$1"}
+        foreign = await layer.get_element(thread_id, card.id)
+        thread = await layer.get_thread(thread_id)
+    with acting_as(ada):
+        own = await layer.get_element(thread_id, card.id)
+
+    assert own["props"] == {"spent": "$1"}
+    assert foreign is None
+    assert thread == {"id": thread_id, "userIdentifier": "ada", "steps": []}

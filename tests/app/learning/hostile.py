@@ -115,49 +115,73 @@ REACHES: dict[str, Reach] = {
     "c calls mount": Reach("c", _C, 'SYS_mount, "x", "/tmp", "tmpfs", 0, 0', "SYS_getpid"),
 }  # fmt: skip
 
+
+@dataclass(frozen=True)
+class Eater:
+    """``template`` with ``much`` in the place of MUCH must be stopped; with ``little`` it must end well."""
+
+    language: LanguageName
+    template: str
+    much: str = "iter(int, 1)"  # an iterator without an end
+    little: str = "range(2)"
+
+
+_TMP = "import os\ntmp = os.environ['TMPDIR'] + '/'\n"
+
 # What eats without end: it must be stopped, and nothing of it may stay.
-EATERS: dict[str, tuple[LanguageName, str]] = {
-    "python forks": ("python", "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"),
-    "python threads": (
-        "python", "import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(99,)).start()"
+EATERS: dict[str, Eater] = {
+    "python forks": Eater("python", "import os\nfor _ in MUCH:\n    try: os.fork()\n    except OSError: pass"),
+    "python threads": Eater(
+        "python", "import threading, time\nfor _ in MUCH:\n    threading.Thread(target=time.sleep, args=(99,), daemon=True).start()"
     ),
-    "python memory": ("python", "x = []\nwhile True: x.append(bytearray(10**7))"),
-    "python memory of many": (
-        "python", "import os, time\nfor _ in range(30):\n    if os.fork() == 0:\n        x = b'x' * (60 * 10**6)\n        time.sleep(2)\n"
-        "        os._exit(0)\nfor _ in range(30): os.wait()",
+    "python memory": Eater("python", "x = []\nfor _ in MUCH: x.append(bytearray(10**7))"),
+    "python memory of many": Eater(
+        "python", "import os, time\nfor _ in range(MUCH):\n    if os.fork() == 0:\n        x = b'x' * (60 * 10**6)\n        time.sleep(2)\n"
+        "        os._exit(0)\nfor _ in range(MUCH): os.wait()", "30", "2",
     ),
-    "python shared pages": (
-        "python", "import mmap\nm = mmap.mmap(-1, 2 * 10**9)\nfor i in range(0, len(m), 4096): m[i] = 1\nimport time; time.sleep(1)",
+    "python shared pages": Eater(
+        "python", "import mmap\nm = mmap.mmap(-1, MUCH)\nfor i in range(0, len(m), 4096): m[i] = 1\nimport time; time.sleep(1)",
+        "2 * 10**9", "10**6",
     ),
-    "python files without a name": (
-        "python", "import os\nfor n in range(40):\n    name = os.environ['TMPDIR'] + '/' + str(n)\n    f = os.open(name, os.O_RDWR | os.O_CREAT)\n"
-        "    os.unlink(name)\n    for _ in range(8): os.write(f, b'x' * 10**6)",
+    "python files without a name": Eater(
+        "python", _TMP + "for n in range(MUCH):\n    f = os.open(tmp + str(n), os.O_RDWR | os.O_CREAT)\n"
+        "    os.unlink(tmp + str(n))\n    for _ in range(8): os.write(f, b'x' * 10**6)", "40", "1",
     ),
-    "python folders that are closed": (
-        "python", "import os\nfor n in range(40):\n    name = os.environ['TMPDIR'] + '/' + str(n)\n    os.mkdir(name, 0o300)\n"
-        "    open(name + '/x', 'wb').write(b'x' * 8 * 10**6)",
+    "python folders that are closed": Eater(
+        "python", _TMP + "for n in range(MUCH):\n    os.mkdir(tmp + str(n), 0o300)\n"
+        "    open(tmp + str(n) + '/x', 'wb').write(b'x' * 8 * 10**6)", "40", "1",
     ),
-    "python disk": ("python", "f = open(__import__('os').environ['TMPDIR'] + '/x', 'wb')\nwhile True: f.write(b'x' * 10**6)"),
-    "python many files": ("python", "for n in range(10**9): open(__import__('os').environ['TMPDIR'] + '/%d' % n, 'w').write('x' * 4096)"),
-    "python shared memory": ("python", "f = open('/dev/shm/x', 'wb')\nfor _ in range(2000): f.write(b'x' * 10**6)"),
-    "python shared memory, many files": (
-        "python", "for n in range(10**9): open('/dev/shm/%d' % n, 'wb').write(b'x' * 10**6)"
+    "python disk": Eater("python", _TMP + "f = open(tmp + 'x', 'wb')\nfor _ in MUCH: f.write(b'x' * 10**6)"),
+    "python many files": Eater(
+        "python", _TMP + "for n in range(MUCH): open(tmp + str(n), 'w').write('x' * 4096)", "10**9", "2"
     ),
-    "python output": ("python", "while True: print('x' * 10**5)"),
-    "python errors": ("python", "import sys\nwhile True: sys.stderr.write('x' * 10**5)"),
-    "python sleeps": ("python", "import time; time.sleep(999)"),
-    "python ignores signals": (
-        "python", "import signal\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\nwhile True: pass"
+    "python shared memory": Eater("python", "f = open('/dev/shm/x', 'wb')\nfor _ in range(MUCH): f.write(b'x' * 10**6)", "2000", "2"),
+    "python shared memory, many files": Eater(
+        "python", "for n in range(MUCH): open('/dev/shm/%d' % n, 'wb').write(b'x' * 10**6)", "10**9", "2"
     ),
-    "python hides behind two forks": (
-        "python", "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(777)\n    os._exit(0)"
+    "python output": Eater("python", "for _ in MUCH: print('x' * 10**4)"),
+    "python errors": Eater("python", "import sys\nfor _ in MUCH: sys.stderr.write('x' * 10**4)"),
+    "python sleeps": Eater("python", "import time; time.sleep(MUCH)", "999", "0.1"),
+    "python ignores signals": Eater(
+        "python", "import signal\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\nfor _ in MUCH: pass"
     ),
-    "javascript memory": ("javascript", "const x = []; for (;;) x.push(new Array(1e6).fill(x.length + 0.5));"),
-    "javascript timers": ("javascript", "setInterval(() => {}, 1000)"),
-    "ruby forks": ("ruby", "loop { begin; fork { sleep 99 }; rescue SystemCallError; end }"),
-    "bash bomb": ("bash", "f() { f | f & }; f; sleep 99"),
-    "c memory": ("c", "#include <stdlib.h>\n#include <string.h>\nint main(void) { for (;;) memset(malloc(1 << 20), 1, 1 << 20); }"),
-    "c bomb of the compiler": ("c", "char a[1ull << 40] = {1}; int main(void) { return a[0]; }"),
+    "python hides behind two forks": Eater(
+        "python", "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(MUCH)\n    os._exit(0)",
+        "777", "0",
+    ),
+    "javascript memory": Eater(
+        "javascript", "const x = []; for (let n = 0; n < MUCH; n++) x.push(new Array(1e6).fill(n + 0.5));", "Infinity", "2"
+    ),
+    "javascript timers": Eater(
+        "javascript", "setInterval(() => {}, 10); setTimeout(() => process.exit(0), MUCH)", "2 ** 30", "50"
+    ),
+    "ruby forks": Eater("ruby", "MUCH.times { begin; fork { sleep 99 }; rescue SystemCallError; end }", "(10**9)", "2"),
+    "bash bomb": Eater("bash", "f() { [ $1 -gt 0 ] && { f $(($1-1)) | f $(($1-1)) & }; }; f MUCH; sleep MUCH", "99", "1"),
+    "c memory": Eater(
+        "c", "#include <stdlib.h>\n#include <string.h>\n"
+        "int main(void) { for (long n = 0; n < MUCH; n++) memset(malloc(1 << 20), 1, 1 << 20); }", "(1L << 40)", "2",
+    ),
+    "c bomb of the compiler": Eater("c", "char a[MUCH] = {1}; int main(void) { return a[0] - 1; }", "1ull << 40", "16"),
 }  # fmt: skip
 FINISHES = {"python hides behind two forks"}  # its first process ends by itself; the rest must end with it
 
@@ -224,3 +248,53 @@ FORGERIES: dict[LanguageName, dict[str, str]] = {
     },
 }  # fmt: skip
 FORGERIES["typescript"] = FORGERIES["javascript"]
+
+# count-error-lines is judged by what a script prints. None of these counts.
+SCRIPT_FORGERIES: dict[str, str] = {
+    "exits with success": "exit 0",
+    "says it passed": "echo passed",
+    "prints a verdict": 'echo \'{"case": 0, "passed": true, "value": 1}\'',
+    "prints every number": "seq 0 100000",
+    "prints every number in one line": "seq -s ' ' 0 100000",
+    "prints and takes back": "for n in $(seq 0 50); do printf '%s\\r' $n; done",
+    "writes to other channels": "for fd in 3 4 5 6 7 8 9; do { echo 1 >&$fd; } 2>/dev/null; done",
+    "prints as an error": "seq 0 50 >&2",
+    "prints after its end": "(sleep 1; echo 1) & disown; exit 0",
+    "kills its parent": "kill -9 $PPID; kill -9 1",
+    "looks for what is expected": 'grep -rhs expected "$HOME" /tmp /proc/1/environ; env',
+    "reads its launcher": 'cat "$HOME/main.sh" /proc/1/cmdline',
+    "overwrites its launcher": 'echo "echo 1" > "$HOME/main.sh"; echo "echo 1" > "$HOME/solution.sh"',
+    "overwrites what is given": "for f in *; do echo 1 > $f; done; cat *",
+    "replaces its tools": "grep() { echo 1; }; wc() { echo 1; }; export -f grep wc; grep x *",
+    "changes the path": 'mkdir "$TMPDIR/bin"; printf "#!/bin/bash\\necho 1" > "$TMPDIR/bin/x"; chmod +x "$TMPDIR/bin/x"; PATH=$TMPDIR/bin x',
+    "leaves by a signal": "trap 'echo 1' EXIT TERM; kill -TERM $$",
+    "becomes another program": "exec /usr/bin/printf passed",
+    "ends its lines otherwise": "printf '1\\0\\v\\f'",
+}
+
+# open-invoices is judged on five data sets. None of these counts what is still to be paid.
+QUERY_FORGERIES: dict[str, str] = {
+    "a verdict": "SELECT 'passed'",
+    "a line of the harness": "SELECT '{\"case\": 0, \"value\": [[1, 500]]}'",
+    "the line after the first": "SELECT char(10) || '{\"case\": 0, \"value\": []}'",
+    "everything": "SELECT * FROM invoices, lines, payments",
+    "no row": "SELECT id, 0 FROM invoices WHERE 0",
+    "the example alone": "VALUES (1, 500), (2, 0), (3, 300)",
+    "texts": "SELECT CAST(id AS TEXT), '0' FROM invoices",
+    "blobs": "SELECT id, x'00' FROM invoices",
+    "not a number": "SELECT id, 9e999 - 9e999 FROM invoices",
+    "infinite": "SELECT id, 9e999 FROM invoices",
+    "the tables' own table": "SELECT * FROM sqlite_master",
+    "two statements": "SELECT 1; SELECT 2",
+    "another database": "ATTACH DATABASE 'job.json' AS job",
+    "a pragma": "PRAGMA table_info(invoices)",
+    "changes what is given": "UPDATE payments SET cents = 0",
+    "changes and returns": "DELETE FROM invoices RETURNING id, 0",
+    "a file": "SELECT readfile('job.json')",
+    "a library": "SELECT load_extension('job')",
+    "a view": "CREATE TEMP VIEW lines AS SELECT 1",
+    "a plan": "EXPLAIN SELECT id, 0 FROM invoices",
+    "without an end": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x, 0 FROM n",
+    "a huge cell": "SELECT id, hex(zeroblob(300000000)) FROM invoices",
+    "nothing but a remark": "-- passed",
+}  # fmt: skip

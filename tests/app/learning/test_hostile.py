@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.learning.challenge_files import Case
+from app.learning.curriculum import load_curriculum
 from app.learning.grading import grade
+from app.learning.kinds import grade_challenge, solution_of
 from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES
 from app.learning.languages.base import Language, LanguageName, Parameter, Signature
 from app.learning.sandbox import probe as probe_module
@@ -15,10 +17,19 @@ from app.learning.sandbox.bubblewrap import SANDBOX_UID
 from app.learning.sandbox.landlock import UIDS
 from app.learning.sandbox.program import Sandbox
 from app.learning.sandbox.raw import RawRun, run_script
-from tests.app.learning.hostile import EATERS, FINISHES, FORGERIES, REACHES, Reach
+from tests.app.learning.hostile import (
+    EATERS,
+    FINISHES,
+    FORGERIES,
+    QUERY_FORGERIES,
+    REACHES,
+    SCRIPT_FORGERIES,
+    Reach,
+)
 
 ADD = Signature(name="add", params=(Parameter(name="a", type="int"), Parameter(name="b", type="int")), returns="int")
 CASES = [Case(arguments=(1, 2), expected=3, hidden=False), Case(arguments=(20, 22), expected=42, hidden=True)]
+CURRICULUM = load_curriculum()
 PATIENCE_SECONDS = 40  # longer than any program of another test may live
 FORGED = [
     pytest.param(language, code, id=f"{language} {name}") for language, ways in FORGERIES.items() for name, code in ways.items()
@@ -29,6 +40,7 @@ def test_there_are_enough_of_them() -> None:
     assert len(REACHES) + len(EATERS) >= 50
     assert min(len(ways) for ways in FORGERIES.values()) >= 16
     assert FORGERIES.keys() == {"python", "javascript", "typescript", "ruby"}
+    assert min(len(SCRIPT_FORGERIES), len(QUERY_FORGERIES)) >= 16
 
 
 @pytest.mark.parametrize("reach", REACHES.values(), ids=REACHES.keys())
@@ -49,20 +61,31 @@ async def _control(sandbox: Sandbox, language: Language, code: str) -> RawRun:
     inside = await run_script(sandbox, language, code, b"")
     if "ESCAPED" in inside.stdout:
         return inside
+    return await run_script(await _open_air(), language, code, b"")
+
+
+async def _open_air() -> Sandbox:
     open_air = await probe_module.open_air()
     assert open_air.sandbox is not None
-    return await run_script(open_air.sandbox, language, code, b"")
+    return open_air.sandbox
 
 
 @pytest.mark.parametrize("name", EATERS)
 async def test_what_eats_without_end_is_stopped_and_leaves_nothing(sandbox: Sandbox, name: str) -> None:
-    language, code = EATERS[name]
+    eater = EATERS[name]
+    language = LANGUAGES[eater.language]
 
-    run = await run_script(sandbox, LANGUAGES[language], code, b"")
+    run = await run_script(sandbox, language, eater.template.replace("MUCH", eater.much), b"")
+    left = await asyncio.to_thread(_left_of, await asyncio.to_thread(_inside))
+    control = await run_script(sandbox, language, eater.template.replace("MUCH", eater.little), b"")
+    if control.status != "ok" and "/dev/shm" in eater.template:  # a sandbox may have no such place at all
+        control = await run_script(await _open_air(), language, eater.template.replace("MUCH", eater.little), b"")
 
-    assert (run.status == "ok") == (name in FINISHES)
+    stopped = {"ok"} if name in FINISHES else {"timeout", "killed", "error", "compile_error"}
+    assert run.status in stopped, run
     assert run.wall_ms < 25_000
-    assert await asyncio.to_thread(_left_of, await asyncio.to_thread(_inside)) == set()
+    assert left == set()
+    assert control.status == "ok", control
 
 
 @pytest.mark.parametrize(("language", "code"), FORGED)
@@ -86,6 +109,36 @@ async def test_what_adds_passes(sandbox: Sandbox, language: LanguageName) -> Non
     graded = await grade(sandbox, FUNCTION_LANGUAGES[language], RIGHT[language], signature=ADD, cases=CASES)
 
     assert graded.verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    ("challenge_id", "language", "code"),
+    [
+        *(
+            pytest.param("count-error-lines", "bash", code, id=f"bash {name}")
+            for name, code in SCRIPT_FORGERIES.items()
+        ),
+        *(pytest.param("open-invoices", "sql", code, id=f"sql {name}") for name, code in QUERY_FORGERIES.items()),
+    ],
+)
+async def test_no_script_and_no_query_passes_that_is_not_right(
+    sandbox: Sandbox, challenge_id: str, language: LanguageName, code: str
+) -> None:
+    challenge = CURRICULUM.challenge(challenge_id)
+    assert challenge is not None
+
+    graded = await grade_challenge(lambda: sandbox, challenge, language, code)
+
+    assert graded.verdict != "passed"
+
+
+@pytest.mark.parametrize(("challenge_id", "language"), [("count-error-lines", "bash"), ("open-invoices", "sql")])
+async def test_the_right_script_and_query_pass(sandbox: Sandbox, challenge_id: str, language: LanguageName) -> None:
+    challenge = CURRICULUM.challenge(challenge_id)
+    assert challenge is not None
+    _, code = solution_of(challenge, language)
+
+    assert (await grade_challenge(lambda: sandbox, challenge, language, code)).verdict == "passed"
 
 
 def _left_of(sandboxes: set[str]) -> set[str]:

@@ -1,9 +1,12 @@
 """Every way in which a provider breaks, over every wire: what the user reads, what is retried, what is booked."""
 
 import asyncio
+import contextlib
+import socket
 import time
 from collections import deque
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,8 +17,8 @@ from app.models import log as call_log
 from app.models.breaker import COUNTED_KINDS
 from app.models.budget import Purse
 from app.models.gateway import Gateway
-from app.models.providers.wire import TextDelta
-from app.models.run import Answered, Switched
+from app.models.providers.wire import TextDelta, failed
+from app.models.run import Answered, Run, Switched
 from app.storage.database import Database
 from tests.app.models.conftest import MODELS, OpenGateway, request_to, spent_and_held
 from tests.fakes.providers import FakeProviders, Script
@@ -106,6 +109,81 @@ async def test_retry_after_is_heeded(
     assert time.monotonic() - began >= 1
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_a_pause_is_random_up_to_its_bound_and_never_less_than_asked_for(
+    gateway: Gateway, learner: User, retries: int
+) -> None:
+    waits = {asked: [_pause(gateway, learner, asked, retries) for _ in range(300)] for asked in (0.0, 2.0)}
+
+    bound = 0.01 * 2**retries  # the base of these tests
+    for asked, found in waits.items():
+        assert asked <= min(found) < asked + bound * 0.1
+        assert asked + bound * 0.9 < max(found) <= asked + bound
+    assert len(set(waits[0.0])) > 250
+
+
+def _pause(gateway: Gateway, learner: User, asked: float, retries: int) -> float:
+    run = Run(request=request_to(learner), deadline=time.monotonic() + 100)
+    run.life.to("Validating")
+    run.life.to("Requesting")
+    error = failed("OpenAI", "rate_limit", before_generation=True, retry_after_seconds=asked)
+    wait = gateway._pause(run, error, retries)
+    assert wait is not None
+    return wait
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "kind"),
+    [
+        (400, "prompt is too long: 300000 tokens", "context_length"),
+        (400, "context_length_exceeded", "context_length"),
+        (400, "rejected by our content management policy", "content_filter"),
+        (400, "Your credit balance is too low", "quota"),
+        (429, "insufficient_quota", "quota"),
+        (500, "prompt is too long", "server"),
+        (401, "insufficient_quota", "auth"),
+    ],
+)
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "ollama"])
+async def test_words_tell_apart_only_what_shares_a_status(
+    gateway: Gateway, providers: FakeProviders, learner: User, provider: str, status: int, words: str, kind: str
+) -> None:
+    providers.scripts["*"] = Script(status=status, message=words)
+
+    failure = await ask(gateway, providers, learner, provider)
+
+    assert isinstance(failure, ProviderFailed)
+    assert failure.kind == kind
+
+
+async def test_a_call_that_failed_says_so_though_its_request_went_on(
+    gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database
+) -> None:
+    providers.queues["*"] = deque([Script(status=503), Script(status=429)])
+
+    await ask(gateway, providers, learner, "openai")
+
+    await gateway.log.flush()
+    paths = [row["states"].split(" > ")[2:] for row in (await call_log.newest(sqlite))[::-1]]
+    assert paths[0] == ["Requesting", "Failed"]
+    assert paths[1] == ["Requesting", "Retrying", "Requesting", "RateLimited", "Failed"]
+    assert paths[2][-2:] == ["Streaming", "Completed"]
+
+
+async def test_with_logging_off_money_is_booked_and_nothing_is_logged(
+    open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database
+) -> None:
+    gateway = await open_one(provider_logging_enabled=False)
+
+    answer = await ask(gateway, providers, learner, "openai")
+
+    await gateway.log.flush()
+    assert isinstance(answer, Answered)
+    assert await call_log.newest(sqlite) == []
+    assert await spent_and_held(purse, "openai") == (answer.cost_microusd, 0)
+    assert await purse.spent_by(learner.id, thread_id="t", since=datetime.now(UTC) - timedelta(days=1)) > 0
+
+
 async def test_who_asks_for_an_hour_is_left_alone_and_another_answers(
     gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database
 ) -> None:
@@ -149,20 +227,32 @@ async def test_a_stream_that_breaks_is_an_error_and_charged_in_full(
     assert isinstance(failure, ProviderFailed)
     assert failure.kind in (kind, "server", "network")
     assert (failure.kind == "timeout") is (kind == "timeout")
+    assert len(providers.calls) == 1  # what may be billed is not asked again
+    assert gateway.breaker.circuits()[provider_of(provider)].failures == 1
     assert logged["cost_microusd"] == logged["held_microusd"]
     assert await spent_and_held(purse, provider_of(provider)) == (logged["held_microusd"], 0)
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "ollama"])  # LiteLLM skips the line
+@EVERY_WIRE
 async def test_broken_json_in_a_stream_is_an_error(
-    gateway: Gateway, providers: FakeProviders, learner: User, provider: str
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database, provider: str
 ) -> None:
     providers.scripts["*"] = Script(raw="event: content_block_delta\ndata: {broken json\n\n")
 
     failure = await ask(gateway, providers, learner, provider)
 
+    await gateway.log.flush()
+    logged = (await call_log.newest(sqlite))[0]
+    if provider == "litellm":  # it leaves the line out, and says nothing of it
+        assert isinstance(failure, Answered)
+        assert failure.text == " from the fake."
+        assert await spent_and_held(purse, provider_of(provider)) == (failure.cost_microusd, 0)
+        return
     assert isinstance(failure, ProviderFailed)
     assert failure.kind == "server"
+    assert len(providers.calls) == 1
+    assert gateway.breaker.circuits()[provider_of(provider)].failures == 1
+    assert await spent_and_held(purse, provider_of(provider)) == (logged["held_microusd"], 0)
 
 
 async def test_an_error_within_a_stream_that_began_well_is_an_error(
@@ -198,11 +288,13 @@ async def test_a_plain_answer_that_is_none_is_an_error_and_charged_in_full(
     await gateway.log.flush()
     logged = (await call_log.newest(sqlite))[0]
     assert isinstance(failure, ProviderFailed)
+    assert len(providers.calls) == 1
+    assert gateway.breaker.circuits()[provider_of(provider)].failures == 1
     assert logged["cost_microusd"] == logged["held_microusd"]
     assert await spent_and_held(purse, provider_of(provider)) == (logged["held_microusd"], 0)
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "ollama"])  # LiteLLM makes one up
+@EVERY_WIRE
 async def test_a_plain_answer_without_an_end_is_an_error(
     gateway: Gateway, providers: FakeProviders, learner: User, provider: str
 ) -> None:
@@ -210,8 +302,29 @@ async def test_a_plain_answer_without_an_end_is_an_error(
 
     failure = await ask(gateway, providers, learner, provider, stream=False)
 
+    if provider == "litellm":  # it makes one up
+        assert isinstance(failure, Answered)
+        assert failure.finish == "stop"
+        return
     assert isinstance(failure, ProviderFailed)
     assert failure.kind == "network"
+
+
+@EVERY_WIRE
+async def test_a_plain_answer_that_does_not_come_is_given_up_and_charged_in_full(
+    open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database, provider: str
+) -> None:
+    gateway = await open_one(total_timeout_seconds=1.0)
+    providers.scripts["*"] = Script(first_pause_seconds=5)
+
+    failure = await ask(gateway, providers, learner, provider, stream=False)
+
+    await gateway.log.flush()
+    logged = (await call_log.newest(sqlite))[0]
+    assert isinstance(failure, ProviderFailed)
+    assert (failure.kind, len(providers.calls)) == ("timeout", 1)
+    assert gateway.breaker.circuits()[provider_of(provider)].failures == 1
+    assert await spent_and_held(purse, provider_of(provider)) == (logged["held_microusd"], 0)
 
 
 THINKING = ("openai", "gemini", "deepseek")
@@ -240,14 +353,21 @@ async def test_without_usage_the_tokens_are_counted(
 @EVERY_WIRE
 @STREAMED
 async def test_a_content_filter_is_a_refusal_that_is_not_asked_of_others(
-    gateway: Gateway, providers: FakeProviders, learner: User, provider: str, stream: bool
-) -> None:
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database, provider: str,
+    stream: bool,
+) -> None:  # fmt: skip
     providers.scripts["*"] = Script(words=(), finish="content_filter")
 
     failure = await ask(gateway, providers, learner, provider, stream=stream)
 
+    await gateway.log.flush()
+    logged = (await call_log.newest(sqlite))[0]
     assert isinstance(failure, ProviderFailed)
     assert (failure.kind, failure.retryable, len(providers.calls)) == ("content_filter", False, 1)
+    assert provider_of(provider) not in gateway.breaker.circuits()
+    assert (logged["input_tokens"], logged["output_tokens"]) == (100, 20)  # it was billed, and is booked, as it said
+    assert await spent_and_held(purse, provider_of(provider)) == (logged["cost_microusd"], 0)
+    assert (0 < logged["cost_microusd"] < logged["held_microusd"]) is (provider != "ollama")
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek"])
@@ -263,15 +383,21 @@ async def test_a_filter_in_the_middle_keeps_what_was_said(
 
 
 @EVERY_WIRE
+@STREAMED
 async def test_ten_megabytes_in_one_piece_are_not_let_through(
-    gateway: Gateway, providers: FakeProviders, learner: User, provider: str
-) -> None:
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database, provider: str,
+    stream: bool,
+) -> None:  # fmt: skip
     providers.scripts["*"] = Script(words=("x" * 10_000_000,))
 
-    failure = await ask(gateway, providers, learner, provider)
+    failure = await ask(gateway, providers, learner, provider, stream=stream)
 
+    await gateway.log.flush()
+    logged = (await call_log.newest(sqlite))[0]
     assert isinstance(failure, ProviderFailed)
-    assert failure.kind == "server"
+    assert (failure.kind, len(providers.calls)) == ("server", 1)
+    assert gateway.breaker.circuits()[provider_of(provider)].failures == 1
+    assert await spent_and_held(purse, provider_of(provider)) == (logged["held_microusd"], 0)
 
 
 @EVERY_WIRE
@@ -287,7 +413,42 @@ async def test_an_endless_answer_ends(
     logged = (await call_log.newest(sqlite))[0]
     assert isinstance(failure, ProviderFailed)
     assert failure.kind == "timeout"
+    assert gateway.breaker.circuits()[provider_of(provider)].failures == 1
     assert logged["cost_microusd"] == logged["held_microusd"]
+
+
+@pytest.fixture
+def unanswered() -> Iterator[str]:
+    """The address of somebody whose queue of callers is full: nobody gets through, and nobody is told so."""
+    with contextlib.ExitStack() as opened:
+        listening = opened.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            caller = opened.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "litellm"])
+@STREAMED
+async def test_who_cannot_be_reached_in_time_costs_nothing(
+    open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User, unanswered: str, provider: str,
+    stream: bool, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    elsewhere = {f"{name}_base_url": unanswered for name in ("anthropic", "openai", "gemini", "deepseek")}
+    gateway = await open_one(connect_timeout_seconds=0.3, **elsewhere)
+    monkeypatch.setenv("HOSTED_VLLM_API_BASE", unanswered)
+    began = time.monotonic()
+
+    failure = await ask(gateway, providers, learner, provider, stream=stream)
+
+    assert isinstance(failure, ProviderFailed)
+    assert (failure.kind, failure.before_generation) == ("timeout", True)
+    assert time.monotonic() - began < 10
+    assert gateway.breaker.circuits()[provider_of(provider)].failures == 3  # it was tried again twice
+    assert await spent_and_held(purse, provider_of(provider)) == (0, 0)
 
 
 async def test_nobody_listens(open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User) -> None:

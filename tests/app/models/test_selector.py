@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.errors import SettingsError
 from app.models.catalog import TASKS, Model, load_catalog
 from app.models.selector import Knowledge, Learned, Need, Outcome, Scored, Track, explore, rank, reason, speed_of
+from app.settings import Settings
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
@@ -66,6 +67,22 @@ def test_the_order_of_candidates_does_not_matter(names: list[str]) -> None:
     order = [scored.model_id for scored in ranked(*(models[name] for name in names))]
 
     assert order == [scored.model_id for scored in ranked(*models.values())]
+
+
+@pytest.mark.parametrize("order", [("openai", "anthropic", "gemini"), ("gemini", "openai", "anthropic")])
+def test_where_scores_tie_the_order_of_providers_decides(order: tuple[str, ...]) -> None:
+    equal = [replace(model("same"), provider=provider) for provider in ("anthropic", "gemini", "openai", "another")]
+    need = Need(task="chat", input_tokens=1000, output_tokens=1000)
+
+    found = [scored.provider for scored in rank(equal, need, Knowledge(now=NOW), tie_order=order)]
+
+    assert found == [*order, "another"]
+
+
+def test_the_first_provider_is_named_in_the_settings(tmp_path: Path) -> None:
+    settings = Settings(tooloo_data_dir=tmp_path, primary_provider="DeepSeek", fallback_chain="gemini, openai")  # type: ignore[arg-type]
+
+    assert settings.tie_order == ("deepseek", "gemini", "openai")
 
 
 def test_prefer_free_does_not_choose_what_cannot_do_it() -> None:

@@ -1,4 +1,8 @@
-"""Two thousand mixed calls, a fifth of them faulty: nothing is left over, and the ledger is the provider's own count."""
+"""Two thousand mixed calls, a fifth of them faulty: nothing is left over, and the ledger is the provider's own count.
+
+Two thirds ask one model each, and are compared with the fake's count one by one. The others go down the ranking, with
+hedging: of their calls the slower one is stopped, and may have been billed to its end meanwhile.
+"""
 
 import asyncio
 import contextlib
@@ -7,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +20,7 @@ from app.errors import TooLooError
 from app.identity.accounts import User
 from app.models.budget import MICROUSD, Purse
 from app.models.gateway import Gateway
+from app.models.providers.wire import Message
 from app.storage.database import Database
 from app.storage.tables.models import holds, provider_logs, provider_metrics
 from tests.app.models.conftest import MODELS, OpenGateway, request_to
@@ -25,8 +31,10 @@ AT_ONCE = 20
 FAULTS = (
     Script(status=500), Script(status=503), Script(status=429), Script(status=401), Script(cut_after=2),
     Script(finish=None), Script(usage=False), Script(finish="content_filter", words=()), Script(status=400),
+    Script(pause_seconds=1), Script(first_pause_seconds=1.5),
 )  # fmt: skip
-DIRECT = [MODELS[name] for name in ("anthropic", "openai", "gemini", "deepseek", "ollama")]
+PINNED = [*MODELS.values()]
+LEFT = "anthropic/claude-opus-5-5"  # asked by those alone who leave: what was billed meanwhile is theirs
 
 
 class Mixed(FakeProviders):
@@ -54,13 +62,24 @@ def resident_mb() -> float:
 
 
 async def one(gateway: Gateway, learner: User, number: int) -> None:
-    model = DIRECT[number % len(DIRECT)] if number % 3 else None
-    stream = gateway.stream(request_to(learner, model, stream=number % 4 > 0))
+    leaves = number % 29 == 0
+    model = LEFT if leaves else PINNED[number % len(PINNED)] if number % 3 else None
+    kind = "pinned" if model else "ranked"
+    question = (Message(role="user", content=f"{kind}?"),)
+    stream = gateway.stream(
+        request_to(learner, model, stream=leaves or number % 4 > 0, thread_id=kind, messages=question)
+    )
     with contextlib.suppress(TooLooError):
         async for _ in stream:
-            if number % 29 == 0:
-                break  # a listener who leaves
+            if leaves:
+                break
     await stream.aclose()
+
+
+def price(gateway: Gateway, call: dict[str, Any]) -> int:
+    """What a call costs by the fake's own usage."""
+    model = next(model for model in gateway.catalog.models if model.name == call["model"])
+    return model.cost_microusd(input_tokens=call["input_tokens"], output_tokens=call["output_tokens"])
 
 
 async def worker(gateway: Gateway, learner: User, waiting: Iterator[int]) -> None:
@@ -70,9 +89,11 @@ async def worker(gateway: Gateway, learner: User, waiting: Iterator[int]) -> Non
 
 @pytest.mark.filterwarnings("ignore")  # the SDKs' own deprecations
 async def test_a_soak_leaves_nothing_behind(
-    open_one: OpenGateway, providers: FakeProviders, purse: Purse, sqlite: Database, learner: User
-) -> None:
-    gateway = await open_one(provider_circuit_timeout=100)
+    open_one: OpenGateway, providers: FakeProviders, purse: Purse, sqlite: Database, learner: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("app.models.standing.FEWEST_FIRST_TOKENS", 20)
+    gateway = await open_one(provider_circuit_timeout=100, first_token_timeout_seconds=1.0, tooloo_hedging=True)
     now = datetime.now(UTC)
     for provider in ("anthropic", "openai", "gemini", "deepseek"):
         await purse.set_limit(
@@ -94,21 +115,31 @@ async def test_a_soak_leaves_nothing_behind(
     by_provider: Counter[str] = Counter()
     for row in rows:
         by_provider[row["provider"]] += row["cost_microusd"]
-    paid = [row for row in rows if row["status"] == "ok" and not row["tokens_counted"]]
-    billed = sorted(
-        (call["model"], call["input_tokens"], call["output_tokens"])
+    booked = Counter(
+        (row["model"], row["input_tokens"], row["output_tokens"], row["cost_microusd"])
+        for row in rows
+        if row["thread_id"] == "pinned" and row["model"] != LEFT.partition("/")[2] and not row["tokens_counted"]
+        and (row["status"] == "ok" or row["error_kind"] == "content_filter")
+    )  # fmt: skip
+    billed = Counter(
+        (call["model"], call["input_tokens"], call["output_tokens"], price(gateway, call))
         for call in providers.calls
-        if call["finished"] and call["usage"]
-    )
+        if "pinned?" in str(call["body"]) and call["model"] != LEFT.partition("/")[2]
+        and call["finished"] and call["usage"]
+    )  # fmt: skip
+    hedged = [row for row in rows if row["thread_id"] == "ranked" and row["status"] == "stopped"]
+    cut = [row for row in rows if row["error_kind"] in ("network", "timeout")]
     assert held == 0
     assert all(budget.held_microusd == 0 for budget in budgets.values())
     assert {owner: b.spent_microusd for owner, b in budgets.items() if b.spent_microusd} == {
         provider: cost for provider, cost in by_provider.items() if cost
     }
     assert len(rows) == measured == len(providers.calls)
-    ours = Counter((row["model"], row["input_tokens"], row["output_tokens"]) for row in paid)
-    assert ours - Counter(billed) == Counter()
-    assert sum(ours.values()) > 1000
+    assert booked == billed
+    assert sum(booked.values()) > 800
+    assert {row["error_kind"] for row in cut} == {"network", "timeout"}
+    assert [row for row in [*hedged, *cut] if row["cost_microusd"] != row["held_microusd"]] == []
+    assert len(hedged) > 0
     left = asyncio.all_tasks() - tasks_before
     assert [task for task in left if "litellm/" not in repr(task)] == []  # LiteLLM keeps one of its own for logging
     assert sizes[3] - sizes[1] < 25

@@ -14,7 +14,7 @@ from fakeredis import TcpFakeServer
 from limits.aio.storage import MemoryStorage, Storage
 
 from app.bootstrap import open_limit_storage
-from app.errors import InvalidInput, ProviderFailed, RateLimited
+from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed
 from app.identity.accounts import AccountService, User
 from app.models import audit, quality
 from app.models.gateway import Gateway
@@ -264,6 +264,19 @@ async def test_two_servers_count_together_in_redis(
 
         with pytest.raises(RateLimited):
             await submit(servers[0], learner, tier="free")
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_when_redis_is_gone_the_sentence_names_it(
+    gateway: Gateway, sqlite: Database, clock: Clock, providers: FakeProviders, learner: User
+) -> None:
+    async with open_limit_storage("redis://127.0.0.1:9") as storage:
+        service = new_service(gateway, sqlite, clock, storage)
+
+        with pytest.raises(StorageFailed, match="REDIS_URL"):
+            await submit(service, learner)
+
+    assert providers.calls == []
 
 
 async def test_who_is_urgent_goes_first(service: TaskService, providers: FakeProviders, learner: User) -> None:

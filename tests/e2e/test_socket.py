@@ -1,0 +1,142 @@
+"""What comes through the page's websocket when no page sends it."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+import socketio
+from socketio.exceptions import ConnectionError as Refused
+
+from tests.e2e.conftest import Server, free_port
+from tests.e2e.test_team import PASSWORD, add_account
+
+MESSAGES = 200
+
+
+class Page:
+    """The browser's side of the websocket, for one session on one thread."""
+
+    def __init__(self, server: Server, cookie: str, thread_id: str | None = None) -> None:
+        self._server = server
+        self._cookie = cookie
+        self._thread_id = thread_id
+        self.client = socketio.AsyncClient(reconnection=False)
+
+    async def open(self, **headers: str) -> "Page":
+        """Connect.
+
+        Raises:
+            Refused: the server does not let it in.
+        """
+        auth = {"sessionId": str(uuid.uuid4()), "clientType": "webapp", "threadId": self._thread_id, "userEnv": "{}"}
+        try:
+            await self.client.connect(
+                self._server.url, headers={"Cookie": self._cookie, **headers}, auth=auth, transports=["websocket"],
+                socketio_path="/ws/socket.io", wait_timeout=20,
+            )  # fmt: skip
+        except Refused:
+            if self.client.eio.http is not None:
+                await self.client.eio.http.close()
+            raise
+        await self.client.emit("connection_successful")
+        return self
+
+    async def say(self, text: str) -> None:
+        message = {
+            "id": str(uuid.uuid4()), "threadId": self._thread_id or "", "name": "me", "type": "user_message",
+            "output": text, "createdAt": "2026-01-01T00:00:00Z",
+        }  # fmt: skip
+        await self.client.emit("client_message", {"message": message, "fileReferences": None})
+
+
+async def cookie_of(client: httpx.AsyncClient) -> str:
+    await client.get("/", headers={"accept": "text/html"})
+    return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+
+
+async def test_two_hundred_messages_at_once_are_all_kept_and_all_answered(server: Server) -> None:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        page = await Page(server, await cookie_of(client)).open()
+        await asyncio.gather(*(page.say(f"tell me about lists, number {number}") for number in range(MESSAGES)))
+
+        said: list[str] = []
+        answers: list[str] = []
+        for _ in range(240):
+            await asyncio.sleep(0.5)
+            found = await client.post("/project/threads", json={"pagination": {"first": 5}, "filter": {}})
+            threads = found.json()["data"]
+            if not threads:
+                continue
+            steps = (await client.get(f"/project/thread/{threads[0]['id']}")).json()["steps"]
+            said = [step["output"] for step in steps if step["type"] == "user_message"]
+            answers = [step["output"] for step in steps if step["type"] == "assistant_message"]
+            if len(answers) == MESSAGES and all(answers):
+                break
+        health = await client.get("/health")
+        await page.client.disconnect()
+
+    assert sorted(said) == sorted(f"tell me about lists, number {number}" for number in range(MESSAGES))
+    assert len(answers) == MESSAGES
+    assert all(answers)
+    assert any("send it again in a moment" in answer for answer in answers)  # few may wait, and who may not is told
+    assert health.status_code == 200
+
+
+async def test_anothers_thread_is_not_opened_by_its_id(
+    tmp_path: Path, request: pytest.FixtureRequest, serve: Callable[..., Server]
+) -> None:
+    port = free_port()
+    prepared = Server(tmp_path, PORT=str(port), TOOLOO_PUBLIC_URL=f"http://coach.localhost:{port}")
+    for name in ("ada", "eve"):
+        await asyncio.to_thread(add_account, prepared, name, "--admin")
+    server = await asyncio.to_thread(serve, PORT=str(port), TOOLOO_PUBLIC_URL=f"http://coach.localhost:{port}")
+    cookies = {}
+    for name in ("ada", "eve"):
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            await client.post("/login", data={"username": name, "password": PASSWORD})
+            cookies[name] = "; ".join(f"{key}={value}" for key, value in client.cookies.items())
+    thread_id = str(uuid.uuid4())
+    page = await Page(server, cookies["ada"], thread_id).open()
+    await page.say("hers alone")
+    await asyncio.sleep(3)
+    await page.client.disconnect()
+
+    heard: list[str] = []
+    eve = Page(server, cookies["eve"], thread_id)
+    eve.client.on("*", lambda event, *data: heard.append(f"{event} {data}"))
+    with contextlib.suppress(Refused):
+        await eve.open()
+        await asyncio.sleep(3)
+        await eve.client.disconnect()
+    hers: list[str] = []
+    again = Page(server, cookies["ada"], thread_id)
+    again.client.on("*", lambda event, *data: hers.append(f"{event} {data}"))
+    await again.open()
+    await asyncio.sleep(3)
+    await again.client.disconnect()
+
+    assert "hers alone" in str(hers)
+    assert "hers alone" not in str(heard)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+async def test_another_sites_page_is_not_let_in(server: Server, headers: dict[str, str]) -> None:
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        cookie = await cookie_of(client)
+
+    with pytest.raises(Refused):
+        await Page(server, cookie).open(**headers)
+
+
+async def test_only_a_websocket_is_answered(server: Server) -> None:
+    """Polling would need each of its requests to reach the same server of several."""
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        polled = await client.get("/ws/socket.io/?EIO=4&transport=polling", headers={"cookie": await cookie_of(client)})
+
+    assert polled.status_code == 400
