@@ -90,6 +90,7 @@ def stats_text(view: Json) -> str:
     if alone["ended"] or aided["ended"]:
         lines.append(
             f"Solved alone: {alone['solved']} of {alone['ended']}; with help: {aided['solved']} of {aided['ended']}."
+            + ("" if view["gap"] is None else f" Gap without help: {max(0, view['gap'])} points.")
         )
     lines += [f"- {c['title']}: mastery {c['mastery']} of 100, due {c['due'] or 'never'}" for c in view["concepts"]]
     if view["standing"]["percentile"] is not None:

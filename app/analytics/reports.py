@@ -112,10 +112,11 @@ class ReportService:
             return await facts_of(connection, user_id)
 
     async def changes(self, user_id: str, concept: str) -> list[MasteryChange]:
-        """What moved a concept's mastery, or left it as it was: newest first, of the last 1000 outcomes."""
+        """What moved a concept's mastery, or left it as it was: the newest 1000 outcomes, newest first."""
         query = (
             sa.select(events.c.occurred_at, events.c.payload)
             .where(events.c.user_id == user_id, events.c.type == "mastery.changed")
+            .where(events.c.payload["concept"].as_string() == concept)
             .order_by(events.c.seq.desc())
             .limit(MOST_OUTCOMES)
         )
@@ -127,7 +128,6 @@ class ReportService:
                 why=row.payload.get("why", ""), source=row.payload.get("source"),
             )
             for row in rows
-            if row.payload["concept"] == concept
         ]  # fmt: skip
 
     async def report(self, user_id: str) -> Report:

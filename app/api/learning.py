@@ -1,9 +1,9 @@
 """Challenges, training and the sandbox over REST."""
 
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from app.api.identity import Reader, Using, Writer
@@ -72,9 +72,13 @@ async def challenges(
 
 
 @router.get("/challenges/attempts")
-async def attempts(user: Reader, using: Using, concept: str | None = None) -> Json:
+async def attempts(
+    user: Reader, using: Using, concept: str | None = None, cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Json:  # fmt: skip
     """Attempts, newest first; with ``concept`` those behind its mastery."""
-    rows = await using.deps.challenges.attempts_of(user.id, concept=concept)
+    rows = await using.deps.challenges.attempts_of(user.id, concept=concept, before=cursor, limit=limit + 1)
+    more = len(rows) > limit
     return page(
         [
             {
@@ -83,8 +87,9 @@ async def attempts(user: Reader, using: Using, concept: str | None = None) -> Js
                 "hints": row["hints_shown"], "check": row["is_check"],
                 "createdAt": row["created_at"].isoformat(),
             }
-            for row in rows
-        ]
+            for row in rows[:limit]
+        ],
+        rows[limit - 1]["id"] if more else None,
     )  # fmt: skip
 
 

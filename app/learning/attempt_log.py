@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.errors import InvalidInput
 from app.learning.languages.base import LanguageName
 from app.storage.tables.learning import attempts, started_challenges
 
@@ -41,9 +42,13 @@ async def newest(connection: AsyncConnection, user_id: str, started_id: str) -> 
 
 
 async def newest_first(
-    connection: AsyncConnection, user_id: str, *, challenge_ids: Sequence[str] | None, limit: int
+    connection: AsyncConnection, user_id: str, *, challenge_ids: Sequence[str] | None, before: str | None, limit: int
 ) -> list[Json]:
-    """A learner's attempts without code; those at some challenges, where they are given."""
+    """A learner's attempts without code; those at some challenges, and those before an attempt, where they are given.
+
+    Raises:
+        InvalidInput: ``before`` is no attempt of this learner.
+    """
     query = (
         sa.select(
             attempts.c.id, attempts.c.challenge_id, attempts.c.language, attempts.c.verdict, attempts.c.score,
@@ -52,9 +57,16 @@ async def newest_first(
         )
         .join(started_challenges, started_challenges.c.id == attempts.c.started_id)
         .where(attempts.c.user_id == user_id)
-        .order_by(attempts.c.created_at.desc())
+        .order_by(attempts.c.created_at.desc(), attempts.c.id.desc())
         .limit(limit)
     )  # fmt: skip
     if challenge_ids is not None:
         query = query.where(attempts.c.challenge_id.in_(challenge_ids))
+    if before is not None:
+        own = sa.and_(attempts.c.id == before, attempts.c.user_id == user_id)
+        at = await connection.scalar(sa.select(attempts.c.created_at).where(own))
+        if at is None:
+            raise InvalidInput("This cursor belongs to no attempt of yours. Begin again without one.")
+        is_older = sa.and_(attempts.c.created_at == at, attempts.c.id < before)
+        query = query.where(sa.or_(attempts.c.created_at < at, is_older))
     return [dict(row._mapping) for row in await connection.execute(query)]

@@ -348,14 +348,19 @@ class ChallengeService:
                 )
 
     async def attempts_of(
-        self, user_id: str, *, concept: str | None = None, limit: int = 50
+        self, user_id: str, *, concept: str | None = None, before: str | None = None, limit: int = 50
     ) -> list[dict[str, Any]]:  # Any: a row for people
-        """A learner's attempts, newest first, without code; those at one concept, where it is given."""
+        """A learner's attempts, newest first, without code; those at one concept, and those before another attempt,
+        where they are given.
+
+        Raises:
+            InvalidInput: ``before`` is no attempt of this learner.
+        """
         about = None
         if concept is not None:
             about = [challenge.id for challenge in self._curriculum.challenges_about(concept)]
         async with self._database.read() as connection:
-            return await attempt_log.newest_first(connection, user_id, challenge_ids=about, limit=limit)
+            return await attempt_log.newest_first(connection, user_id, challenge_ids=about, before=before, limit=limit)
 
     async def newest_attempt(self, user_id: str, started_id: str) -> Attempt | None:
         """What was submitted last to a started challenge."""

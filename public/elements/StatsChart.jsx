@@ -158,6 +158,7 @@ export default function StatsChart() {
         {props.answered > 0 && <div><dt>Questions right</dt><dd className="tl-big">{props.correct} of {props.answered}</dd></div>}
         <div><dt>Days in a row</dt><dd className="tl-big">{streak.current}</dd></div>
         {props.averageScore !== null && <div><dt>Average score</dt><dd className="tl-big">{props.averageScore}</dd></div>}
+        {props.gap !== null && <div data-testid="gap"><dt>Gap without help</dt><dd className="tl-big">{props.gap > 0 ? `${props.gap} points` : "none"}</dd></div>}
         <Standing of={props.standing} />
       </dl>
       <p className="tl-muted">{streakWords(streak)}</p>
@@ -169,7 +170,7 @@ export default function StatsChart() {
             <Share title="Solved alone" of={props.alone} />
             <Share title="Solved with help" of={props.aided} />
           </div>
-          {props.gap !== null && <p className="tl-muted">{gapWords(props.gap)}</p>}
+          {props.gap !== null && <p>{gapWords(props.gap)}</p>}
         </>
       )}
       {props.concepts.length > 0 && <h4>Mastery by concept</h4>}

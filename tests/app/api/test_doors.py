@@ -162,6 +162,30 @@ async def test_a_challenge_over_rest(client: httpx.AsyncClient) -> None:
     assert "solutions" not in started.text
 
 
+async def test_attempts_come_in_pages(client: httpx.AsyncClient) -> None:
+    challenge = "/api/v1/challenges/running-total"
+    await client.post(f"{challenge}/start", json={"language": "python"})
+    for number in range(3):
+        await client.post(f"{challenge}/submit", json={"language": "python", "code": f"x = {number}"})
+    every = (await client.get("/api/v1/challenges/attempts")).json()
+
+    pages, cursor = [], None
+    while True:
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = (await client.get("/api/v1/challenges/attempts", params=query)).json()
+        pages.append([item["attemptId"] for item in page["items"]])
+        cursor = page["nextCursor"]
+        if cursor is None:
+            break
+    unknown = await client.get("/api/v1/challenges/attempts", params={"cursor": "x"})
+
+    assert [len(page) for page in pages] == [2, 1]
+    assert [one for page in pages for one in page] == [item["attemptId"] for item in every["items"]]
+    assert every["nextCursor"] is None
+    assert unknown.status_code == 422
+    assert "cursor" in unknown.json()["detail"]
+
+
 async def test_a_program_over_rest(client: httpx.AsyncClient) -> None:
     async def run(**body: str) -> httpx.Response:
         return await client.post("/api/v1/sandbox/run", json=body)
