@@ -174,6 +174,8 @@ async def _open_deps(
     badges: BadgeSystem, accounts: AccountService,
 ) -> Deps:  # fmt: skip
     curriculum = await asyncio.to_thread(load_curriculum, own=settings.tooloo_challenges_dir)
+    for file, reason in curriculum.left_out.items():
+        logger.warning("challenge.left_out", file=file, reason=reason)
     reports = ReportService(database=database, clock=utc_now)
     repositories = RepositoryService(
         database=database, index_folder=settings.tooloo_data_dir / "indexes", roots=settings.tooloo_repo_roots,

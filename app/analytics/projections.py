@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.events.schema import Event
+from app.models.providers.null import NULL_MODEL
 from app.storage.database import Database
 from app.storage.tables.analytics import (
     badge_checks,
@@ -212,7 +213,7 @@ def _slot_key(event: Event) -> Row:
 def _used(event: Event) -> Row | None:
     if event.type == "challenge.finished" and event.payload["solved"]:
         return (event.user_id, "language", event.payload["language"])
-    if event.type == "provider.succeeded":
+    if event.type == "provider.succeeded" and event.payload["provider"] != NULL_MODEL.provider:  # an echo is no answer
         return (event.user_id, "provider", event.payload["provider"])
     return None
 

@@ -36,6 +36,7 @@ STARTERS = (
 )
 
 SHOWN_CHANGES = 12
+MOST_FILE_CHARACTERS = 60_000
 Json = dict[str, Any]  # Any: JSON
 
 
@@ -313,9 +314,15 @@ async def with_files(text: str, attached: Any) -> str:  # Any: the chat library'
 
 def _read_text(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")[:60_000]
+        text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput("The attached file is not text. Attach source code or plain text.") from error
+    if len(text) > MOST_FILE_CHARACTERS:
+        raise InvalidInput(
+            f"The attached file is too long: {len(text):,} characters of at most {MOST_FILE_CHARACTERS:,}. Attach the "
+            "part that matters, or load its folder with /repo."
+        )
+    return text
 
 
 def _turn(text: str, command: commands.Parsed | None) -> Turn:

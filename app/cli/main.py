@@ -9,6 +9,7 @@ from app.bootstrap import may_run_unisolated, open_database
 from app.cli import accounts, budgets, events, practice, providers
 from app.cli.serve import serve
 from app.errors import TooLooError
+from app.learning.curriculum import load_curriculum
 from app.learning.languages import LANGUAGES
 from app.learning.sandbox.probe import probe
 from app.settings import load_settings
@@ -36,7 +37,7 @@ def graph() -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Say what works here: data folder, database, sandbox, languages."""
+    """Say what works here: data folder, database, sandbox, languages, challenges of one's own."""
     settings = load_settings()
     typer.echo(f"data folder  {settings.tooloo_data_dir}")
     typer.echo(f"database     {'PostgreSQL' if settings.database_url else 'SQLite'}")
@@ -45,6 +46,12 @@ def doctor() -> None:
     for language in LANGUAGES.values():
         chain = language.toolchain()
         typer.echo(f"{language.title:<12} {chain.path or 'not installed. ' + chain.remedy}")
+    own, pool = settings.tooloo_challenges_dir, len(load_curriculum().challenges)
+    curriculum = load_curriculum(own=own)
+    more = f", and {len(curriculum.challenges) - pool} of {own}" if own else ""
+    typer.echo(f"challenges   {pool} of TooLoo{more}")
+    for file, reason in curriculum.left_out.items():
+        typer.echo(f"left out     {file}: {reason}")
     if isolation.sandbox is None:
         raise typer.Exit(1)
 

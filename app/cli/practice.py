@@ -14,7 +14,7 @@ from app.errors import InvalidInput, SettingsError
 from app.learning.challenge_files import CHALLENGE
 from app.learning.challenges import known_language
 from app.learning.checking import check as check_challenge
-from app.learning.curriculum import load_curriculum, read_challenge
+from app.learning.curriculum import POOL, load_curriculum, read_challenge
 from app.learning.languages import LANGUAGES
 from app.learning.sandbox.probe import Isolation, probe
 from app.learning.sandbox.raw import run_script
@@ -52,6 +52,7 @@ async def _check_all(files: list[Path]) -> list[Row]:
     isolation = await _isolation()
     curriculum = await asyncio.to_thread(load_curriculum)
     rows = []
+    seen: dict[str, Path] = {}
     for file in files:
         try:
             challenge = await asyncio.to_thread(read_challenge, file)
@@ -60,6 +61,11 @@ async def _check_all(files: list[Path]) -> list[Row]:
             continue
         report = await check_challenge(isolation.require(), challenge)
         unknown = [] if curriculum.concept(challenge.concept) else [f"{challenge.concept!r} is no concept"]
+        taken = seen.setdefault(challenge.id, file)
+        if taken != file:
+            unknown.append(f"its id {challenge.id!r} is that of {taken} too; only one of them would be used")
+        elif curriculum.challenge(challenge.id) and not file.resolve().is_relative_to(POOL):
+            unknown.append(f"TooLoo has a challenge {challenge.id!r} already; give it another id")
         rows.append(
             Row(
                 file=str(file), problems=[*unknown, *report.problems], advice=list(report.advice),

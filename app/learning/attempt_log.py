@@ -25,20 +25,22 @@ class Attempt:
     feedback: str
 
 
-async def newest(connection: AsyncConnection, user_id: str, started_id: str) -> Attempt | None:
+async def newest(connection: AsyncConnection, user_id: str, started_id: str, *, limit: int) -> list[Attempt]:
+    """What was submitted last to a started challenge, newest first."""
     query = (
         sa.select(attempts)
         .where(attempts.c.started_id == started_id, attempts.c.user_id == user_id)
         .order_by(attempts.c.created_at.desc())
-        .limit(1)
+        .limit(limit)
     )
-    row = (await connection.execute(query)).first()
-    if row is None:
-        return None
-    return Attempt(
-        code=row.code, language=row.language, message=row.result["message"], feedback=row.result.get("feedback", ""),
-        failing=next((case for case in row.result["cases"] if not case["passed"]), None),
-    )  # fmt: skip
+    return [
+        Attempt(
+            code=row.code, language=row.language, message=row.result["message"],
+            feedback=row.result.get("feedback", ""),
+            failing=next((case for case in row.result["cases"] if not case["passed"]), None),
+        )
+        for row in await connection.execute(query)
+    ]  # fmt: skip
 
 
 async def newest_first(

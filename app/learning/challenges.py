@@ -362,10 +362,10 @@ class ChallengeService:
         async with self._database.read() as connection:
             return await attempt_log.newest_first(connection, user_id, challenge_ids=about, before=before, limit=limit)
 
-    async def newest_attempt(self, user_id: str, started_id: str) -> Attempt | None:
-        """What was submitted last to a started challenge."""
+    async def newest_attempts(self, user_id: str, started_id: str, *, limit: int) -> list[Attempt]:
+        """What was submitted last to a started challenge, newest first."""
         async with self._database.read() as connection:
-            return await attempt_log.newest(connection, user_id, started_id)
+            return await attempt_log.newest(connection, user_id, started_id, limit=limit)
 
     async def note_coached(self, user_id: str, one: Started, *, by: str) -> None:
         """Write down that the coach spoke; a model's words are help."""

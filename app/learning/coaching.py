@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,7 @@ from app.models.providers.wire import Message
 from app.models.run import Answered
 
 TRIES = 2
+EARLIER_ATTEMPTS = 3  # that the model sees beside the newest
 INTENT = "learn.start-challenge"
 
 logger = structlog.get_logger()
@@ -64,17 +65,17 @@ class CoachService:
             raise Conflict("This one shows what you can do without help, so the coach is silent.")
         if one.status != "open":
             raise Conflict("This challenge has ended. Start another one with /challenge.")
-        attempt = await self._challenges.newest_attempt(user_id, started_id)
-        if attempt is None:
+        attempts = await self._challenges.newest_attempts(user_id, started_id, limit=1 + EARLIER_ATTEMPTS)
+        if not attempts:
             raise InvalidInput("The coach starts from your own code: submit a first try.")
-        coached = await self._by_model(user_id, one, attempt)
+        coached = await self._by_model(user_id, one, attempts)
         await self._challenges.note_coached(user_id, one, by=coached.by)
         return coached
 
-    async def _by_model(self, user_id: str, one: Started, attempt: Attempt) -> Coached:
+    async def _by_model(self, user_id: str, one: Started, attempts: Sequence[Attempt]) -> Coached:
         request = CallRequest(
-            task="explain", intent=INTENT, user_id=user_id, thread_id=None, system=self._prompt("coach"),
-            messages=(Message(role="user", content=_material(one, attempt)),), max_output_tokens=400, stream=False,
+            task="explain", intent=INTENT, user_id=user_id, thread_id=one.thread_id, system=self._prompt("coach"),
+            messages=(Message(role="user", content=_material(one, attempts)),), max_output_tokens=400, stream=False,
         )  # fmt: skip
         spent = 0
         for _ in range(TRIES):
@@ -83,16 +84,16 @@ class CoachService:
             except (NoModelAvailable, ProviderFailed, BudgetExceeded):
                 break
             spent += answer.cost_microusd
-            reply = await asyncio.to_thread(_usable, answer, one, attempt)
+            reply = await asyncio.to_thread(_usable, answer, one, attempts)
             if reply is not None:
                 return Coached(
                     by="model", observation=reply.observation.strip(), question=reply.question.strip(),
                     model=answer.model_id, cost_microusd=spent,
                 )  # fmt: skip
-        return Coached(by="author", observation="", question=attempt.feedback, model=None, cost_microusd=spent)
+        return Coached(by="author", observation="", question=attempts[0].feedback, model=None, cost_microusd=spent)
 
 
-def _usable(answer: Answered, one: Started, attempt: Attempt) -> _Reply | None:
+def _usable(answer: Answered, one: Started, attempts: Sequence[Attempt]) -> _Reply | None:
     """The reply, if it has the form asked for and gives nothing away."""
     found = re.search(r"\{.*\}", answer.text, re.DOTALL)
     try:
@@ -100,7 +101,8 @@ def _usable(answer: Answered, one: Started, attempt: Attempt) -> _Reply | None:
     except ValidationError:
         logger.info("coach.refused", reason="form", model=answer.model_id)
         return None
-    own = (attempt.code, one.challenge.statement, kinds.stub(one.challenge, attempt.language), *one.hints)
+    stub = kinds.stub(one.challenge, attempts[0].language)
+    own = (*(attempt.code for attempt in attempts), one.challenge.statement, stub, *one.hints)
     said = f"{reply.observation}\n{reply.question}"
     if _names_answer(said, one.challenge) or gives_away(said, _solutions(one.challenge), own=own):
         logger.info("coach.refused", reason="gives the solution away", model=answer.model_id)
@@ -120,8 +122,9 @@ def _names_answer(said: str, challenge: Challenge) -> bool:
     return any(re.search(rf"(?<!\w){re.escape(answer.strip())}(?!\w)", said) for answer in answers)
 
 
-def _material(one: Started, attempt: Attempt) -> str:
+def _material(one: Started, attempts: Sequence[Attempt]) -> str:
     """What the model sees: never the solution, never a hidden case that has not failed."""
+    attempt, *earlier = attempts
     failing = attempt.failing
     return json.dumps(
         {
@@ -130,6 +133,9 @@ def _material(one: Started, attempt: Attempt) -> str:
             "first failing case": failing and {
                 key: failing[key] for key in ("input", "expected", "got", "error", "trace", "stdout")
             },
+            "earlier attempts, newest first": [
+                {"their code": old.code[:2000], "verdict": old.message[:300]} for old in earlier
+            ],
             "hints read": list(one.hints),
         },
         ensure_ascii=False, indent=1,

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import structlog
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,9 +14,6 @@ from app.errors import SettingsError
 from app.learning.challenge_files import CHALLENGE, Challenge
 
 POOL = Path(__file__).parent / "pool"
-
-logger = structlog.get_logger()
-
 
 class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,9 +43,12 @@ class Question(_Data):
 
 @dataclass(frozen=True, kw_only=True)
 class Curriculum:
+    """What there is to learn. ``left_out`` are files of one's own that cannot be used, and why."""
+
     concepts: tuple[Concept, ...]
     challenges: tuple[Challenge, ...]
     questions: dict[str, tuple[Question, ...]]
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def concept(self, concept_id: str) -> Concept | None:
         return next((concept for concept in self.concepts if concept.id == concept_id), None)
@@ -109,14 +108,15 @@ def load_curriculum(folder: Path = POOL, *, own: Path | None = None) -> Curricul
     """
     pool = _pool(folder)
     challenges = list(pool.challenges)
+    left_out: dict[str, str] = {}
     if own is not None and not own.is_dir():
-        logger.warning("challenges.no_folder", folder=str(own), setting="TOOLOO_CHALLENGES_DIR")
+        left_out[str(own)] = "TOOLOO_CHALLENGES_DIR names a folder that is not there."
     for file in sorted(own.glob("**/*.yaml")) if own else []:
         try:
             challenges.append(_fitting(read_challenge(file), pool.concepts, challenges))
         except SettingsError as error:
-            logger.warning("challenge.left_out", file=file.name, reason=error.user_message)
-    return Curriculum(concepts=pool.concepts, challenges=tuple(challenges), questions=pool.questions)
+            left_out[str(file)] = error.user_message
+    return Curriculum(concepts=pool.concepts, challenges=tuple(challenges), questions=pool.questions, left_out=left_out)
 
 
 @lru_cache(maxsize=1)
@@ -138,10 +138,17 @@ def read_challenge(file: Path) -> Challenge:
     try:
         return CHALLENGE.validate_python(_yaml(file))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'][1:])}: {e['msg']}" for e in error.errors()[:5])
+        problems = "; ".join(_problem(one["loc"], one["type"], one["msg"]) for one in error.errors()[:5])
         raise SettingsError(f"The challenge file {file.name!r} cannot be used: {problems}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, RecursionError) as error:
         raise SettingsError(f"The challenge file {file.name!r} cannot be read: {error}") from error
+
+
+def _problem(place: tuple[int | str, ...], kind: str, message: str) -> str:
+    """What is wrong in a file, and where; its first place is the kind of challenge that it was read as."""
+    if kind.startswith("union_tag"):
+        return "its field 'kind' must say what kind of challenge it is, such as write, fix, predict or sql"
+    return f"{'.'.join(map(str, place[1:]))}: {message}" if place[1:] else message
 
 
 def _fitting(challenge: Challenge, concepts: Sequence[Concept], others: Sequence[Challenge]) -> Challenge:

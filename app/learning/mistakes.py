@@ -25,7 +25,9 @@ class KnownMistakes:
         self, sandbox: Callable[[], Sandbox], challenge: Challenge, language: LanguageName, graded: Graded
     ) -> str | None:
         """What the listed mistake means that fails the same cases with the same results; None if none does."""
-        if graded.verdict != "failed" or not isinstance(challenge, FunctionChallenge | SqlChallenge | ShellChallenge):
+        if not isinstance(challenge, FunctionChallenge | SqlChallenge | ShellChallenge):
+            return None
+        if graded.verdict not in ("failed", "error"):
             return None
         own = _wrong_results(graded)
         try:
@@ -54,7 +56,12 @@ class KnownMistakes:
 
 
 def _wrong_results(graded: Graded) -> Results:
-    return tuple(None if case.passed else case.got for case in graded.cases)
+    """What each case that failed gave: a value, or the kind of the error."""
+    return tuple(None if case.passed else case.got or _kind_of(case.error) for case in graded.cases)
+
+
+def _kind_of(error: str | None) -> str | None:
+    return None if error is None else f"raised {error.partition(':')[0]}"
 
 
 async def _grade_python(sandbox: Sandbox, challenge: FunctionChallenge, code: str, *, show: grading.Shower) -> Graded:

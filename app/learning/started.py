@@ -23,8 +23,8 @@ ENDED = tuple(status for status in get_args(Status) if status != "open")
 @dataclass(frozen=True, kw_only=True)
 class Started:
     """A challenge that a learner has in hand. ``is_check``: without help, for what was solved with help before;
-    ``coached`` counts what a model said about attempts; ``session_id`` is the training session it is part of; ``card``
-    is the one that its end rates."""
+    ``coached`` counts what a model said about attempts; ``session_id`` is the training session it is part of and
+    ``thread_id`` the conversation; ``card`` is the one that its end rates."""
 
     id: str
     challenge: Challenge
@@ -37,6 +37,7 @@ class Started:
     started_at: datetime
     card: str
     session_id: str | None = None
+    thread_id: str | None = None
 
     @property
     def hints(self) -> tuple[str, ...]:
@@ -63,7 +64,7 @@ async def load(connection: AsyncConnection, curriculum: Curriculum, user_id: str
     return Started(
         id=row.id, challenge=challenge, language=LANGUAGES[row.language], hints_shown=row.hints_shown,
         attempts=row.attempts, status=row.status, is_check=row.is_check, coached=row.coached,
-        started_at=row.started_at, session_id=row.session_id,
+        started_at=row.started_at, session_id=row.session_id, thread_id=row.thread_id,
         card=curriculum.card_of(challenge.concept, row.language),
     )  # fmt: skip
 

@@ -52,6 +52,8 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
     callable_models = await deps.gateway.models()
     if not callable_models:
         raise InvalidInput(CONNECT)
+    if name and any(model.provider == name.lower() for model in callable_models):  # also one of the administrator's own
+        provider, name = name.lower(), None
     if name:
         found = next((m for m in callable_models if name.lower() in (m.id.lower(), m.name.lower())), None)
         found = found or next((m for m in callable_models if name.lower() in m.id.lower()), None)

@@ -224,6 +224,10 @@ def test_a_share_link_opens_in_a_private_window_until_it_is_revoked(
     private = browser.new_context(java_script_enabled=False).new_page()
 
     assert private.goto(address).status == 404  # type: ignore[union-attr]
+    preview = context.new_page()
+    preview.goto(address)
+    expect(preview.get_by_role("heading", level=1)).to_have_text("what have I spent")
+    preview.close()
     press(card.get_by_role("button", name="Publish"), card.get_by_text("This chat is shared"))
     chat.shot("share")
     opened = private.goto(address)

@@ -11,13 +11,14 @@ import pytest
 import sqlalchemy as sa
 from chainlit.context import ChainlitContext, context_var
 from chainlit.data import get_data_layer
+from chainlit.element import File
 from chainlit.emitter import BaseChainlitEmitter
 from chainlit.session import HTTPSession
 from chainlit.user import PersistedUser
 
 from app.bootstrap import Services, open_services, utc_now
 from app.chat.commands import COMMANDS
-from app.chat.handlers import Chat
+from app.chat.handlers import Chat, with_files
 from app.chat.history import History
 from app.chat.sharing import SharingService
 from app.errors import StorageFailed
@@ -154,6 +155,39 @@ async def test_a_message_that_cannot_be_kept_gets_a_sentence(
     await chat.message(cl.Message(content="how am I doing"))
 
     assert page.steps[-1]["output"] == "The disk is full."
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param(b"\x89PNG\r\n\xff\x00", "is not text", id="binary"),
+        pytest.param(b"x" * 60_001, "too long: 60,001 characters", id="too long"),
+        pytest.param(b"\xff" * 10, "is not text", id="no UTF-8"),
+    ],
+)
+async def test_an_attached_file_that_is_of_no_use_gets_a_sentence_and_its_message_is_kept(
+    chat: Chat, page: Page, services: Services, tmp_path: Path, content: bytes, told: str
+) -> None:
+    file = tmp_path / "attached"
+    file.write_bytes(content)
+    message = cl.Message(content="what is this", elements=[File(name="notes.txt", path=str(file), mime="text/plain")],
+                         type="user_message")  # fmt: skip
+
+    await chat.message(message)
+
+    async with services.database.read() as connection:
+        kept = await connection.scalar(sa.select(steps.c.output).where(steps.c.id == message.id))
+    assert told in page.steps[-1]["output"]
+    assert kept == "what is this"
+
+
+async def test_an_attached_text_comes_with_the_message(tmp_path: Path) -> None:
+    file = tmp_path / "attached"
+    file.write_text("def add(a, b): return a + b")
+
+    text = await with_files("what is this", [File(name="add.py", path=str(file), mime="text/plain")])
+
+    assert text == "what is this\n\n`add.py`:\n```\ndef add(a, b): return a + b\n```"
 
 
 async def test_a_page_with_the_name_of_another_doors_thread_is_refused(

@@ -65,6 +65,21 @@ def test_the_doctor_says_what_isolates_code(tmp_path: Path) -> None:
     assert "bubblewrap with seccomp isolates code" in found.stdout
 
 
+def test_the_doctor_names_the_challenges_that_are_left_out(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "broken.yaml").write_text("id: broken")
+    subprocess.run(
+        [sys.executable, "-m", "app.cli.main", "challenge", "new", "of-our-own", "--folder", str(own)], cwd=ROOT,
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+    found = tooloo("doctor", folder=tmp_path, TOOLOO_CHALLENGES_DIR=str(own)).stdout
+
+    assert f"of TooLoo, and 1 of {own}" in found
+    assert f"left out     {own / 'broken.yaml'}: The challenge file 'broken.yaml' cannot be used" in found
+
+
 @pytest.mark.parametrize(
     ("environment", "words"),
     [

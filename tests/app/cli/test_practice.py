@@ -34,6 +34,21 @@ def test_a_new_challenge_is_sound_and_a_spoilt_one_is_not(tmp_path: Path) -> Non
     assert "does not pass" in row["problems"][0]
 
 
+def test_two_challenges_of_one_id_are_a_problem(tmp_path: Path) -> None:
+    run("challenge", "new", "count-vowels", "--folder", str(tmp_path))
+    text = (tmp_path / "count-vowels.yaml").read_text()
+    (tmp_path / "other.yaml").write_text(text)
+    (tmp_path / "ours.yaml").write_text(text.replace("id: count-vowels", "id: running-total"))
+
+    code, said = run("challenge", "check", str(tmp_path), "--json")
+
+    problems = {Path(row["file"]).name: row["problems"] for row in json.loads(said)}
+    assert code == 1
+    assert problems["count-vowels.yaml"] == []
+    assert "only one of them would be used" in problems["other.yaml"][0]
+    assert "TooLoo has a challenge 'running-total' already" in problems["ours.yaml"][0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -3,7 +3,7 @@
 import pytest
 
 from app.errors import Conflict, InvalidInput, NotFound, RateLimited, Unauthenticated
-from app.identity.access import AccessService
+from app.identity.access import TRIES_BY_ADDRESS, AccessService
 from app.identity.accounts import AccountService, User
 from app.models import audit
 from app.storage.database import Database
@@ -47,6 +47,16 @@ async def test_tries_are_limited_by_name(access: AccessService, ada: User) -> No
 
     with pytest.raises(RateLimited):
         await access.sign_in("ada", "correct horse", address="2")
+
+
+async def test_tries_are_limited_by_address(access: AccessService, ada: User) -> None:
+    for number in range(TRIES_BY_ADDRESS.amount):
+        with pytest.raises(Unauthenticated):
+            await access.sign_in(f"nobody{number}", "wrong", address="1")
+
+    with pytest.raises(RateLimited):
+        await access.sign_in("ada", "correct horse", address="1")
+    await access.sign_in("ada", "correct horse", address="2")
 
 
 async def test_nobody_signs_in_as_the_owner_of_a_single_user_installation(

@@ -90,6 +90,24 @@ async def test_a_question_about_the_attempt_counts_as_help(
     assert "with help" in solved.change.why
 
 
+async def test_it_knows_what_was_tried_before_and_its_cost_counts_in_the_conversation(
+    challenges: ChallengeService, coach: CoachService, learner: User, providers: FakeProviders, sqlite: Database,
+    clock: Clock,
+) -> None:  # fmt: skip
+    one = await challenges.start(learner.id, thread_id="t1", challenge_id="running-total")
+    for number in range(6):
+        await challenges.submit(learner.id, one.id, f"def running_total(numbers):\n    return [{number}]")
+        clock.move(seconds=30)
+    providers.queues["*"] = says(GOOD)
+
+    coached = await coach.ask(learner.id, one.id)
+
+    sent = json.dumps(providers.calls[-1]["body"])
+    assert [f"return [{number}]" in sent for number in range(6)] == [False, False, True, True, True, True]
+    assert "earlier attempts, newest first" in sent
+    assert await Purse(sqlite).spent_by(learner.id, thread_id="t1") == coached.cost_microusd > 0
+
+
 REVEALS = {
     "the whole solution": lambda solution: solution,
     "in a fence": lambda solution: f"Look:\n```python\n{solution}```",

@@ -86,6 +86,7 @@ def test_a_broken_file_of_ones_own_is_named_and_left_out(tmp_path: Path, text: s
 
     assert len(curriculum.challenges) == len(CURRICULUM.challenges) + 1
     assert curriculum.challenge("good") is not None
+    assert {Path(file).name for file in curriculum.left_out} == {"broken.yaml", "twice.yaml", "strange.yaml"}
     with pytest.raises(SettingsError, match=r"broken\.yaml"):
         read_challenge(tmp_path / "broken.yaml")
 

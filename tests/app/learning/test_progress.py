@@ -195,6 +195,25 @@ async def test_a_known_mistake_is_named(challenges: ChallengeService, ada: User)
     assert other.feedback not in [mistake.means.strip() for mistake in challenge.mistakes]
 
 
+@pytest.mark.parametrize(
+    ("challenge_id", "place"),
+    [("csv-column-sum", 1), ("drop-cancelled-orders", 1), ("fewest-ferries", 1), ("join-wrapped-lines", 1),
+     ("page-ranges", 1), ("split-the-bill", 2), ("undo-redo", 0)],
+)  # fmt: skip
+async def test_a_known_mistake_that_raises_is_named_too(
+    challenges: ChallengeService, ada: User, challenge_id: str, place: int
+) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id=challenge_id, language="python")
+    challenge = started.challenge
+    assert isinstance(challenge, FunctionChallenge)
+    mistake = challenge.mistakes[place]
+
+    named = await challenges.submit(ada.id, started.id, mistake.code)
+
+    assert named.graded.verdict == "error"
+    assert named.feedback == mistake.means.strip()
+
+
 async def test_hints_come_one_by_one_and_end(challenges: ChallengeService, ada: User) -> None:
     started = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
 

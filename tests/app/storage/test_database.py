@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,6 +177,33 @@ async def test_a_locked_database_gets_a_sentence_and_nothing_is_changed(
 
     await impatient.close()
     assert await _spent(sqlite) == 0
+
+
+async def test_who_waits_behind_a_locked_database_gives_up_with_the_first(
+    sqlite: Database, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.storage.database.BUSY_TIMEOUT_MS", 500)
+    impatient = Database(sqlite.url)
+
+    async def write() -> str:
+        try:
+            async with impatient.write() as connection:
+                await connection.execute(sa.text("SELECT 1"))
+        except StorageFailed as error:
+            return error.user_message
+        return ""
+
+    with contextlib.closing(sqlite3.connect(data_dir / "tooloo.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        told = await asyncio.gather(*(write() for _ in range(20)))
+        seconds = time.monotonic() - began
+    afterwards = await write()
+    await impatient.close()
+
+    assert all("busy with another program" in message for message in told)
+    assert 0.4 < seconds < 5  # and not twenty times half a second
+    assert afterwards == ""
 
 
 async def test_a_full_disk_gets_a_sentence_and_nothing_is_changed(sqlite: Database) -> None:
