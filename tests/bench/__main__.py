@@ -150,6 +150,8 @@ def measure() -> Rows:
 def money() -> Rows:
     """The selector, the purse and the gateway, beside LiteLLM on the same fake."""
     rows: Rows = [("decision among 50 candidates", f"{gateway.decision_ms():.2f} ms")]
+    waited, processor = asyncio.run(gateway.log_ms())
+    rows.append(("call log: what an answer waits for it", f"{waited:.3f} ms; processor time {processor:.2f} ms a call"))
     tokens = spender.scripted_tokens()
     with Running(FakeProviders()) as fake:
         fake.scripts["*"] = Script(words=tuple(" word" for _ in range(24)))

@@ -150,6 +150,44 @@ def _in_own_process(who: str, url: str) -> dict[str, list[float]]:
     return figures
 
 
+async def log_ms() -> tuple[float, float]:
+    """Milliseconds that an answer waits for its place in the call log, and processor milliseconds of writing it."""
+    from app.events.schema import NewEvent
+    from app.models.log import CallLog, CallRecord
+    from app.storage.database import Database, sqlite_url
+    from app.storage.migrate import migrate
+
+    database = Database(sqlite_url(Path(tempfile.mkdtemp()) / "bench.sqlite"))
+    await migrate(database)
+    log, now = CallLog(database), datetime.now(UTC)
+    candidate = {"model_id": "openai/gpt-5-mini", "provider": "openai", "score": 0.5, "excluded": None}
+    waited, processor, calls = 0.0, time.process_time(), 0
+    for batch in range(20):
+        for number in range(100):
+            call_id = f"{batch}-{number}"
+            record = CallRecord(
+                id=call_id, request_id=call_id, user_id=None, thread_id="t", task="chat", intent="chat",
+                provider="openai", model=MODEL, status="ok", states="Idle > Validating > Requesting > Completed",
+                error_kind=None, input_tokens=100, cached_tokens=0, output_tokens=24, tokens_counted=False,
+                held_microusd=500, cost_microusd=73, first_token_ms=20, total_ms=50,
+                selection={"reason": "the best score", "ranking": [candidate] * 16}, created_at=now,
+            )  # fmt: skip
+            payload = {"provider": "openai", "model": MODEL, "reason": "the best score", "costMicrousd": 73}
+            happened = [
+                NewEvent(type=kind, key=call_id, user_id=None, occurred_at=now, payload=payload)
+                for kind in ("provider.selected", "provider.succeeded")
+            ]
+            began = time.perf_counter()
+            await log.put(record, *happened)
+            waited += time.perf_counter() - began
+            calls += 1
+        await log.flush()
+    processor = time.process_time() - processor
+    await log.close()
+    await database.close()
+    return waited / calls * 1000, processor / calls * 1000
+
+
 def decision_ms() -> float:
     """A decision among fifty candidates, each with a track and something learned."""
     from dataclasses import replace
