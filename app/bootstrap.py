@@ -162,7 +162,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             storage=await stack.enter_async_context(open_limit_storage(redis_url)),
             cache_seconds=settings.response_cache_ttl_seconds if settings.enable_response_caching else None,
         )  # fmt: skip
-        await stack.enter_async_context(_background(bus, database, deps.purse, keys))
+        await stack.enter_async_context(_background(bus, database, deps.purse, keys, access))
         yield Services(
             settings=settings, database=database, bus=bus, accounts=accounts, access=access, isolation=isolation,
             keys=keys, tasks=tasks, deps=deps, conversation=Conversation(checkpoints, deps),
@@ -286,13 +286,16 @@ async def open_limit_storage(redis_url: str | None) -> AsyncIterator[Storage]:
 
 
 @asynccontextmanager
-async def _background(bus: Bus, database: Database, purse: Purse, keys: KeyService) -> AsyncIterator[None]:
+async def _background(
+    bus: Bus, database: Database, purse: Purse, keys: KeyService, access: AccessService
+) -> AsyncIterator[None]:
     fitting = FittingService(database=database, clock=utc_now)
     tasks = [
         asyncio.create_task(bus.run()),
         asyncio.create_task(_repeated("budget.sweep", lambda: purse.sweep(utc_now()), SWEEP_SECONDS)),
         asyncio.create_task(_repeated("keys.refresh", keys.refresh, KEYS_SECONDS)),
         asyncio.create_task(_repeated("log.prune", lambda: prune(database, utc_now()), PRUNE_SECONDS)),
+        asyncio.create_task(_repeated("sign-ins.prune", access.prune, PRUNE_SECONDS)),
         asyncio.create_task(_repeated("cards.fit", fitting.fit_everybody, FIT_SECONDS)),
     ]
     try:

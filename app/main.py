@@ -99,7 +99,7 @@ def _pages() -> APIRouter:
 
 
 def _mount_chat(app: FastAPI, settings: Settings) -> None:
-    """The chat library reads its folder and key from the environment when it is first imported."""
+    """The chat library reads its folder from the environment when it is first imported, and its key at each use."""
     os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
     os.environ["CHAINLIT_ROOT_PATH"] = "/"
     settings.tooloo_data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)

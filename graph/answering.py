@@ -1,9 +1,12 @@
 """A model's answer in the conversation: its words, what happened on the way, and what it cost."""
 
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
 from datetime import timedelta
 from typing import get_args
 
-from app.errors import ProviderFailed
+from app.errors import NoModelAvailable, ProviderFailed
 from app.models import log as call_log
 from app.models import quality
 from app.models.budget import name_of
@@ -18,29 +21,75 @@ from graph.state import State
 from graph.wording import dollars
 
 ASKED_AGAIN_WITHIN = timedelta(minutes=15)
+LOOK_EVERY_CHARACTERS = 80
+HELD_BACK_CHARACTERS = 400
+HIDDEN = "\n\n*(The rest would give away the solution of your challenge. `/hint` and the coach help without; `/reveal` shows it.)*"
 
 
-async def answer(request: CallRequest, deps: Deps, say: Speaker) -> None:
-    """Stream a model's answer.
+async def answer(
+    request: CallRequest, deps: Deps, say: Speaker, *, hides: Callable[[str], bool] | None = None
+) -> Answered:
+    """Stream a model's answer. What ``hides`` holds back is not said; for it, the answer is said a little later.
 
     Raises:
         NoModelAvailable, ProviderFailed: as the gateway.
     """
+    said = _Said(say, hides)
     try:
-        async for chunk in deps.gateway.stream(request):
-            match chunk:
-                case TextDelta(text=text):
-                    say.text(text)
-                case Switched():
-                    say.text(
-                        f"\n\n*({_name(chunk.from_model_id)} broke off here; {_name(chunk.to_model_id)} goes on.)*\n\n"
-                    )
-                case Answered():
-                    await _say_end(request, chunk, deps, say)
+        async with aclosing(deps.gateway.stream(request)) as chunks:
+            async for chunk in chunks:
+                match chunk:
+                    case TextDelta(text=text):
+                        await said.add(text)
+                    case Switched():
+                        await said.add(
+                            f"\n\n*({_name(chunk.from_model_id)} broke off here; "
+                            f"{_name(chunk.to_model_id)} goes on.)*\n\n"
+                        )
+                    case Answered():
+                        await said.end()
+                        await _say_end(request, chunk, deps, say)
+                        return chunk
     except ProviderFailed as error:
         if error.cost_microusd:
             say.text(f"\n\n*(Until here it cost {dollars(error.cost_microusd)}.)*\n\n")
         raise
+    raise NoModelAvailable("The model ended without an answer. Try again.")
+
+
+class _Said:
+    """What is said of an answer as it comes. With ``hides``, its last part waits until it is known to be harmless."""
+
+    def __init__(self, say: Speaker, hides: Callable[[str], bool] | None) -> None:
+        self._say = say
+        self._hides = hides
+        self._whole = ""
+        self._shown = self._looked_at = 0
+        self._is_hidden = False
+
+    async def add(self, text: str) -> None:
+        if self._hides is None:
+            self._say.text(text)
+            return
+        self._whole += text
+        if len(self._whole) - self._looked_at >= LOOK_EVERY_CHARACTERS:
+            await self._look(but_for=HELD_BACK_CHARACTERS)
+
+    async def end(self) -> None:
+        if self._hides is not None:
+            await self._look(but_for=0)
+
+    async def _look(self, *, but_for: int) -> None:
+        assert self._hides is not None
+        self._looked_at = len(self._whole)
+        if self._is_hidden:
+            return
+        if await asyncio.to_thread(self._hides, self._whole):
+            self._is_hidden = True
+            self._say.text(HIDDEN)
+        elif len(self._whole) - but_for > self._shown:
+            self._say.text(self._whole[self._shown : len(self._whole) - but_for])
+            self._shown = len(self._whole) - but_for
 
 
 async def say_alerts(state: State, deps: Deps, say: Speaker) -> None:

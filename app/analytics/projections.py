@@ -223,12 +223,12 @@ def _slot_counts(event: Event) -> dict[str, int]:
     match event.type:
         case "challenge.submitted":
             return {"submitted": 1, "score_sum": int(payload["score"])}
-        case "challenge.passed":
-            return {"passed": 1}
         case "challenge.hinted":
             return {"hints": 1}
-        case "challenge.finished" if not payload["known"] and not _is_aided(payload):
-            return {"ended_alone": 1, "solved_alone": int(payload["solved"])}
+        case "challenge.finished" if not payload["known"]:  # what was known is no pass: it was solved, or seen, before
+            solved = int(payload["solved"])
+            alone = {} if _is_aided(payload) else {"ended_alone": 1, "solved_alone": solved}
+            return {"passed": solved, **alone}
         case "training.answered":
             return {"answered": 1, "correct": int(payload["correct"])}
         case "training.completed":

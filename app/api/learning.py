@@ -71,6 +71,18 @@ async def challenges(
     return page(found)
 
 
+@router.get("/concepts")
+async def concepts(user: Reader, using: Using) -> Json:  # noqa: ARG001  # whoever may read
+    """What challenges and questions can be about, in the order of the graph."""
+    return page(
+        [
+            {"id": concept.id, "title": concept.title, "requires": list(concept.requires),
+             "byLanguage": concept.by_language}
+            for concept in using.deps.curriculum.concepts
+        ]
+    )  # fmt: skip
+
+
 @router.get("/challenges/attempts")
 async def attempts(
     user: Reader, using: Using, concept: str | None = None, cursor: str | None = None,

@@ -215,7 +215,7 @@ class Chat:
     async def _coach(self, payload: Json) -> Json:
         started_id = str(payload.get("startedId", ""))
         coached = await self._services.deps.coach.ask(_user().id, started_id)
-        cost = dollars(coached.cost_microusd) if coached.model else ""
+        cost = dollars(coached.cost_microusd) if coached.model or coached.cost_microusd else ""
         return await self._keep(started_id, {"coached": {**views.coached_view(coached), "cost": cost}})
 
     async def _keep(self, started_id: str, shown: Json, **rest: Any) -> Json:  # Any: JSON

@@ -15,7 +15,7 @@ from chainlit.session import ws_sessions_id
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
-from app.errors import RateLimited, Unauthenticated
+from app.errors import RateLimited, StorageFailed, Unauthenticated
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService
 from app.identity.accounts import User as Account
@@ -88,9 +88,14 @@ async def signed_in_page(request: Request, accounts: AccountService, access: Acc
 
     response: Response = await serve(request)
     caller: Caller = request.state.caller
-    if caller.sign_in_id is None and "text/html" in request.headers.get("accept", ""):
-        owner = await accounts.owner()
-        set_auth_cookie(request, response, create_jwt(chat_user(owner, await access.open_sign_in(owner))))
+    is_page = "text/html" in request.headers.get("accept", "")
+    is_framed = request.headers.get("sec-fetch-dest", "document") != "document"  # by whatever other page
+    if caller.sign_in_id is None and is_page and not is_framed:
+        try:
+            owner = await accounts.owner()
+            set_auth_cookie(request, response, create_jwt(chat_user(owner, await access.open_sign_in(owner))))
+        except StorageFailed:
+            pass  # the page says so itself, at its first request
     return response
 
 

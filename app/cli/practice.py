@@ -32,9 +32,16 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document")] = False,
 ) -> None:
     """Run the solutions and the wrong ones of challenge files, and find missing or ambiguous cases."""
-    files = sorted({file for path in paths for file in (path.glob("**/*.yaml") if path.is_dir() else [path])})
+    named = [path.resolve() for path in paths]
+    files = sorted(
+        {
+            file
+            for path in named
+            for file in ([*path.glob("**/*.yaml"), *path.glob("**/*.yml")] if path.is_dir() else [path])
+        }
+    )
     if not files:
-        raise InvalidInput("There is no challenge file there. Challenge files end in .yaml.")
+        raise InvalidInput("There is no challenge file there. Challenge files end in .yaml or .yml.")
     rows = asyncio.run(_check_all(files))
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -64,7 +71,7 @@ async def _check_all(files: list[Path]) -> list[Row]:
         taken = seen.setdefault(challenge.id, file)
         if taken != file:
             unknown.append(f"its id {challenge.id!r} is that of {taken} too; only one of them would be used")
-        elif curriculum.challenge(challenge.id) and not file.resolve().is_relative_to(POOL):
+        elif curriculum.challenge(challenge.id) and not file.is_relative_to(POOL.resolve()):
             unknown.append(f"TooLoo has a challenge {challenge.id!r} already; give it another id")
         rows.append(
             Row(

@@ -62,6 +62,11 @@ class AccessService:
         user = await self._accounts.verify(name, password)
         return user, await self.open_sign_in(user)
 
+    async def prune(self) -> None:
+        """Drop sign-ins that have expired."""
+        async with self._database.write() as connection:
+            await connection.execute(sign_ins.delete().where(sign_ins.c.expires_at <= self._clock()))
+
     async def open_sign_in(self, user: User) -> str:
         now = self._clock()
         sign_in_id = uuid.uuid4().hex

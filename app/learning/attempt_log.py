@@ -12,6 +12,7 @@ from app.learning.languages.base import LanguageName
 from app.storage.tables.learning import attempts, started_challenges
 
 Json = dict[str, Any]  # Any: JSON
+REPEATABLE = ("failed", "error", "compile_error")  # verdicts that the same code gets again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,20 @@ async def newest(connection: AsyncConnection, user_id: str, started_id: str, *, 
         )
         for row in await connection.execute(query)
     ]  # fmt: skip
+
+
+async def repeats(
+    connection: AsyncConnection, user_id: str, started_id: str, *, code: str, language: LanguageName
+) -> bool:
+    """Whether the newest attempt was the very same, and failed by what it gave; a time-out may be tried again."""
+    query = (
+        sa.select(attempts.c.code, attempts.c.language, attempts.c.verdict)
+        .where(attempts.c.started_id == started_id, attempts.c.user_id == user_id)
+        .order_by(attempts.c.created_at.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(query)).first()
+    return row is not None and (row.code, row.language) == (code, language) and row.verdict in REPEATABLE
 
 
 async def newest_first(

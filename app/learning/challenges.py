@@ -9,13 +9,25 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import Conflict, InvalidInput, NotFound
-from app.learning import attempt_log, choosing, coach, code_quality, grading, kinds, progress, sitting, started
+from app.learning import (
+    attempt_log,
+    choosing,
+    coach,
+    code_quality,
+    grading,
+    kinds,
+    progress,
+    scheduler,
+    sitting,
+    started,
+)
 from app.learning.attempt_log import Attempt
 from app.learning.challenge_files import AnswerChallenge, Challenge, best_language
 from app.learning.curriculum import Curriculum
 from app.learning.languages import LANGUAGES, language_named
 from app.learning.languages.base import Language, LanguageName
 from app.learning.mistakes import KnownMistakes
+from app.learning.path import path_of
 from app.learning.sandbox.probe import Isolation
 from app.learning.sandbox.program import Sandbox
 from app.learning.score import Score, Signals, score
@@ -75,13 +87,13 @@ class ChallengeService:
         """
         wanted = known_language(language) if language else None
         if challenge_id is not None:
-            choice = choosing.Choice(challenge=self._named(challenge_id), is_check=False)
+            choice = await self._taken(user_id, self._named(challenge_id))
         else:
             choice = await self.following(user_id, concept=concept, difficulty=difficulty, language=wanted)
         now = self._clock()
         one = self.new_start(choice, now=now, language=wanted)
         async with self._database.write() as connection:
-            await self._give_up_abandoned(connection, user_id, now)
+            await self.give_up_abandoned(connection, user_id, now)
             await started.begin(connection, one, user_id=user_id, thread_id=thread_id, session_id=None, now=now)
         self._wake()
         return one
@@ -116,8 +128,19 @@ class ChallengeService:
         """
         wanted = known_language(language) if language else None
         offered = choosing.candidates(self._curriculum, concept=concept, difficulty=difficulty, language=wanted)
+        locked = frozenset[str]()
+        if concept is None:
+            steps = path_of(self._curriculum.concepts, await progress.overview(self._database, user_id), self._clock())
+            locked = frozenset(step.concept.id for step in steps if step.why == "locked")
         async with self._database.read() as connection:
-            return choosing.choose(offered, await choosing.learner_of(connection, user_id, self._clock()))
+            learner = await choosing.learner_of(connection, user_id, self._clock())
+        return choosing.choose(offered, learner, locked=locked)
+
+    async def _taken(self, user_id: str, challenge: Challenge) -> choosing.Choice:
+        """A challenge that was asked for by name; it may be what a concept waits for to be checked without help."""
+        async with self._database.read() as connection:
+            learner = await choosing.learner_of(connection, user_id, self._clock())
+        return choosing.Choice(challenge=challenge, is_check=choosing.is_check(challenge, learner))
 
     def _named(self, challenge_id: str) -> Challenge:
         challenge = self._curriculum.challenge(challenge_id)
@@ -167,7 +190,7 @@ class ChallengeService:
 
         Raises:
             NotFound: not this learner's challenge.
-            Conflict: it was skipped, or its solution was shown.
+            Conflict: it was skipped, or its solution was shown; or the same was submitted just before.
             InvalidInput: the code cannot be a solution.
             SandboxUnavailable, SandboxFailed: nothing was graded or recorded.
         """
@@ -201,9 +224,13 @@ class ChallengeService:
         attempt_id = uuid.uuid4().hex
         passed = graded.verdict == "passed"
         async with self._database.write() as connection:
+            await progress.lock(connection, user_id)
+            if await attempt_log.repeats(connection, user_id, one.id, code=code, language=one.language.name):
+                raise Conflict("You submitted just this already, and it counted once. Change something first.")
             one = await self._count_attempt(connection, one)
             points = score(
-                passed=graded.passed, cases=max(1, len(graded.cases)), hints=one.hints_shown, attempts=one.attempts,
+                passed=graded.passed, cases=max(1, len(graded.cases)), attempts=one.attempts,
+                hints=one.hints_shown, coached=one.coached,
                 seconds=(now - one.started_at).total_seconds(), minutes=one.challenge.minutes, signals=signals,
             )  # fmt: skip
             feedback = coach.feedback(graded, points.total, means=means)
@@ -336,16 +363,19 @@ class ChallengeService:
         self._wake()
         return await self.get(user_id, started_id)
 
-    async def _give_up_abandoned(self, connection: AsyncConnection, user_id: str, now: datetime) -> None:
+    async def give_up_abandoned(self, connection: AsyncConnection, user_id: str, now: datetime) -> None:
+        """End what was tried and left a sitting ago, as of then."""
         for started_id in await sitting.abandoned(connection, user_id, now):
             try:
                 one = await started.load(connection, self._curriculum, user_id, started_id)
             except NotFound:
                 continue  # its file is gone
-            if await started.end(connection, one.id, "failed", now):
+            left_at = min(now, one.started_at + scheduler.SITTING)
+            if await started.end(connection, one.id, "failed", left_at):
                 await sitting.finish(
-                    connection, self._database, user_id=user_id, started_one=one, ending="given up", score=0, now=now
-                )
+                    connection, self._database, user_id=user_id, started_one=one, ending="given up", score=0,
+                    now=left_at,
+                )  # fmt: skip
 
     async def attempts_of(
         self, user_id: str, *, concept: str | None = None, before: str | None = None, limit: int = 50

@@ -1,6 +1,6 @@
 """Which challenge comes next: due, not seen lately, and as hard as the learner can just manage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -98,12 +98,13 @@ def _language(card: str) -> LanguageName | None:
     return language.name if language else None
 
 
-def choose(offered: Sequence[Challenge], learner: Learner) -> Choice:
-    """The next challenge: a check that is due, then a concept that is due; one not seen lately; and of those the one
-    with a chance of success nearest to 0.75. Ties go to the smaller id, so that it is repeatable."""
+def choose(offered: Sequence[Challenge], learner: Learner, *, locked: Collection[str] = ()) -> Choice:
+    """The next challenge: a check that is due, then a concept that is due, in the language that is; none of the
+    ``locked`` concepts, which require unknown ones; one not seen lately; and of those the one with a chance of success
+    nearest to 0.75. Ties go to the smaller id, so that it is repeatable."""
     places = {challenge_id: place for place, challenge_id in enumerate(learner.recent)}
 
-    def key(challenge: Challenge) -> tuple[bool, bool, int, float, str]:
+    def key(challenge: Challenge) -> tuple[bool, bool, bool, bool, int, float, str]:
         seen = places.get(challenge.id)
         expected = mastery.chance(
             learner.skills.get(challenge.concept, Skill()),
@@ -111,17 +112,21 @@ def choose(offered: Sequence[Challenge], learner: Learner) -> Choice:
         )
         seen_lately = 0 if seen is None else RECENT - seen
         is_due = challenge.concept in learner.due
-        return (not _is_check(challenge, learner), not is_due, seen_lately, abs(expected - AIM), challenge.id)
+        due_in = learner.due_languages.get(challenge.concept) if is_due else None
+        return (
+            not is_check(challenge, learner), not is_due, due_in is not None and due_in not in challenge.languages,
+            challenge.concept in locked, seen_lately, abs(expected - AIM), challenge.id,
+        )  # fmt: skip
 
     challenge = min(offered, key=key)
     due_in = learner.due_languages.get(challenge.concept)
     return Choice(
-        challenge=challenge, is_check=_is_check(challenge, learner),
+        challenge=challenge, is_check=is_check(challenge, learner),
         language=due_in if due_in in challenge.languages and LANGUAGES[due_in].toolchain().path else None,
     )  # fmt: skip
 
 
-def _is_check(challenge: Challenge, learner: Learner) -> bool:
+def is_check(challenge: Challenge, learner: Learner) -> bool:
     """A check takes another challenge of the concept than the one that was solved with help."""
     helped = learner.checks.get(challenge.concept)
     return helped is not None and challenge.id != helped

@@ -10,12 +10,13 @@ from typing import Literal
 import structlog
 from pydantic import BaseModel, Field, ValidationError
 
-from app.errors import BudgetExceeded, Conflict, InvalidInput, NoModelAvailable, ProviderFailed
+from app.errors import BudgetSpent, Conflict, InvalidInput, NoModelAvailable, ProviderFailed
 from app.learning import kinds
 from app.learning.attempt_log import Attempt
 from app.learning.challenge_files import AnswerChallenge, Challenge
 from app.learning.challenges import ChallengeService
-from app.learning.reveal_filter import gives_away
+from app.learning.curriculum import content_words
+from app.learning.reveal_filter import gives_away, quotes_others
 from app.learning.started import Started
 from app.models.call import CallRequest
 from app.models.gateway import Gateway
@@ -24,7 +25,9 @@ from app.models.run import Answered
 
 TRIES = 2
 EARLIER_ATTEMPTS = 3  # that the model sees beside the newest
+FEWEST_SHARED_WORDS = 3
 INTENT = "learn.start-challenge"
+UNUSABLE = "The model's words could not be used: they had the wrong form, or gave the solution away."
 
 logger = structlog.get_logger()
 
@@ -37,13 +40,14 @@ class _Reply(BaseModel):
 @dataclass(frozen=True, kw_only=True)
 class Coached:
     """What the coach said. ``by`` is "model", or "author" where no model could: then ``question`` is the feedback that
-    the attempt had already."""
+    the attempt had already. ``told`` is what people should know of the model, such as a spent budget."""
 
     by: Literal["model", "author"]
     observation: str
     question: str
     model: str | None
     cost_microusd: int
+    told: str = ""
 
 
 class CoachService:
@@ -72,25 +76,46 @@ class CoachService:
         await self._challenges.note_coached(user_id, one, by=coached.by)
         return coached
 
+    async def guard(self, user_id: str, one: Started) -> Callable[[str], bool]:
+        """What tells whether an answer in the conversation would give away the challenge in hand."""
+        attempts = await self._challenges.newest_attempts(user_id, one.id, limit=1 + EARLIER_ATTEMPTS)
+        stub = kinds.stub(one.challenge, one.language.name)
+        own = (*(attempt.code for attempt in attempts), one.challenge.statement, stub, *one.hints)
+        return lambda said: reveals(said, one.challenge, own=own)
+
+    async def note_talk(self, user_id: str, one: Started, talk: str) -> bool:
+        """What a model said in the conversation counts as help, where it was about the challenge; whether it was."""
+        if not await asyncio.to_thread(concerns, talk, one.challenge):
+            return False
+        await self._challenges.note_coached(user_id, one, by="model")
+        return True
+
     async def _by_model(self, user_id: str, one: Started, attempts: Sequence[Attempt]) -> Coached:
         request = CallRequest(
             task="explain", intent=INTENT, user_id=user_id, thread_id=one.thread_id, system=self._prompt("coach"),
             messages=(Message(role="user", content=_material(one, attempts)),), max_output_tokens=400, stream=False,
         )  # fmt: skip
-        spent = 0
+        spent, told = 0, ""
         for _ in range(TRIES):
             try:
                 answer = await self._gateway.complete(request)
-            except (NoModelAvailable, ProviderFailed, BudgetExceeded):
+            except (BudgetSpent, ProviderFailed) as error:
+                spent += error.cost_microusd if isinstance(error, ProviderFailed) else 0
+                told = error.user_message
+                break
+            except NoModelAvailable:
                 break
             spent += answer.cost_microusd
+            told = UNUSABLE
             reply = await asyncio.to_thread(_usable, answer, one, attempts)
             if reply is not None:
                 return Coached(
                     by="model", observation=reply.observation.strip(), question=reply.question.strip(),
-                    model=answer.model_id, cost_microusd=spent,
+                    model=answer.model_id, cost_microusd=spent, told=" ".join(answer.spent),
                 )  # fmt: skip
-        return Coached(by="author", observation="", question=attempts[0].feedback, model=None, cost_microusd=spent)
+        return Coached(
+            by="author", observation="", question=attempts[0].feedback, model=None, cost_microusd=spent, told=told
+        )
 
 
 def _usable(answer: Answered, one: Started, attempts: Sequence[Attempt]) -> _Reply | None:
@@ -102,24 +127,34 @@ def _usable(answer: Answered, one: Started, attempts: Sequence[Attempt]) -> _Rep
         logger.info("coach.refused", reason="form", model=answer.model_id)
         return None
     stub = kinds.stub(one.challenge, attempts[0].language)
-    own = (*(attempt.code for attempt in attempts), one.challenge.statement, stub, *one.hints)
+    shown = [str(value) for key in ("input", "expected", "got") if (value := (attempts[0].failing or {}).get(key))]
+    own = (*(attempt.code for attempt in attempts), one.challenge.statement, stub, *one.hints, *shown)
     said = f"{reply.observation}\n{reply.question}"
-    if _names_answer(said, one.challenge) or gives_away(said, _solutions(one.challenge), own=own):
+    if quotes_others(said, own=own) or reveals(said, one.challenge, own=own):
         logger.info("coach.refused", reason="gives the solution away", model=answer.model_id)
         return None
     return reply
 
 
-def _solutions(challenge: Challenge) -> list[str]:
-    return [] if isinstance(challenge, AnswerChallenge) else list(challenge.solutions.values())
-
-
-def _names_answer(said: str, challenge: Challenge) -> bool:
-    """Whether the answer that is asked for stands in what was said."""
+def reveals(said: str, challenge: Challenge, *, own: Sequence[str]) -> bool:
+    """Whether what was said holds the answer that is asked for, or code of a solution that is not in ``own``."""
     if not isinstance(challenge, AnswerChallenge):
-        return False
-    answers = (challenge.answer, *challenge.accept)
-    return any(re.search(rf"(?<!\w){re.escape(answer.strip())}(?!\w)", said) for answer in answers)
+        return gives_away(said, challenge.solutions.values(), own=own)
+    return any(_names(said, answer) for answer in (challenge.answer, *challenge.accept)) or gives_away(
+        said, [], own=own
+    )
+
+
+def _names(said: str, answer: str) -> bool:
+    """Whether every line of an answer stands in what was said."""
+    lines = [line.strip() for line in answer.strip().splitlines() if line.strip()]
+    return all(re.search(rf"(?<!\w){re.escape(line)}(?!\w)", said) for line in lines)
+
+
+def concerns(text: str, challenge: Challenge) -> bool:
+    """Whether a conversation is about a challenge."""
+    about = content_words(f"{challenge.title} {challenge.statement}")
+    return len(content_words(text) & about) >= FEWEST_SHARED_WORDS
 
 
 def _material(one: Started, attempts: Sequence[Attempt]) -> str:

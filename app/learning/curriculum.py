@@ -15,6 +15,7 @@ from app.learning.challenge_files import CHALLENGE, Challenge
 
 POOL = Path(__file__).parent / "pool"
 
+
 class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -90,8 +91,8 @@ class Curriculum:
         named = self.concepts_in(text)
         if named:
             return named[0]
-        asked = _content_words(text)
-        scored = [(len(asked & _content_words(f"{c.title} {c.lesson}")), c) for c in self.concepts]
+        asked = content_words(text)
+        scored = [(len(asked & content_words(f"{c.title} {c.lesson}")), c) for c in self.concepts]
         best, concept = max(scored, key=lambda pair: pair[0])
         return concept if best >= 2 else None
 
@@ -111,7 +112,7 @@ def load_curriculum(folder: Path = POOL, *, own: Path | None = None) -> Curricul
     left_out: dict[str, str] = {}
     if own is not None and not own.is_dir():
         left_out[str(own)] = "TOOLOO_CHALLENGES_DIR names a folder that is not there."
-    for file in sorted(own.glob("**/*.yaml")) if own else []:
+    for file in sorted([*own.glob("**/*.yaml"), *own.glob("**/*.yml")]) if own else []:
         try:
             challenges.append(_fitting(read_challenge(file), pool.concepts, challenges))
         except SettingsError as error:
@@ -199,7 +200,8 @@ _COMMON = frozenset(
 )
 
 
-def _content_words(text: str) -> frozenset[str]:
+def content_words(text: str) -> frozenset[str]:
+    """The words of a text that say what it is about."""
     return frozenset(re.findall(r"[a-z]{3,}", text.lower())) - _COMMON
 
 

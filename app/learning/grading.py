@@ -184,6 +184,8 @@ def _verdict(run: Run, results: Sequence[CaseResult]) -> Verdict:
         return "passed"
     if run.status in ("timeout", "killed"):
         return "timeout" if run.status == "timeout" else "killed"
+    if run.status == "crashed":
+        return "error"
     first = next(result for result in results if not result.passed)
     return "error" if first.error else "failed"
 

@@ -27,7 +27,8 @@ class KnownMistakes:
         """What the listed mistake means that fails the same cases with the same results; None if none does."""
         if not isinstance(challenge, FunctionChallenge | SqlChallenge | ShellChallenge):
             return None
-        if graded.verdict not in ("failed", "error"):
+        recognised = ("failed", "error") if isinstance(challenge, FunctionChallenge) else ("failed",)
+        if graded.verdict not in recognised:
             return None
         own = _wrong_results(graded)
         try:
@@ -56,12 +57,13 @@ class KnownMistakes:
 
 
 def _wrong_results(graded: Graded) -> Results:
-    """What each case that failed gave: a value, or the kind of the error."""
-    return tuple(None if case.passed else case.got or _kind_of(case.error) for case in graded.cases)
-
-
-def _kind_of(error: str | None) -> str | None:
-    return None if error is None else f"raised {error.partition(':')[0]}"
+    """What each case that failed gave: its value, or the kind of its error; None for a case that passed."""
+    return tuple(
+        None if case.passed
+        else f"gave {case.got}" if case.error is None
+        else f"raised {case.error.partition(':')[0]}"
+        for case in graded.cases
+    )  # fmt: skip
 
 
 async def _grade_python(sandbox: Sandbox, challenge: FunctionChallenge, code: str, *, show: grading.Shower) -> Graded:

@@ -38,6 +38,18 @@ def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bo
     return False
 
 
+def quotes_others(text: str, *, own: Sequence[str]) -> bool:
+    """Whether ``text`` quotes code (between backticks, two tokens and more) that does not stand so in ``own``."""
+    had = [_exact(one) for one in own]
+    quoted = [_exact(part) for part in re.findall(r"`+([^`]+)`+", text)]
+    return any(len(part) > 1 and not any(_stands_in(part, one) for one in had) for part in quoted)
+
+
+def _stands_in(part: Sequence[str], whole: Sequence[str]) -> bool:
+    length = len(part)
+    return any(list(part) == list(whole[start : start + length]) for start in range(len(whole) - length + 1))
+
+
 def _shares_a_run(
     said: Sequence[str], reference: Sequence[str], own: Iterable[Sequence[str]],
     *, is_code: Callable[[Sequence[str]], bool] | None = None,

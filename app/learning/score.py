@@ -47,15 +47,17 @@ class Score:
 
 
 def score(
-    *, passed: int, cases: int, hints: int, attempts: int, seconds: float, minutes: int, signals: Signals | None
-) -> Score:
-    """``attempts`` counts this one, ``seconds`` since the challenge was started; ``minutes`` are those expected."""
+    *, passed: int, cases: int, hints: int, attempts: int, seconds: float, minutes: int, signals: Signals | None,
+    coached: int = 0,
+) -> Score:  # fmt: skip
+    """``coached`` is how often a model's coach was asked, which is help as a hint is; ``attempts`` counts this one,
+    ``seconds`` since the challenge was started; ``minutes`` are those expected."""
     share = passed / cases if cases else 0.0
     solved = cases > 0 and passed == cases
     parts = [Part(name="correct", points=CORRECT * share, most=CORRECT, why=f"{passed} of {cases} cases")]
     parts += [
         _attempts(attempts, solved=solved),
-        _hints(hints, solved=solved),
+        _help(hints, coached, solved=solved),
         _time(seconds, minutes, solved=solved),
     ]
     if signals is not None:
@@ -68,9 +70,12 @@ def _attempts(attempts: int, *, solved: bool) -> Part:
     return Part(name="attempts", points=points if solved else 0.0, most=ATTEMPTS, why=f"attempt {attempts}")
 
 
-def _hints(hints: int, *, solved: bool) -> Part:
-    why = "no hints" if hints == 0 else f"{hints} hint{'s' if hints > 1 else ''}"
-    return Part(name="hints", points=max(0.0, HINTS - A_HINT * hints) if solved else 0.0, most=HINTS, why=why)
+def _help(hints: int, coached: int, *, solved: bool) -> Part:
+    had = [f"{count} {name}{'s' if count > 1 else ''}"
+           for name, count in (("hint", hints), ("question of the coach", coached)) if count]  # fmt: skip
+    why = " and ".join(had).replace("question of the coachs", "questions of the coach") or "no hints"
+    points = max(0.0, HINTS - A_HINT * (hints + coached)) if solved else 0.0
+    return Part(name="hints", points=points, most=HINTS, why=why)
 
 
 def _time(seconds: float, minutes: int, *, solved: bool) -> Part:

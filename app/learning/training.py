@@ -252,6 +252,8 @@ class TrainingService:
         now = self._clock()
         async with self._database.write() as connection:
             row = await sessions.row_of(connection, user_id, session.id)
+            if choice is not None:
+                await self._challenges.give_up_abandoned(connection, user_id, now)
             one = self._challenges.new_start(choice, now=now) if choice is not None else None
             kind: Kind = "challenge" if one else "question"
             item = {"kind": kind, "id": one.id if one else following.question_id, "concept": following.concept}
@@ -311,6 +313,17 @@ class TrainingService:
                     opponent=mastery.of_rating(QUESTION_RATING), now=now,
                 )
             )  # fmt: skip
+        rated = {change.concept for change in changes}
+        practised = [item.started.challenge.concept for item in session.done if isinstance(item, InHand)]
+        changes += [
+            await progress.standing(connection, user_id, concept, why="by its challenge")
+            for concept in dict.fromkeys(practised)
+            if concept not in rated
+        ]
+        is_left = sa.and_(started_challenges.c.session_id == session.id, started_challenges.c.status == "open")
+        await connection.execute(
+            started_challenges.update().where(is_left).values(session_id=None)
+        )  # one by itself now
         payload = {"correct": sum(item.correct for item in session.answers), "questions": len(session.answers)}
         await self._note(connection, "training.completed", session.id, user_id, payload)
         return tuple(changes)

@@ -112,6 +112,7 @@ def coached_view(coached: Coached) -> Json:
         "question": coached.question,
         "model": coached.model,
         "costUsd": coached.cost_microusd / 1_000_000,
+        "told": coached.told,
     }
 
 

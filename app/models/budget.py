@@ -192,8 +192,7 @@ class Purse:
             NotFound: a provider's budget that does not exist.
         """
         wanted = budget_id(kind, owner)
-        changes: dict[str, object] = {"warned_at": None, "exceeded_at": None}
-        changes |= {} if active is None else {"active": active}
+        changes: dict[str, object] = {} if active is None else {"active": active}
         changes |= {} if limit_microusd is None else {"limit_microusd": limit_microusd}
 
         def change(connection: sa.Connection) -> None:
@@ -204,10 +203,17 @@ class Purse:
                 row = {"id": wanted, "kind": kind, "owner": owner, "limit_microusd": limit_microusd or 0}
                 connection.execute(budgets.insert().values(**row, active=active is not False))
             else:
-                connection.execute(budgets.update().where(budgets.c.id == wanted).values(**changes))
+                is_other = limit_microusd not in (None, before["limit_microusd"])
+                if is_other:  # its alerts were about the old limit
+                    changes.update(warned_at=None, exceeded_at=None)
+                connection.execute(
+                    budgets.update().where(budgets.c.id == wanted).values({"active": before["active"], **changes})
+                )
             if kind in OWN_KINDS:
                 user_id, _, intent = owner.partition(":")
                 ledger.catch_up(connection, wanted, user_id=user_id, intent=intent or None, now=now)
+            ledger.roll_off(connection, [wanted], now)
+            ledger.note_shares(connection, [wanted], now)
             detail = {"limitMicrousd": limit_microusd, "active": active}
             ledger.append(connection, "budget.changed", wanted, now, detail, user_id=actor)
             old = None if before is None else {"limitMicrousd": before["limit_microusd"], "active": before["active"]}

@@ -163,11 +163,13 @@ class Call:
     async def _streamed(self, limits: TimeLimits) -> AsyncGenerator[StreamEvent]:
         stream = self._wire.stream(self.model, self.prompt)
         deadline = self._started + self._seconds
+        first_by = self._started + limits.first_token_seconds  # whatever else it sends, such as what it thinks
         try:
             while True:
-                pause = limits.between_tokens_seconds if self._text else limits.first_token_seconds
+                now = time.monotonic()
+                pause = limits.between_tokens_seconds if self._text else first_by - now
                 try:
-                    async with asyncio.timeout(min(pause, deadline - time.monotonic())):
+                    async with asyncio.timeout(min(pause, deadline - now)):
                         event = await anext(stream)
                 except StopAsyncIteration:
                     return

@@ -135,7 +135,7 @@ class Carrier:
             if patience is None or not chain:
                 return call, stream, await runner
             await asyncio.wait({runner}, timeout=patience)
-            if not runner.done() and (second := await self.reserved(run, chain.popleft(), chain)) is not None:
+            if not runner.done() and (second := await self._second(run, chain)) is not None:
                 other = second.events(self._limits)
                 runners[asyncio.ensure_future(anext(other, None))] = (second, other)
             done, _ = await asyncio.wait(runners, return_when=asyncio.FIRST_COMPLETED)
@@ -161,6 +161,16 @@ class Carrier:
             if won is not call:
                 await self._surely(self._end(run, won, error=error))
             raise
+
+    async def _second(self, run: Run, chain: deque[Model]) -> Call | None:
+        """The call of the next model; where it may not leave, everything is as if it had not been asked."""
+        kept, spent = deque(chain), list(run.spent)
+        second = await self.reserved(run, chain.popleft(), chain)
+        if second is None:
+            chain.clear()
+            chain.extend(kept)
+            run.spent[:] = spent
+        return second
 
     async def _lost(
         self, run: Run, task: "asyncio.Future[StreamEvent | None]", loser: Call, stream: AsyncGenerator[StreamEvent]

@@ -191,6 +191,8 @@ class Gateway:
             run.explored = run.ranking[0].model_id
         models = [self._model(scored) for scored in run.ranking if scored.excluded is None]
         run.spent += self._passed_over(ranking)
+        if run.spent:  # what costs nothing comes first where a budget is spent
+            models.sort(key=lambda model: not model.is_free)
         if order := run.request.providers:
             models = sorted((m for m in models if m.provider in order), key=lambda m: order.index(m.provider))
         if not models:

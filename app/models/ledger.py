@@ -241,6 +241,13 @@ def roll_off(connection: sa.Connection, ids: Sequence[str], now: datetime) -> bo
     return bool(sums)
 
 
+def note_shares(connection: sa.Connection, ids: Sequence[str], now: datetime) -> None:
+    """Raise the alerts that there is reason for after a limit has changed."""
+    rows = {wanted: row for wanted, row in lock(connection, ids).items() if row["active"]}
+    note(connection, [w for w, row in rows.items() if WARNING_SHARE <= _share(row, 0) < 1], "warning", now)
+    note(connection, [w for w, row in rows.items() if _share(row, 0) >= 1], "exceeded", now)
+
+
 def note_refusal(connection: sa.Connection, wanted: str, now: datetime) -> None:
     """A budget had no room for a call: that is its end only where it is nearly spent, and not just a call too dear."""
     row = lock(connection, [wanted]).get(wanted)

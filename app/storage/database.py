@@ -17,6 +17,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from app.errors import StorageFailed
 
 BUSY_TIMEOUT_MS = 30_000
+QUEUED_TIMEOUT_MS = 200  # of those who queued behind one that waited in vain
 T = TypeVar("T")
 
 
@@ -32,11 +33,12 @@ class Database:
         self.is_sqlite = url.startswith("sqlite")
         self._write_lock = asyncio.Lock()
         self._gave_up_at = 0.0  # of the monotonic clock
+        self._patience_ms = BUSY_TIMEOUT_MS
         if self.is_sqlite:
-            self._writer = _sqlite_engine(url, synchronous="NORMAL")
-            self._durable_writer = _sqlite_engine(url, synchronous="FULL")
+            self._writer = _sqlite_engine(url, synchronous="NORMAL", patience_ms=self._patience)
+            self._durable_writer = _sqlite_engine(url, synchronous="FULL", patience_ms=self._patience)
             self._reader = _sqlite_engine(url, synchronous="NORMAL", read_only=True)
-            self._direct = _direct_engine(url)
+            self._direct = _direct_engine(url, patience_ms=self._patience)
             self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-writer")
         else:
             engine = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
@@ -60,26 +62,28 @@ class Database:
             async with self._turn(), engine.begin() as connection:
                 yield connection
 
+    def _patience(self) -> int:
+        return self._patience_ms
+
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """The turn of one writer on SQLite.
 
-        When a writer gives up on a file that another program holds, those who queued behind it give up too, instead of
-        waiting as long each, one after the other.
-
-        Raises:
-            StorageFailed: so it was.
+        When a writer has waited in vain for a file that another program holds, those who queued behind it wait a moment
+        only, and not as long each, one after the other.
         """
         asked = time.monotonic()
         async with self._write_lock:
-            if asked < self._gave_up_at:
-                raise StorageFailed(BUSY)
+            self._patience_ms = QUEUED_TIMEOUT_MS if asked < self._gave_up_at else BUSY_TIMEOUT_MS
             try:
                 yield
             except DBAPIError as error:
-                if unusable_message(error) == BUSY:
-                    self._gave_up_at = time.monotonic()
+                self._note_busy(error)
                 raise
+
+    def _note_busy(self, error: BaseException) -> None:
+        if unusable_message(error) == BUSY:
+            self._gave_up_at = time.monotonic()
 
     @asynccontextmanager
     async def migrating(self) -> AsyncIterator[AsyncConnection]:
@@ -131,6 +135,8 @@ class Database:
                     return await asyncio.shield(running)
                 except asyncio.CancelledError:
                     await asyncio.wait({running})  # the lock must not open before the transaction has ended
+                    if (error := running.exception()) is not None:
+                        self._note_busy(error)
                     raise
 
     @asynccontextmanager
@@ -168,7 +174,10 @@ def postgres_url(url: str, driver: str) -> str:
     return parsed.set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
 
 
-def _sqlite_engine(url: str, *, synchronous: str, read_only: bool = False, foreign_keys: bool = True) -> AsyncEngine:
+def _sqlite_engine(
+    url: str, *, synchronous: str, read_only: bool = False, foreign_keys: bool = True,
+    patience_ms: Callable[[], int] | None = None,
+) -> AsyncEngine:  # fmt: skip
     engine = create_async_engine(
         url,
         poolclass=AsyncAdaptedQueuePool,
@@ -177,17 +186,23 @@ def _sqlite_engine(url: str, *, synchronous: str, read_only: bool = False, forei
         pool_timeout=BUSY_TIMEOUT_MS / 1000,
         hide_parameters=True,  # what people wrote has no place in a log
     )
-    _prepare_sqlite(engine.sync_engine, synchronous=synchronous, read_only=read_only, foreign_keys=foreign_keys)
+    _prepare_sqlite(
+        engine.sync_engine, synchronous=synchronous, read_only=read_only, foreign_keys=foreign_keys,
+        patience_ms=patience_ms,
+    )  # fmt: skip
     return engine
 
 
-def _direct_engine(url: str) -> sa.Engine:
+def _direct_engine(url: str, *, patience_ms: Callable[[], int]) -> sa.Engine:
     engine = sa.create_engine(url.replace("+aiosqlite", ""), pool_size=1, max_overflow=0, hide_parameters=True)
-    _prepare_sqlite(engine, synchronous="FULL", read_only=False)
+    _prepare_sqlite(engine, synchronous="FULL", read_only=False, patience_ms=patience_ms)
     return engine
 
 
-def _prepare_sqlite(engine: sa.Engine, *, synchronous: str, read_only: bool, foreign_keys: bool = True) -> None:
+def _prepare_sqlite(
+    engine: sa.Engine, *, synchronous: str, read_only: bool, foreign_keys: bool = True,
+    patience_ms: Callable[[], int] | None = None,
+) -> None:  # fmt: skip
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:  # Any: a DBAPI connection has no type
         connection.isolation_level = None
@@ -203,6 +218,10 @@ def _prepare_sqlite(engine: sa.Engine, *, synchronous: str, read_only: bool, for
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
+        wanted = BUSY_TIMEOUT_MS if patience_ms is None else patience_ms()
+        if connection.info.get("patience_ms", BUSY_TIMEOUT_MS) != wanted:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={wanted}")
+            connection.info["patience_ms"] = wanted
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 

@@ -105,8 +105,11 @@ def _say_hint(say: Speaker, started: Started) -> None:
 
 
 def _say_coached(say: Speaker, coached: Coached) -> None:
-    cost = f"\n\n*{coached.model}, {wording.dollars(coached.cost_microusd)}*" if coached.model else ""
-    say.text(f"{coached.observation}\n\n**{coached.question}**{cost}".lstrip())
+    model = coached.model or "a model"
+    has_cost = coached.model is not None or coached.cost_microusd > 0
+    cost = f"\n\n*{model}, {wording.dollars(coached.cost_microusd)}*" if has_cost else ""
+    told = f"\n\n*({coached.told})*" if coached.told else ""
+    say.text(f"{coached.observation}\n\n**{coached.question}**{told}{cost}".lstrip())
 
 
 def _say_solution(say: Speaker, revealed: Revealed) -> None:

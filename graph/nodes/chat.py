@@ -1,6 +1,7 @@
 """Free conversation: a model answers where there is one; without one, our best matching lesson or challenge."""
 
 from app.errors import NoModelAvailable
+from app.learning.started import Started
 from app.models.call import CallRequest
 from app.models.catalog import Task
 from app.models.providers.wire import Message
@@ -21,17 +22,27 @@ GREETINGS = frozenset({"hello", "hi", "hey", "hi there", "hello there", "good mo
 async def chat(state: State, runtime: Run) -> Update:
     say = speaker(runtime)
     deps = runtime.context
+    in_hand = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
+    if in_hand is not None and in_hand.is_check and not _is_greeting(state["text"]):
+        say.text(
+            f"**{in_hand.challenge.title}** shows what you can do without help, so I say nothing until it is over. Submit "
+            "it, or put it aside with `/skip`; anything else has room in a new chat."
+        )
+        return said(state, say)
     await note_if_asked_again(state, deps)
     history = [_message(m["role"], m["content"]) for m in state.get("messages", [])[-HISTORY:]]
     request = CallRequest(
         task=_task_of(state["text"]), intent="general.chat", user_id=state["user_id"], thread_id=state["thread_id"],
         model=state.get("model") or None, prefer=preference_of(state),
         allow_burst=state.get("burst", False) and state.get("is_admin", False),
-        system=render("chat", in_hand=await _in_hand(state, deps)),
+        system=render("chat", in_hand=_described(in_hand)),
         messages=(*_from_user(history), Message(role="user", content=state["text"])),
     )  # fmt: skip
+    hides = await deps.coach.guard(state["user_id"], in_hand) if in_hand is not None else None
     try:
-        await answer(request, deps, say)
+        answered = await answer(request, deps, say, hides=hides)
+        if in_hand is not None:
+            await _note_help(state, deps, say, in_hand, answered.text)
     except NoModelAvailable as error:
         _without_model(state, deps, say, why=error.user_message)
     await say_alerts(state, deps, say)
@@ -46,7 +57,7 @@ def _task_of(text: str) -> Task:
 
 
 def _without_model(state: State, deps: Deps, say: Speaker, *, why: str) -> None:
-    if state["text"].strip(" .!?").lower() in GREETINGS:
+    if _is_greeting(state["text"]):
         say.text("Hello! I can set you challenges, train you on a topic, and search your code. What shall we do?")
         say.action("An easy challenge", "/challenge easy")
         say.action("Train me", "/train")
@@ -64,11 +75,21 @@ def _without_model(state: State, deps: Deps, say: Speaker, *, why: str) -> None:
         say.action("A challenge on it", f"/challenge {concept.id}")
 
 
-async def _in_hand(state: State, deps: Deps) -> str:
-    started = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
-    if started is None:
+def _is_greeting(text: str) -> bool:
+    return text.strip(" .!?").lower() in GREETINGS
+
+
+def _described(in_hand: Started | None) -> str:
+    if in_hand is None:
         return "nothing"
-    return f"the challenge {started.challenge.title!r}: {started.challenge.statement.strip()}"
+    return f"the challenge {in_hand.challenge.title!r}: {in_hand.challenge.statement.strip()}"
+
+
+async def _note_help(state: State, deps: Deps, say: Speaker, in_hand: Started, answered: str) -> None:
+    """A conversation about the challenge in hand is help, and the learner is told so the first time."""
+    is_help = await deps.coach.note_talk(state["user_id"], in_hand, f"{state['text']} {answered}")
+    if is_help and not in_hand.is_aided:
+        say.text(f"\n\n*(This counts as help with **{in_hand.challenge.title}**.)*")
 
 
 def _message(role: str, content: str) -> Message:

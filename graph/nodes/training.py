@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from app.errors import InvalidInput, NoModelAvailable
+from app.errors import BudgetSpent, InvalidInput, NoModelAvailable
 from app.learning import views
 from app.learning.curriculum import Concept
 from app.learning.plans import EXAMPLE, Plan
@@ -13,7 +13,7 @@ from app.learning.training import Marked, Moved
 from app.models.call import CallRequest
 from app.models.providers.wire import Message
 from graph import wording
-from graph.answering import answer, preference_of
+from graph.answering import answer, note_if_asked_again, preference_of, say_alerts
 from graph.deps import Deps
 from graph.intents.classifier import without_quotes
 from graph.intents.slots import asks_to_explain, goal_day_of
@@ -213,10 +213,16 @@ async def _lesson(state: State, deps: Deps, say: Speaker, concept: Concept) -> N
         system=render("lesson", language=language, lesson=concept.lesson),
         messages=(Message(role="user", content=state["text"]),),
     )  # fmt: skip
+    await note_if_asked_again(state, deps)
+    in_hand = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
+    hides = await deps.coach.guard(state["user_id"], in_hand) if in_hand is not None else None
     try:
-        await answer(request, deps, say)
-    except NoModelAvailable:
+        await answer(request, deps, say, hides=hides)
+    except NoModelAvailable as error:
+        if isinstance(error, BudgetSpent):
+            say.text(f"{error.user_message}\n\n")
         say_lesson(say, concept)
+    await say_alerts(state, deps, say)
     say.action(f"Train {concept.title}", f"/train {concept.id}")
 
 

@@ -267,10 +267,12 @@ export default function ChallengeCard() {
       ))}
       {coached && (
         <div className="tl-hint" role="status" data-testid="coached">
-          <span className="tl-muted">{coached.by === "model" ? "The coach, about your newest attempt" : "No model could be asked; this is what your attempt shows"}</span>
+          <span className="tl-muted">{coached.by === "model" ? "The coach, about your newest attempt" : coached.told ? "This is what your attempt shows" : "No model could be asked; this is what your attempt shows"}</span>
           {coached.observation && <p>{inline(coached.observation)}</p>}
           <p>{inline(coached.question)}</p>
+          {coached.told && <span className="tl-muted">{coached.told}</span>}
           {coached.model && <span className="tl-muted">{coached.model} · {coached.cost} · counts as help</span>}
+          {!coached.model && coached.cost && <span className="tl-muted">It cost {coached.cost}.</span>}
         </div>
       )}
       {revealed && (

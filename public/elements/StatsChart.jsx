@@ -19,7 +19,8 @@ function Calendar({ days }) {
   const active = days.filter(tried).length;
   return (
     <svg className="tl-chart tl-calendar" viewBox={`0 0 ${left + weeks * (size + gap)} ${top + 7 * (size + gap)}`} role="img"
-      aria-label={`Practice on ${active} of the last ${days.length} days`}>
+      aria-label={`Practice on ${active} of the last ${days.length} days. ` + days.filter((day) => tried(day) || day.frozen)
+        .map((day) => `${dayName(day.day)}: ${day.frozen ? "frozen" : `${day.passed + day.correct} of ${tried(day)}`}`).join("; ")}>
       {WEEKDAYS.map((name, row) => row % 2 === 0 && <text key={name} x="0" y={top + row * (size + gap) + 11}>{name}</text>)}
       {days.map((day, i) => {
         const week = Math.floor(i / 7), row = i % 7;

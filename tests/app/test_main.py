@@ -8,12 +8,16 @@ ROOT = Path(__file__).parents[2]
 SDKS = "{'anthropic', 'openai', 'google.genai', 'litellm'}"
 
 
-def test_a_start_imports_no_telemetry() -> None:
-    program = "import sys, app.chat, chainlit; print(sorted(n for n in sys.modules if n.startswith('traceloop')))"
+def test_a_start_imports_no_telemetry(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from app.main import create_app; from app.settings import Settings; "
+        f"create_app(Settings(tooloo_data_dir=Path({str(tmp_path)!r}))); "
+        "print(sorted(name for name in sys.modules if name.startswith('traceloop')))"
+    )
 
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True)
 
-    assert run.stdout.strip() == "['traceloop', 'traceloop.sdk']", run.stderr
+    assert run.stdout.splitlines()[-1] == "['traceloop', 'traceloop.sdk']", run.stderr
 
 
 def test_a_start_imports_no_providers_sdk() -> None:

@@ -86,9 +86,62 @@ async def test_two_hundred_messages_at_once_are_all_kept_and_all_answered(server
     assert health.status_code == 200
 
 
-async def test_anothers_thread_is_not_opened_by_its_id(
-    tmp_path: Path, request: pytest.FixtureRequest, serve: Callable[..., Server]
-) -> None:
+async def answers_of(client: httpx.AsyncClient) -> list[str]:
+    """What was answered in the newest thread."""
+    found = await client.post("/project/threads", json={"pagination": {"first": 5}, "filter": {}})
+    threads = found.json()["data"]
+    if not threads:
+        return []
+    steps = (await client.get(f"/project/thread/{threads[0]['id']}")).json()["steps"]
+    return [step["output"] for step in steps if step["type"] == "assistant_message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("", "empty", id="empty"),
+        pytest.param("  \n\t ", "empty", id="blank"),
+        pytest.param("x" * 1_000_000, "too long", id="a megabyte"),
+        pytest.param("a\x00b\x00c", "NUL", id="NUL"),
+    ],
+)
+async def test_a_message_that_is_none_gets_a_sentence(server: Server, text: str, told: str) -> None:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        page = await Page(server, await cookie_of(client)).open()
+        await page.say(text)
+        for _ in range(60):
+            await asyncio.sleep(0.5)
+            if any(answers := await answers_of(client)):
+                break
+        await page.client.disconnect()
+
+    assert told in answers[0]
+
+
+async def test_what_no_page_would_send_harms_nobody(server: Server) -> None:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        page = await Page(server, await cookie_of(client)).open()
+        for payload in (
+            None, [], "text", 7, b"\xff\x00", {}, {"message": None}, {"message": {"output": b"\xff\x00"}},
+            {"message": {"id": "../../x", "type": "user_message", "output": ["a"], "name": "x"}},
+            {"message": {"id": "x", "type": "run", "output": "x", "name": "x", "createdAt": "never"}},
+        ):  # fmt: skip
+            await page.client.emit("client_message", payload)
+        await page.client.emit("no_such_event", {"a": 1})
+        await page.say("how am I doing")
+        for _ in range(60):
+            await asyncio.sleep(0.5)
+            answers = await answers_of(client)
+            if any("Nothing to show yet" in answer for answer in answers):
+                break
+        health = await client.get("/health")
+        await page.client.disconnect()
+
+    assert any("Nothing to show yet" in answer for answer in answers), answers
+    assert health.status_code == 200
+
+
+async def test_anothers_thread_is_not_opened_by_its_id(tmp_path: Path, serve: Callable[..., Server]) -> None:
     port = free_port()
     prepared = Server(tmp_path, PORT=str(port), TOOLOO_PUBLIC_URL=f"http://coach.localhost:{port}")
     for name in ("ada", "eve"):
@@ -97,7 +150,8 @@ async def test_anothers_thread_is_not_opened_by_its_id(
     cookies = {}
     for name in ("ada", "eve"):
         async with httpx.AsyncClient(base_url=server.url) as client:
-            await client.post("/login", data={"username": name, "password": PASSWORD})
+            signed_in = await client.post("/login", data={"username": name, "password": PASSWORD})
+            assert signed_in.status_code == 200
             cookies[name] = "; ".join(f"{key}={value}" for key, value in client.cookies.items())
     thread_id = str(uuid.uuid4())
     page = await Page(server, cookies["ada"], thread_id).open()
@@ -119,6 +173,9 @@ async def test_anothers_thread_is_not_opened_by_its_id(
     await asyncio.sleep(3)
     await again.client.disconnect()
 
+    other = await Page(server, cookies["eve"]).open()  # she is let in, but not there
+    await other.client.disconnect()
+
     assert "hers alone" in str(hers)
     assert "hers alone" not in str(heard)
 
@@ -129,6 +186,8 @@ async def test_anothers_thread_is_not_opened_by_its_id(
 async def test_another_sites_page_is_not_let_in(server: Server, headers: dict[str, str]) -> None:
     async with httpx.AsyncClient(base_url=server.url) as client:
         cookie = await cookie_of(client)
+    own = await Page(server, cookie).open()
+    await own.client.disconnect()
 
     with pytest.raises(Refused):
         await Page(server, cookie).open(**headers)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed,
 from app.events import log as event_log
 from app.identity.accounts import User
 from app.learning.sessions import Asked
+from app.learning.started import Started
 from app.models import log as call_log
 from app.models import quality
 from graph.conversation import Turn
@@ -491,6 +493,62 @@ async def test_the_coach_speaks_in_words_too(modelless: Services) -> None:
     coached = await say(modelless, owner, "what is wrong with my code?")
 
     assert "case 1" in coached.text
+
+
+LEAK = (
+    "Sure. ",
+    "Reverse the words ",
+    "of the text like this: ",
+    "`return ' '.join(reversed(text.split()))`",
+    " and done.",
+)
+
+
+async def test_a_conversation_does_not_give_the_solution_away_and_counts_as_help(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    await say(services, owner, "give me an easy python challenge about strings")
+    providers.scripts["*"] = Script(words=LEAK)
+
+    told = await say(
+        services, owner, "how would you join the words of the text in reverse order", intent="general.chat"
+    )
+    solved = await say(services, owner, SOLUTION)
+
+    assert "join(reversed" not in told.plain
+    assert "would give away the solution" in told.text
+    assert "This counts as help with **Reverse the words**" in told.text
+    assert [block.kind for block in told.blocks] == ["AnswerCost"]
+    assert "with help" in solved.plain
+
+
+async def test_a_conversation_about_something_else_is_no_help(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    await say(services, owner, "give me an easy python challenge about strings")
+    long = tuple(f"Sentence {number} of the answer. " for number in range(60))
+    providers.scripts["*"] = Script(words=long)
+
+    told = await say(services, owner, "what is the difference between tcp and udp", intent="general.chat")
+
+    assert told.text == "".join(long)
+
+
+async def test_in_a_check_nobody_talks(
+    services: Services, owner: User, providers: FakeProviders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await say(services, owner, "give me an easy python challenge about strings")
+    started = await services.deps.challenges.open_in_thread(owner.id, "t")
+    assert started is not None
+
+    async def check(_user_id: str, _thread_id: str) -> Started:
+        return replace(started, is_check=True)
+
+    monkeypatch.setattr(services.deps.challenges, "open_in_thread", check)
+    told = await say(services, owner, "how would you solve this", intent="general.chat")
+
+    assert "without help, so I say nothing until it is over" in told.text
+    assert providers.calls == []
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from app.models.catalog import Model
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
-    Finished,
     FinishReason,
     Prompt,
     StreamEvent,
     TextDelta,
     Usage,
     broken_off,
+    ended,
     failed,
     refused,
 )
@@ -28,6 +28,7 @@ _FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
+    "model_context_window_exceeded": "length",
     "refusal": "content_filter",
 }
 
@@ -59,7 +60,7 @@ class AnthropicWire:
                                     cached_tokens=cached_tokens,
                                 )  # fmt: skip
                             if event.delta.stop_reason:
-                                yield Finished(reason=_FINISH.get(event.delta.stop_reason, "stop"))
+                                yield ended("Anthropic", event.delta.stop_reason, _FINISH)
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         with _translated():
@@ -75,7 +76,7 @@ class AnthropicWire:
                     )
                 )  # fmt: skip
             if message.stop_reason:
-                events.append(Finished(reason=_FINISH.get(message.stop_reason, "stop")))
+                events.append(ended("Anthropic", message.stop_reason, _FINISH))
             return events
 
     async def list_models(self) -> list[str]:

@@ -9,6 +9,7 @@ import httpx
 from google import genai
 from google.genai import errors, types
 
+from app.errors import ProviderFailed
 from app.models.catalog import Model
 from app.models.providers.wire import (
     BROKEN_ANSWER,
@@ -20,12 +21,18 @@ from app.models.providers.wire import (
     TextDelta,
     Usage,
     broken_off,
+    ended,
     failed,
     kind_of_status,
     retry_after_seconds,
 )
 
-_BLOCKED = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"})
+_BLOCKED = ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII")
+_FINISH: dict[str, FinishReason] = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    **dict.fromkeys(_BLOCKED, "content_filter"),
+}
 
 
 class GeminiWire:
@@ -40,12 +47,19 @@ class GeminiWire:
         )
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
-        with _translated():
-            # The SDK sends nothing before the first step of the iteration: only then does a refusal show.
-            stream = await self._client.aio.models.generate_content_stream(**_request(model, prompt))
-            async for chunk in stream:
-                for event in _events_of(chunk):
-                    yield event
+        began = False
+        try:
+            with _translated():
+                # The SDK sends nothing before the first step of the iteration: only then does a refusal show.
+                stream = await self._client.aio.models.generate_content_stream(**_request(model, prompt))
+                async for chunk in stream:
+                    began = True
+                    for event in _events_of(chunk):
+                        yield event
+        except ProviderFailed as error:
+            if began and error.before_generation:  # an error event within a stream that began well
+                raise failed("Gemini", error.kind, before_generation=False) from error
+            raise
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         with _translated():
@@ -90,17 +104,11 @@ def _events_of(chunk: types.GenerateContentResponse) -> list[StreamEvent]:
     if chunk.prompt_feedback and chunk.prompt_feedback.block_reason:
         events.append(Finished(reason="content_filter"))
     events.extend(
-        Finished(reason=_finish(candidate.finish_reason.name))
+        ended("Gemini", candidate.finish_reason.name, _FINISH)
         for candidate in (chunk.candidates or [])[:1]
         if candidate.finish_reason
     )
     return events
-
-
-def _finish(name: str) -> FinishReason:
-    if name in _BLOCKED:
-        return "content_filter"
-    return "length" if name == "MAX_TOKENS" else "stop"
 
 
 @contextmanager

@@ -79,12 +79,14 @@ class LiteLLMWire:
     def _load(self) -> Any:  # Any: as above
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        self._module = importlib.import_module("litellm")
-        self._module.suppress_debug_info = True
-        self._module.telemetry = False
-        # For all but three providers it would make one limit of our four, the longest.
-        importlib.import_module("litellm.main").supports_httpx_timeout = lambda _provider: True  # type: ignore[attr-defined]
-        return self._module
+        module: Any = importlib.import_module("litellm")
+        module.suppress_debug_info = True
+        module.telemetry = False
+        main: Any = importlib.import_module("litellm.main")
+        # For all but three providers it would make one limit of time out of ours, the longest.
+        main.supports_httpx_timeout = lambda _provider: True
+        self._module = module  # whoever finds it here finds it ready
+        return module
 
     @contextmanager
     def _translated(self, model: Model) -> Iterator[None]:

@@ -20,6 +20,7 @@ from app.models.providers.wire import (
     TextDelta,
     Usage,
     broken_off,
+    ended,
     failed,
     refused,
 )
@@ -49,13 +50,17 @@ class OpenAIWire:
             stream = await self._client.chat.completions.create(
                 **self._request(model, prompt), stream=True, stream_options={"include_usage": True}
             )
+            declined = False
             async with stream:
                 async for chunk in stream:
                     for choice in chunk.choices[:1]:
                         if choice.delta.content:
                             yield TextDelta(text=choice.delta.content)
-                        if choice.finish_reason:
-                            yield Finished(reason=_FINISH.get(choice.finish_reason, "stop"))
+                        declined = declined or bool(choice.delta.refusal)
+                        if choice.finish_reason and declined:
+                            yield Finished(reason="content_filter")
+                        elif choice.finish_reason:
+                            yield ended(self._provider, choice.finish_reason, _FINISH)
                     if chunk.usage:
                         yield _usage(chunk.usage)
 
@@ -66,8 +71,10 @@ class OpenAIWire:
             events: list[StreamEvent] = [TextDelta(text=choice.message.content)] if choice.message.content else []
             if completion.usage:
                 events.append(_usage(completion.usage))
-            if choice.finish_reason:
-                events.append(Finished(reason=_FINISH.get(choice.finish_reason, "stop")))
+            if choice.finish_reason and choice.message.refusal:
+                events.append(Finished(reason="content_filter"))
+            elif choice.finish_reason:
+                events.append(ended(self._provider, choice.finish_reason, _FINISH))
             return events
 
     async def list_models(self) -> list[str]:

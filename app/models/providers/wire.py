@@ -102,6 +102,17 @@ def failed(
     )
 
 
+def ended(provider: str, reason: str, known: Mapping[str, FinishReason]) -> "Finished":
+    """The end of an answer by the provider's own word for it.
+
+    Raises:
+        ProviderFailed: it is none that says that the answer is one: generation was broken off, or asks for something.
+    """
+    if reason not in known:
+        raise failed(provider, "server", before_generation=False)
+    return Finished(reason=known[reason])
+
+
 def refused(provider: str, status: int, body: str, headers: Mapping[str, str] | None) -> ProviderFailed:
     """A provider's answer with an error status: it bills nothing."""
     wait = None if headers is None else retry_after_seconds(headers)

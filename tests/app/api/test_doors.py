@@ -105,11 +105,15 @@ async def test_the_page_has_a_policy_and_no_foreign_sources(client: httpx.AsyncC
 
 async def test_the_only_user_is_signed_in_by_the_page_itself(client: httpx.AsyncClient) -> None:
     probe = await client.get("/", headers={"accept": "*/*"})
+    framed = {"accept": "text/html", "sec-fetch-dest": "iframe", "sec-fetch-mode": "navigate",
+              "sec-fetch-site": "cross-site"}  # fmt: skip
+    frame = await client.get("/", headers=framed)
     page = await client.get("/", headers={"accept": "text/html"})
     again = await client.get("/thread/x", headers={"accept": "text/html"})
     user = await client.get("/user")
 
     assert "set-cookie" not in probe.headers
+    assert "set-cookie" not in frame.headers
     assert "httponly" in page.headers["set-cookie"].lower()
     assert "set-cookie" not in again.headers
     assert user.json()["metadata"]["role"] == "admin"

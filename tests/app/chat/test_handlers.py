@@ -162,7 +162,6 @@ async def test_a_message_that_cannot_be_kept_gets_a_sentence(
     [
         pytest.param(b"\x89PNG\r\n\xff\x00", "is not text", id="binary"),
         pytest.param(b"x" * 60_001, "too long: 60,001 characters", id="too long"),
-        pytest.param(b"\xff" * 10, "is not text", id="no UTF-8"),
     ],
 )
 async def test_an_attached_file_that_is_of_no_use_gets_a_sentence_and_its_message_is_kept(

@@ -1,12 +1,14 @@
 """Accounts, sign-ins and tokens."""
 
 import pytest
+import sqlalchemy as sa
 
 from app.errors import Conflict, InvalidInput, NotFound, RateLimited, Unauthenticated
 from app.identity.access import TRIES_BY_ADDRESS, AccessService
 from app.identity.accounts import AccountService, User
 from app.models import audit
 from app.storage.database import Database
+from app.storage.tables.identity import sign_ins
 from tests.fakes.clock import Clock
 
 
@@ -31,6 +33,19 @@ async def test_a_sign_in_expires(access: AccessService, ada: User, clock: Clock)
     clock.move(days=8)
 
     assert await access.user_of_sign_in(sign_in_id) is None
+
+
+async def test_what_has_expired_is_dropped(access: AccessService, ada: User, database: Database, clock: Clock) -> None:
+    await access.open_sign_in(ada)
+    clock.move(days=5)
+    kept = await access.open_sign_in(ada)
+    clock.move(days=3)
+
+    await access.prune()
+
+    async with database.read() as connection:
+        left = list(await connection.scalars(sa.select(sign_ins.c.id)))
+    assert left == [kept]
 
 
 async def test_wrong_passwords_and_unknown_names_look_the_same(access: AccessService, ada: User) -> None:

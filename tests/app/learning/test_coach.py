@@ -4,6 +4,7 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -13,9 +14,9 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.identity.accounts import AccountService, User
 from app.learning.challenge_files import AnswerChallenge, FunctionChallenge
 from app.learning.challenges import ChallengeService
-from app.learning.coaching import CoachService
+from app.learning.coaching import CoachService, reveals
 from app.learning.curriculum import load_curriculum
-from app.learning.reveal_filter import gives_away
+from app.learning.reveal_filter import gives_away, quotes_others
 from app.learning.sandbox.probe import Isolation
 from app.models.budget import Purse
 from app.settings import Settings
@@ -135,6 +136,7 @@ async def test_a_model_that_gives_the_solution_away_is_not_heard(
     assert second_try.question == GOOD["question"]
     assert (given_up.by, given_up.model) == ("author", None)
     assert given_up.cost_microusd > 0
+    assert "could not be used" in given_up.told
 
 
 @pytest.mark.parametrize(
@@ -176,6 +178,7 @@ async def test_without_a_model_the_attempts_own_feedback_is_said_and_is_no_help(
 
     assert (coached.by, coached.cost_microusd) == ("author", 0)
     assert "case 1" in coached.question
+    assert "does not accept the key" in coached.told
     assert not (await challenges.get(learner.id, started_id)).is_aided
 
 
@@ -197,15 +200,42 @@ async def test_where_the_coach_is_silent(
 
 
 @pytest.mark.parametrize(
-    "challenge", [c for c in CURRICULUM.challenges if isinstance(c, FunctionChallenge)], ids=lambda c: c.id
+    "challenge", [c for c in CURRICULUM.challenges if not isinstance(c, AnswerChallenge)], ids=lambda c: c.id
 )
-def test_no_reference_passes_the_filter_and_no_hint_is_caught(challenge: FunctionChallenge) -> None:
+def test_no_reference_passes_the_filter_and_no_hint_is_caught(challenge: Any) -> None:
     solutions = list(challenge.solutions.values())
-    own = (challenge.statement, *challenge.starters.values())
+    own = (challenge.statement, *getattr(challenge, "starters", {}).values())
 
     assert all(gives_away(f"Try this:\n{solution}", solutions, own=own) for solution in solutions)
     assert not any(gives_away(hint, solutions, own=own) for hint in challenge.hints)
     assert not gives_away(solutions[0], solutions, own=(*own, solutions[0]))
+
+
+@pytest.mark.parametrize(
+    "challenge", [c for c in CURRICULUM.challenges if isinstance(c, AnswerChallenge)], ids=lambda c: c.id
+)
+def test_no_answer_passes_the_filter(challenge: AnswerChallenge) -> None:
+    lines = challenge.answer.strip().splitlines()
+
+    assert reveals(f"It gives {challenge.answer}", challenge, own=(challenge.statement,))
+    assert reveals(" and then ".join(lines), challenge, own=(challenge.statement,))
+
+
+@pytest.mark.parametrize(
+    ("said", "is_theirs"),
+    [
+        ("You need `[order for order in orders if order >= 0]` there.", False),
+        ("Think of `done * 100 // total`.", False),
+        ("```python\nreturn label.removeprefix(prefix)\n```", False),
+        ("What does `return [numbers]` give for `[1, 2]`?", True),
+        ("What does `return` do here?", True),
+        ("Nothing is quoted here.", True),
+    ],
+)
+def test_what_is_quoted_stands_in_their_own_code(said: str, is_theirs: bool) -> None:
+    own = ("def running_total(numbers):\n    return [numbers]", "[1, 2]")
+
+    assert quotes_others(said, own=own) is not is_theirs
 
 
 @pytest.mark.parametrize(

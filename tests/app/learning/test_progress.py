@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from app.errors import Conflict, InvalidInput, NotFound
 from app.identity.accounts import User
 from app.learning import mastery, progress, scheduler
-from app.learning.challenge_files import AnswerChallenge, Challenge, FunctionChallenge
+from app.learning.challenge_files import AnswerChallenge, Challenge, FunctionChallenge, ShellChallenge
 from app.learning.challenge_files import TestChallenge as WrittenTest
 from app.learning.challenges import ChallengeService
 from app.learning.choosing import Learner, choose
@@ -212,6 +212,17 @@ async def test_a_known_mistake_that_raises_is_named_too(
 
     assert named.graded.verdict == "error"
     assert named.feedback == mistake.means.strip()
+
+
+async def test_who_prints_nothing_made_none_of_the_known_mistakes(challenges: ChallengeService, ada: User) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="books-per-member")
+    challenge = started.challenge
+    assert isinstance(challenge, ShellChallenge)
+
+    empty = await challenges.submit(ada.id, started.id, "true")
+
+    assert empty.graded.verdict == "failed"
+    assert empty.feedback not in [mistake.means.strip() for mistake in challenge.mistakes]
 
 
 async def test_hints_come_one_by_one_and_end(challenges: ChallengeService, ada: User) -> None:

@@ -1,11 +1,22 @@
 """Learners take turns in the sandbox: nobody's endless loops delay another's verdict."""
 
 import asyncio
+import time
 
 import pytest
 
 from app.errors import RateLimited
+from app.learning.challenge_files import Case
+from app.learning.grading import grade
+from app.learning.languages import FUNCTION_LANGUAGES
+from app.learning.languages.base import Parameter, Signature
+from app.learning.sandbox.probe import Isolation
 from app.learning.sandbox.queue import MOST_WAITING, FairQueue
+
+PYTHON = FUNCTION_LANGUAGES["python"]
+ADD = Signature(name="add", params=(Parameter(name="a", type="int"), Parameter(name="b", type="int")), returns="int")
+CASES = [Case(arguments=(1, 2), expected=3, hidden=False)]
+RIGHT = "def add(a, b): return a + b"
 
 
 async def _until(condition: object) -> None:
@@ -84,3 +95,22 @@ async def test_too_many_of_one_owner_are_refused() -> None:
         await work("eve")
     go.set()
     await asyncio.gather(*tasks, work("ada"))
+
+
+async def test_an_endless_loop_of_one_delays_anothers_verdict_by_less_than_a_second(isolation: Isolation) -> None:
+    async def verdict(owner: str, code: str) -> float:
+        began = time.monotonic()
+        await grade(isolation.for_owner(owner), PYTHON, code, signature=ADD, cases=CASES)
+        return time.monotonic() - began
+
+    endless = [asyncio.create_task(verdict("eve", "def add(a, b):\n    while True: pass")) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    beside = [await verdict("ada", RIGHT) for _ in range(3)]
+    running = sum(not task.done() for task in endless)
+    for task in endless:
+        task.cancel()
+    await asyncio.gather(*endless, return_exceptions=True)
+    alone = [await verdict("ada", RIGHT) for _ in range(3)]
+
+    assert running >= 2  # one of them runs, and one waits at least
+    assert min(beside) - min(alone) < 1

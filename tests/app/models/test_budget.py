@@ -305,6 +305,25 @@ async def test_old_charges_are_no_reason_for_a_warning(purse: Purse, clock: Cloc
     assert (await _openai(purse, clock)).spent_microusd == 400_000
 
 
+async def test_a_limit_set_again_tells_nothing_again_and_a_lower_one_does(
+    purse: Purse, clock: Clock, ada: User
+) -> None:
+    await _limit(purse, clock, ada, 10)
+    await purse.record("bill", provider="openai", user_id=ada.id, cost_microusd=9 * MICROUSD, actor=ada.id, now=clock())
+    told = [await _alerts(purse, clock, ada)]
+    for dollars in (10, 10, 8, 100):
+        clock.move(seconds=1)
+        await _limit(purse, clock, ada, dollars)
+        told.append(await _alerts(purse, clock, ada))
+    await purse.set_limit("user", ada.id, limit_microusd=limit_of(5), active=True, actor=ada.id, now=clock())
+    told.append(await _alerts(purse, clock, ada))
+
+    assert told == [
+        [("warning", "provider:openai")], [], [], [("exceeded", "provider:openai")], [],
+        [("exceeded", f"user:{ada.id}")],
+    ]  # fmt: skip
+
+
 async def test_a_call_too_dear_is_not_the_end_of_a_budget(purse: Purse, clock: Clock, ada: User) -> None:
     await _limit(purse, clock, ada, 1)
 

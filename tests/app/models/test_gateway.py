@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
@@ -18,11 +19,11 @@ from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import log as call_log
 from app.models.budget import MICROUSD, Purse, limit_of
-from app.models.call import Call
-from app.models.catalog import load_catalog
+from app.models.call import Call, TimeLimits
+from app.models.catalog import Model, load_catalog
 from app.models.gateway import Gateway
 from app.models.ledger import Settled
-from app.models.providers.wire import TextDelta
+from app.models.providers.wire import Prompt, StreamEvent, TextDelta, Usage
 from app.models.run import Answered
 from app.settings import Settings
 from app.storage.database import Database
@@ -380,6 +381,48 @@ async def test_a_spent_provider_falls_out_of_the_ranking(
     assert not answer.model_id.startswith(f"{best.provider}/")
     assert any(best.provider in sentence for sentence in answer.spent)
     assert burst.model_id == best.model_id
+
+
+async def test_where_a_budget_is_spent_what_is_free_comes_first(
+    gateway: Gateway, purse: Purse, learner: User, clock: Clock, providers: FakeProviders
+) -> None:
+    providers.ollama_models = ("qwen:7b",)
+    best = (await gateway.preview("chat"))[0]
+    before = await gateway.complete(request_to(learner))
+    await purse.set_limit(
+        "provider", best.provider, limit_microusd=limit_of(1), active=True, actor=learner.id, now=clock()
+    )
+    await purse.record(
+        "bill", provider=best.provider, user_id=learner.id, cost_microusd=MICROUSD, actor=learner.id,
+        now=datetime.now(UTC),
+    )  # fmt: skip
+    await gateway.refresh(force=True)
+
+    after = await gateway.complete(request_to(learner))
+
+    assert before.model_id == best.model_id
+    assert after.model_id == "ollama/qwen:7b"
+    assert any(best.provider in sentence for sentence in after.spent)
+
+
+async def test_the_first_word_is_waited_for_whatever_else_comes(learner: User, clock: Clock) -> None:
+    class Thinking:
+        async def stream(self, _model: Model, _prompt: Prompt) -> AsyncIterator[StreamEvent]:
+            while True:
+                yield Usage(input_tokens=5, output_tokens=1)
+                await asyncio.sleep(0.02)
+
+    model = next(model for model in load_catalog(None, today=clock().date()).models)
+    call = Call(request_to(learner), model, Thinking(), now=clock(), seconds=60)  # type: ignore[arg-type]  # all that is asked of it
+    limits = TimeLimits(first_token_seconds=0.2, between_tokens_seconds=30, total_seconds=60)
+    began = time.monotonic()
+
+    with pytest.raises(ProviderFailed) as failure:
+        async for _ in call.events(limits):
+            pass
+
+    assert failure.value.kind == "timeout"
+    assert time.monotonic() - began < 10
 
 
 async def test_who_stops_an_answer_is_no_failure_of_the_model(

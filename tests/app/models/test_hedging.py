@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
-from app.errors import ProviderFailed
+from app.errors import BudgetExceeded, ProviderFailed
 from app.identity.accounts import User
 from app.models import log as call_log
 from app.models.budget import Purse
@@ -71,6 +72,24 @@ async def test_where_the_second_fails_the_first_is_waited_for(
     assert answer.model_id == first
     assert (rows[second]["status"], rows[second]["cost_microusd"]) == ("failed", 0)
     assert await held(purse) == 0
+
+
+async def test_where_the_second_does_not_fit_nothing_is_said_of_it(
+    hedge: Hedge, providers: FakeProviders, purse: Purse, learner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, first, _ = await hedge(Script(first_pause_seconds=0.4), Script())
+    reserve = purse.reserve
+
+    async def no_room_for_a_second(call_id: str, **more: Any) -> None:
+        if any(budget.held_microusd for budget in await purse.budgets(Clock()())):
+            raise BudgetExceeded("There is no room.")
+        await reserve(call_id, **more)
+
+    monkeypatch.setattr(purse, "reserve", no_room_for_a_second)
+    answer = await gateway.complete(request_to(learner, providers=("openai",)))
+
+    assert (answer.model_id, answer.spent) == (first, ())
+    assert {call["model"] for call in providers.calls} == {first.partition("/")[2]}
 
 
 async def test_where_both_fail_both_are_settled(
