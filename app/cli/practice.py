@@ -33,13 +33,7 @@ def check(
 ) -> None:
     """Run the solutions and the wrong ones of challenge files, and find missing or ambiguous cases."""
     named = [path.resolve() for path in paths]
-    files = sorted(
-        {
-            file
-            for path in named
-            for file in ([*path.glob("**/*.yaml"), *path.glob("**/*.yml")] if path.is_dir() else [path])
-        }
-    )
+    files = sorted({file for path in named for file in (path.glob("**/*.y*ml") if path.is_dir() else [path])})
     if not files:
         raise InvalidInput("There is no challenge file there. Challenge files end in .yaml or .yml.")
     rows = asyncio.run(_check_all(files))

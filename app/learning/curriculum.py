@@ -112,7 +112,7 @@ def load_curriculum(folder: Path = POOL, *, own: Path | None = None) -> Curricul
     left_out: dict[str, str] = {}
     if own is not None and not own.is_dir():
         left_out[str(own)] = "TOOLOO_CHALLENGES_DIR names a folder that is not there."
-    for file in sorted([*own.glob("**/*.yaml"), *own.glob("**/*.yml")]) if own else []:
+    for file in sorted(own.glob("**/*.y*ml")) if own else []:
         try:
             challenges.append(_fitting(read_challenge(file), pool.concepts, challenges))
         except SettingsError as error:

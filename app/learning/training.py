@@ -321,9 +321,8 @@ class TrainingService:
             if concept not in rated
         ]
         is_left = sa.and_(started_challenges.c.session_id == session.id, started_challenges.c.status == "open")
-        await connection.execute(
-            started_challenges.update().where(is_left).values(session_id=None)
-        )  # one by itself now
+        alone = started_challenges.update().where(is_left).values(session_id=None)  # it goes on by itself
+        await connection.execute(alone)
         payload = {"correct": sum(item.correct for item in session.answers), "questions": len(session.answers)}
         await self._note(connection, "training.completed", session.id, user_id, payload)
         return tuple(changes)

@@ -2,13 +2,16 @@
 same launcher without walls runs code where somebody allows that on a machine of their own."""
 
 import asyncio
-import itertools
 import json
 import os
 import shutil
+import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from app.errors import RateLimited
 from app.learning.sandbox.bubblewrap import SANDBOX_UID, memory_file
 from app.learning.sandbox.program import Limits, Program, Run
 from app.learning.sandbox.seccomp import filter_program
@@ -16,7 +19,7 @@ from app.learning.sandbox.watching import BEGUN, launch
 
 LEAST_VERSION = 6  # of Landlock, since Linux 6.12: signals and abstract sockets stay inside
 SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/alternatives")
-UIDS = 500  # one after the other, so that two programs at once are strangers to each other
+UIDS = 500  # one for each program that runs, so that two at once are strangers to each other
 STACK_BYTES = 64 * 1024 * 1024
 
 
@@ -30,16 +33,15 @@ class Landlock:
         self.read_only = read_only
         self._launcher = launcher
         self._walls = walls
-        self._uids = itertools.cycle(range(SANDBOX_UID + 1, SANDBOX_UID + 1 + UIDS))
 
     async def run(self, program: Program) -> Run:
         """Run a program to its end or its limits, in a folder of its own that is removed afterwards."""
-        uid = next(self._uids) if os.geteuid() == 0 else None
-        folder = await asyncio.to_thread(_lay_out, program, uid)
-        try:
-            return await self._run(program, folder, uid)
-        finally:
-            await asyncio.shield(asyncio.to_thread(_remove, folder))
+        with _own_uid() as uid:
+            folder = await asyncio.to_thread(_lay_out, program, uid)
+            try:
+                return await self._run(program, folder, uid)
+            finally:
+                await asyncio.shield(asyncio.to_thread(_remove, folder))
 
     async def _run(self, program: Program, folder: Path, uid: int | None) -> Run:
         box, scratch = folder / "box", folder / "tmp"
@@ -54,6 +56,27 @@ class Landlock:
             return await launch(argv, program, stdin=stdin, env=_environment(box, scratch), cwd=box)
         finally:
             os.close(stdin)
+
+
+@contextmanager
+def _own_uid() -> Iterator[int | None]:
+    """A uid that no other program on this machine has now, whichever server started it; None where we are not root.
+
+    Its end kills whatever runs under it. It is taken by the name of an abstract socket, which the kernel gives to one
+    process at a time and takes back from one that died.
+    """
+    if os.geteuid() != 0:
+        yield None
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
+        for uid in range(SANDBOX_UID + 1, SANDBOX_UID + 1 + UIDS):
+            try:
+                name.bind(f"\0tooloo-sandbox-uid-{uid}")
+            except OSError:
+                continue
+            yield uid
+            return
+    raise RateLimited("Too many programs run on this machine now. Try again in a moment.")
 
 
 def _lay_out(program: Program, uid: int | None) -> Path:

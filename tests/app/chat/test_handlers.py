@@ -180,6 +180,7 @@ async def test_an_attached_file_that_is_of_no_use_gets_a_sentence_and_its_messag
     assert kept == "what is this"
 
 
+@pytest.mark.usefixtures("page")
 async def test_an_attached_text_comes_with_the_message(tmp_path: Path) -> None:
     file = tmp_path / "attached"
     file.write_text("def add(a, b): return a + b")

@@ -7,12 +7,12 @@ import pytest
 
 from app.errors import InvalidInput, SandboxFailed, SandboxUnavailable
 from app.learning.challenge_files import Case
-from app.learning.grading import Graded, grade, matches
+from app.learning.grading import Graded, Shown, grade, judge, matches
 from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES
 from app.learning.languages.base import LanguageName, Parameter, Signature, parse_type
 from app.learning.sandbox.bubblewrap import Bubblewrap
 from app.learning.sandbox.probe import Isolation
-from app.learning.sandbox.program import Program, Sandbox
+from app.learning.sandbox.program import Program, Run, Sandbox
 from app.learning.sandbox.raw import run_script
 
 ADD = Signature(name="add", params=(Parameter(name="a", type="int"), Parameter(name="b", type="int")), returns="int")
@@ -21,6 +21,18 @@ CASES = [Case(arguments=(1, 2), expected=3, hidden=False), Case(arguments=(20, 2
 
 async def run(isolation: Isolation, code: str, language: LanguageName = "python") -> Graded:
     return await grade(isolation.require(), FUNCTION_LANGUAGES[language], code, signature=ADD, cases=CASES)
+
+
+@pytest.mark.parametrize("code", [139, 134, 136])
+def test_a_crash_is_one_whatever_came_before_it(code: int) -> None:
+    answered = b'n0{"case": 0, "value": 4}\n'
+    run = Run(status="crashed", stdout=answered, stderr=b"", exit_code=code, wall_ms=5)
+    shown = [Shown(input="1", expected="3", hidden=False, is_right=lambda got: got == 3) for _ in range(2)]
+
+    graded = judge(run, shown, nonce="n0", show=str)
+
+    assert graded.verdict == "error"
+    assert "crashed" in graded.message
 
 
 async def test_a_right_solution_passes_and_its_prints_are_kept_apart(isolation: Isolation) -> None:

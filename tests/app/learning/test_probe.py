@@ -1,5 +1,7 @@
 """What isolates code here is found out at start, in order; without isolation nothing runs unless somebody allows it."""
 
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,14 @@ async def test_what_cannot_hide_the_pool_does_not_isolate(monkeypatch: pytest.Mo
 
     assert found.sandbox is None
     assert '"pool": true' in found.reason
+
+
+async def test_programs_of_two_servers_are_strangers_to_each_other() -> None:
+    """What ends one kills whatever runs under its uid."""
+    sandboxes = [(await landlock()).require() for _ in range(2)]
+    code = "import os, time; time.sleep(0.5); print(os.getuid())"
+
+    runs = await asyncio.gather(*(run_script(one, LANGUAGES["python"], code, b"") for one in sandboxes * 2))
+
+    assert {run.status for run in runs} == {"ok"}
+    assert len({run.stdout for run in runs}) == (4 if os.geteuid() == 0 else 1)

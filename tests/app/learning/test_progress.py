@@ -17,12 +17,13 @@ from app.learning.challenge_files import TestChallenge as WrittenTest
 from app.learning.challenges import ChallengeService
 from app.learning.choosing import Learner, choose
 from app.learning.curriculum import load_curriculum
+from app.learning.languages.base import LanguageName
 from app.learning.mastery import Skill
 from app.learning.sandbox.probe import Isolation
 from app.learning.sessions import Asked, chosen_of
 from app.learning.training import TrainingService
 from app.storage.database import Database
-from app.storage.tables.learning import cards, unaided_checks
+from app.storage.tables.learning import cards, started_challenges, unaided_checks
 from tests.fakes.clock import Clock
 
 CURRICULUM = load_curriculum()
@@ -295,6 +296,89 @@ def test_the_choice_aims_at_a_fair_chance_and_prefers_what_is_due() -> None:
     assert due.concept == "stacks"
     assert by_what_it_earned.concept == "stacks"
     assert (check.is_check, check.challenge.concept) == (True, "trees")
+
+
+async def test_a_newcomer_is_given_nothing_that_requires_what_they_do_not_know(
+    challenges: ChallengeService, ada: User
+) -> None:
+    reachable = {concept.id for concept in CURRICULUM.concepts if not concept.requires}
+    given = []
+    for _ in range(12):
+        started = await challenges.start(ada.id, thread_id="t")
+        given.append(started.challenge.concept)
+
+    assert set(given) <= reachable
+
+
+@pytest.mark.parametrize(
+    ("concept", "language"),
+    [(concept.id, language) for concept in CURRICULUM.concepts if concept.by_language
+     for language in ("python", "javascript", "go", "rust", "java", "c")
+     if any(language in challenge.languages for challenge in CURRICULUM.challenges_about(concept.id))],
+)  # fmt: skip
+def test_what_is_due_in_a_language_comes_in_that_language(concept: str, language: LanguageName) -> None:
+    learner = Learner(
+        skills={}, ratings={}, recent=[], due=[concept], checks={}, due_languages={concept: language}
+    )  # fmt: skip
+
+    choice = choose(CURRICULUM.challenges, learner)
+
+    assert (choice.challenge.concept, language in choice.challenge.languages) == (concept, True)
+
+
+async def test_a_check_is_one_also_where_it_is_asked_for_by_name(
+    challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    helped = await challenges.start(ada.id, thread_id=None, challenge_id="reverse-words")
+    await challenges.hint(ada.id, helped.id)
+    await challenges.submit(ada.id, helped.id, solution("reverse-words"))
+    clock.move(minutes=25)
+    following = await challenges.following(ada.id)
+
+    named = await challenges.start(ada.id, thread_id=None, challenge_id=following.challenge.id)
+    same = await challenges.start(ada.id, thread_id=None, challenge_id="reverse-words")
+
+    assert (following.is_check, named.is_check, same.is_check) == (True, True, False)
+    with pytest.raises(Conflict, match="without help"):
+        await challenges.hint(ada.id, named.id)
+
+
+@pytest.mark.parametrize(
+    ("challenge_id", "code"),
+    [("running-total", "def running_total(numbers): return numbers"), ("slices-of-a-word", "no idea")],
+)
+async def test_the_same_sent_twice_counts_once(
+    challenges: ChallengeService, ada: User, database: Database, challenge_id: str, code: str
+) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id=challenge_id, language="python")
+
+    sent = await asyncio.gather(
+        *(challenges.submit(ada.id, started.id, code) for _ in range(2)), return_exceptions=True
+    )
+    again = await challenges.get(ada.id, started.id)
+
+    assert sorted(type(one).__name__ for one in sent) == ["Conflict", "Submission"]
+    assert (again.attempts, again.status) == (1, "open")
+    with pytest.raises(Conflict, match="Change something first"):
+        await challenges.submit(ada.id, started.id, code)
+
+
+async def test_what_was_left_is_given_up_as_of_then(
+    challenges: ChallengeService, ada: User, clock: Clock, database: Database
+) -> None:
+    left = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    await challenges.submit(ada.id, left.id, "def running_total(numbers): return numbers")
+    clock.move(days=20)
+
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="two-sum")
+    async with database.read() as connection:
+        ended = await connection.scalar(
+            sa.select(started_challenges.c.ended_at).where(started_challenges.c.id == left.id)
+        )
+
+    assert started.status == "open"
+    assert ended is not None
+    assert clock() - ended > timedelta(days=19)
 
 
 async def test_a_session_of_five_ends_with_a_summary(training: TrainingService, ada: User) -> None:

@@ -29,6 +29,8 @@ def of(**changes: object) -> Score:
         pytest.param({"signals": None}, 100, id="what was not measured costs nothing"),
         pytest.param({"hints": 1}, 95, id="a hint"),
         pytest.param({"hints": 3}, 85, id="all hints"),
+        pytest.param({"coached": 1}, 95, id="a question of the coach"),
+        pytest.param({"hints": 2, "coached": 2}, 85, id="more help than there are points for"),
         pytest.param({"attempts": 2}, 97, id="second attempt"),
         pytest.param({"attempts": 9}, 90, id="many attempts"),
         pytest.param({"seconds": 600.0}, 98, id="twice the time"),
@@ -44,6 +46,14 @@ def of(**changes: object) -> Score:
 )
 def test_the_score_of(changes: dict[str, object], total: int) -> None:
     assert of(**changes).total == total
+
+
+def test_help_is_named() -> None:
+    said = [
+        part.why for given in ({}, {"hints": 1, "coached": 2}) for part in of(**given).parts if part.name == "hints"
+    ]
+
+    assert said == ["no hints", "1 hint and 2 questions of the coach"]
 
 
 def test_no_failed_attempt_reaches_a_passing_score() -> None:

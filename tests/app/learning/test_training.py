@@ -173,6 +173,27 @@ def _solution(challenge_id: str) -> str:
     return challenge.solutions["python"]
 
 
+async def test_a_session_that_ends_lets_its_challenge_go_on_by_itself(
+    training: TrainingService, challenges: ChallengeService, ada: User
+) -> None:
+    session = await training.start(ada.id, thread_id="t", concepts=["strings", "lists"])
+    solved = False
+    while not (solved and isinstance(session.current, InHand)):
+        if isinstance(session.current, InHand):
+            one = session.current.started
+            await challenges.submit(ada.id, one.id, _solution(one.challenge.id), language="python")
+            session, solved = (await training.go_on(ada.id, session.id)).session, True
+        else:
+            session = (await training.answer(ada.id, session.id, right_choice(question_of(session)))).session
+
+    moved = await training.finish(ada.id, session.id)
+    left = await challenges.get(ada.id, session.current.started.id)
+
+    assert (left.status, left.session_id) == ("open", None)
+    assert {change.concept for change in moved.changes} == {"strings", "lists"}
+    assert all(change.due_at for change in moved.changes)
+
+
 async def test_a_skipped_challenge_lets_the_session_go_on(
     training: TrainingService, challenges: ChallengeService, ada: User
 ) -> None:

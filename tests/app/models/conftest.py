@@ -1,7 +1,8 @@
 """A gateway with all wires against the fake provider, on SQLite."""
 
+import gc
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def settings_for(fake: FakeProviders, folder: Path, **more: object) -> Settings:
         **more,
     }
     return Settings(**values)  # type: ignore[arg-type]  # pydantic checks them
+
+
+@pytest.fixture(autouse=True)
+def what_litellm_leaves_is_swept_up(request: pytest.FixtureRequest) -> Iterator[None]:
+    """It leaves coroutines that were stopped to the collector, which would complain in the middle of a later test."""
+    yield
+    if "litellm" in request.node.name or "soak" in request.node.name:
+        gc.collect()
 
 
 @pytest.fixture

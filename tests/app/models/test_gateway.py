@@ -405,15 +405,14 @@ async def test_where_a_budget_is_spent_what_is_free_comes_first(
     assert any(best.provider in sentence for sentence in after.spent)
 
 
-async def test_the_first_word_is_waited_for_whatever_else_comes(learner: User, clock: Clock) -> None:
+async def test_the_first_word_is_waited_for_whatever_else_comes(gateway: Gateway, learner: User, clock: Clock) -> None:
     class Thinking:
         async def stream(self, _model: Model, _prompt: Prompt) -> AsyncIterator[StreamEvent]:
             while True:
                 yield Usage(input_tokens=5, output_tokens=1)
                 await asyncio.sleep(0.02)
 
-    model = next(model for model in load_catalog(None, today=clock().date()).models)
-    call = Call(request_to(learner), model, Thinking(), now=clock(), seconds=60)  # type: ignore[arg-type]  # all that is asked of it
+    call = Call(request_to(learner), gateway.catalog.models[0], Thinking(), now=clock(), seconds=60)  # type: ignore[arg-type]  # all that is asked of it
     limits = TimeLimits(first_token_seconds=0.2, between_tokens_seconds=30, total_seconds=60)
     began = time.monotonic()
 

@@ -137,7 +137,8 @@ async def test_a_soak_leaves_nothing_behind(
     assert {owner: b.spent_microusd for owner, b in budgets.items() if b.spent_microusd} == {
         provider: cost for provider, cost in by_provider.items() if cost
     }
-    assert len(rows) == measured == len(providers.calls)
+    assert len(rows) == measured
+    assert len(rows) - len(hedged) <= len(providers.calls) <= len(rows)  # one is stopped before it reaches the provider
     assert booked == billed
     assert sum(booked.values()) > 800
     assert {row["error_kind"] for row in cut} == {"network", "timeout"}
