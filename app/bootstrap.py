@@ -234,6 +234,7 @@ async def open_gateway(settings: Settings, database: Database, purse: Purse) -> 
             ),
             tie_order=settings.tie_order, fallback=settings.provider_fallback_enabled,
             hedging=settings.tooloo_hedging, exploration_share=settings.tooloo_exploration_share,
+            default_models=frozenset(f"{provider}/{name}" for provider, name in _preferred(settings)),
         ),
         ollama=LocalOllama(settings.ollama_base_url, lambda: make_wire(settings, "ollama", "ollama")),
     )  # fmt: skip

@@ -181,12 +181,19 @@ async def set_provider(provider: str, body: Limits, user: Admin, using: Using) -
 @router.post("/providers/select")
 async def select(body: Choice, _user: Reader, using: Using) -> Json:
     ranking = await using.deps.gateway.preview(body.task, prefer=body.prefer)
-    return {"reason": reason(ranking), "ranking": [camel(scored.to_json()) for scored in ranking]}
+    return {"reason": reason(ranking), "ranking": [_in_dollars(scored.to_json()) for scored in ranking]}
+
+
+def _in_dollars(scored: Json) -> Json:
+    """A candidate as REST shows it: money is dollars here."""
+    shown: Json = dict(camel(scored))
+    return {**shown, "estimateUsd": _usd(shown.pop("estimateMicrousd"))}
 
 
 @router.get("/providers/status")
-async def provider_status(_user: Reader, using: Using) -> Json:
-    """Each provider: whether a call could go to it now, its circuit, and where its key comes from."""
+async def provider_status(user: Reader, using: Using) -> Json:
+    """Each provider: whether a call could go to it now, its circuit, and where its key comes from; how the key ends is
+    for administrators."""
     gateway = using.deps.gateway
     await gateway.models()
     await gateway.refresh()
@@ -201,7 +208,7 @@ async def provider_status(_user: Reader, using: Using) -> Json:
                 "reason": gateway.why_unusable(provider) if provider in connected else "no key",
                 "circuit": circuits[provider].state if provider in circuits else "closed",
                 "key": keys[provider].source if provider in keys else "none",
-                "keyEnding": keys[provider].ending if provider in keys else None,
+                "keyEnding": keys[provider].ending if provider in keys and user.is_admin else None,
             }
             for provider in sorted(connected | keys.keys())
         ]
@@ -237,7 +244,7 @@ async def selections(user: Reader, using: Using, limit: int = Query(50, ge=1, le
                 "provider": call["provider"], "model": call["model"], "status": call["status"],
                 "states": call["states"], "createdAt": call["created_at"].isoformat(),
                 "reason": call["selection"].get("reason"),
-                "ranking": [camel(scored) for scored in call["selection"].get("ranking", [])],
+                "ranking": [_in_dollars(scored) for scored in call["selection"].get("ranking", [])],
             }
             for call in calls
         ]

@@ -79,7 +79,7 @@ def stats(
             for row in found
         ]  # fmt: skip
 
-    _print(_with_gateway(run), as_json, title=f"Calls of the last {hours:g} hours")
+    _print(_with_gateway(run, "Reading"), as_json, title=f"Calls of the last {hours:g} hours")
 
 
 @cli.command()
@@ -103,7 +103,7 @@ def logs(
             for call in calls
         ]  # fmt: skip
 
-    _print(_with_gateway(run), as_json, title="Newest calls")
+    _print(_with_gateway(run, "Reading"), as_json, title="Newest calls")
 
 
 @circuits.command("status")
@@ -122,14 +122,14 @@ def circuit_status(as_json: JsonOption = False) -> None:
             for provider in sorted({*gateway.providers(), *known} - {"null"})
         ]  # fmt: skip
 
-    rows = _with_gateway(run)
+    rows = _with_gateway(run, "Reading")
     _print(rows, as_json, title="Circuits")
     if any(row["circuit"] != "closed" for row in rows):
         raise typer.Exit(UNUSABLE)
 
 
 @circuits.command("reset")
-def circuit_reset(provider: str) -> None:
+def circuit_reset(provider: str, as_json: JsonOption = False) -> None:
     """Let calls go to a provider again at once."""
 
     async def run(_database: Database, gateway: Gateway) -> None:
@@ -139,8 +139,11 @@ def circuit_reset(provider: str) -> None:
             raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(known)}.")
         await gateway.breaker.reset(provider, actor="command line")
 
-    _with_gateway(run)
-    typer.echo(f"The circuit of {provider} is closed.")
+    _with_gateway(run, "Closing")
+    if as_json:
+        typer.echo(json.dumps({"provider": provider, "circuit": "closed"}))
+    else:
+        typer.echo(f"The circuit of {provider} is closed.")
 
 
 @cli.command("test")

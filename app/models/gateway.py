@@ -36,13 +36,15 @@ MOST_RETIRED = 8  # wires of keys that were replaced; calls may still run on the
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How the gateway behaves; all of it comes from the settings."""
+    """How the gateway behaves; all of it comes from the settings. ``default_models`` (``provider/name``) come first
+    among those of their provider, where a provider is asked for and not a model."""
 
     limits: TimeLimits
     tie_order: tuple[str, ...] = ()
     fallback: bool = True
     hedging: bool = False
     exploration_share: float = 0.0
+    default_models: frozenset[str] = frozenset()
 
 
 class Gateway:
@@ -102,6 +104,13 @@ class Gateway:
         await self.refresh()
         return await self._rank(
             CallRequest(task=task, user_id="", thread_id=None, system="", messages=(question,), prefer=prefer)
+        )
+
+    def best_of(self, provider: str, ranking: Sequence[selector.Scored]) -> str | None:
+        """The model that answers where a provider is asked for: its default one, else the first in the ranking."""
+        usable = [scored.model_id for scored in ranking if scored.provider == provider and scored.excluded is None]
+        return next(
+            (model_id for model_id in usable if model_id in self._rules.default_models), next(iter(usable), None)
         )
 
     def why_unusable(self, provider: str) -> str | None:
@@ -194,7 +203,11 @@ class Gateway:
         if run.spent:  # what costs nothing comes first where a budget is spent
             models.sort(key=lambda model: not model.is_free)
         if order := run.request.providers:
-            models = sorted((m for m in models if m.provider in order), key=lambda m: order.index(m.provider))
+            defaults = self._rules.default_models
+            models = sorted(
+                (m for m in models if m.provider in order),
+                key=lambda m: (order.index(m.provider), m.id not in defaults),
+            )
         if not models:
             raise run.nothing_left()
         return deque(models)

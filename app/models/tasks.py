@@ -123,16 +123,20 @@ class TaskService:
             NoModelAvailable, ProviderFailed: as the gateway; or no model answered in the form asked for.
         """
         began = time.monotonic()
-        _check(request)
-        self._check_providers(request)
-        await self._count(user_id, tier)
-        key = _key(request, user_id)
         with self._metrics.tasks_running.track_inprogress():
             try:
+                _check(request)
+                self._check_providers(request)
+                await self._count(user_id, tier)
+                key = _key(request, user_id)
                 result = self._cached(key) or await self._shared(key, request, user_id)
             except TooLooError as error:
                 self._metrics.task(request.type, "failed")
                 await self._audit(request, user_id, {"status": "failed", "error": type(error).__name__})
+                raise
+            except asyncio.CancelledError:
+                self._metrics.task(request.type, "stopped")
+                await asyncio.shield(self._audit(request, user_id, {"status": "stopped"}))
                 raise
         result = replace(result, processing_ms=round((time.monotonic() - began) * 1000), at=self._clock())
         self._metrics.task(request.type, "shared" if result.shared else "completed")

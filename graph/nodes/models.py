@@ -5,6 +5,7 @@ from typing import Any
 from app.errors import InvalidInput
 from app.models import log as call_log
 from app.models.selector import reason
+from graph.answering import preference_of
 from graph.deps import Deps
 from graph.nodes.base import Run, said, speaker
 from graph.reply import Speaker
@@ -43,7 +44,7 @@ async def models(state: State, runtime: Run) -> Update:
     elif wanted == "pin" or slots.get("model") or slots.get("provider"):
         update["model"] = await _pin(deps, say, slots.get("model"), slots.get("provider"))
     else:
-        await _list(deps, say)
+        await _list(state, deps, say)
     update["messages"] = said(state, say)["messages"]
     return update
 
@@ -58,8 +59,8 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
         found = next((m for m in callable_models if name.lower() in (m.id.lower(), m.name.lower())), None)
         found = found or next((m for m in callable_models if name.lower() in m.id.lower()), None)
     else:
-        ranked = [scored.model_id for scored in await deps.gateway.preview("chat") if scored.excluded is None]
-        found = next((m for one in ranked for m in callable_models if m.id == one and m.provider == provider), None)
+        best = deps.gateway.best_of(provider or "", await deps.gateway.preview("chat"))
+        found = next((model for model in callable_models if model.id == best), None)
     if found is None:
         known = ", ".join(sorted(m.name for m in callable_models))
         raise InvalidInput(f"{name or provider!r} cannot be called here. There are: {known}. See /models.")
@@ -67,8 +68,8 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
     return found.id
 
 
-async def _list(deps: Deps, say: Speaker) -> None:
-    ranking = await deps.gateway.preview("chat")
+async def _list(state: State, deps: Deps, say: Speaker) -> None:
+    ranking = await deps.gateway.preview("chat", prefer=preference_of(state))
     if not ranking:
         say.text(CONNECT)
         return
@@ -78,7 +79,13 @@ async def _list(deps: Deps, say: Speaker) -> None:
         for place, scored in enumerate(ranking, start=1)
     ]
     head = "| | Model | Estimate | Quality | Speed | Score | Left out because |\n|---|---|---|---|---|---|---|\n"
-    say.text(f"A question now would go to the first: {reason(ranking)}.\n\n{head}" + "\n".join(rows))
+    pinned = state.get("model")
+    first = (
+        f"**{pinned}** answers in this chat, as you chose; `/model auto` ends that. The selector's own ranking:"
+        if pinned
+        else f"A question now would go to the first: {reason(ranking)}."
+    )
+    say.text(f"{first}\n\n{head}" + "\n".join(rows))
     if deps.gateway.catalog.refused:
         refused = [f"- {name}: {why}" for name, why in deps.gateway.catalog.refused.items()]
         say.text("\n\nNever called:\n\n" + "\n".join(refused))

@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 from app.analytics.badges import BadgeSystem
 from app.analytics.projections import EarnedBadges, MetricsCollector
@@ -16,11 +18,16 @@ from app.analytics.reports import ReportService
 from app.events import log as event_log
 from app.events.bus import Bus
 from app.events.schema import NewEvent
+from app.learning import mastery, progress
+from app.learning.curriculum import Curriculum, load_curriculum
 from app.learning.sandbox.probe import probe
 from app.learning.sandbox.program import Program
+from app.models.quality import GradedAnswers
 from app.storage.database import Database, sqlite_url
 from app.storage.migrate import migrate
 from app.storage.tables.identity import users
+from graph.deps import Deps
+from graph.overview import overview
 from tests.fakes.history import past
 
 LEARNERS, EVENTS = 200, 100_000
@@ -43,22 +50,30 @@ async def _pages() -> list[tuple[str, str]]:
             return None
 
         badges = BadgeSystem(database=database, clock=clock, wake=lambda: None, settle=nothing)
-        bus = Bus(database, [MetricsCollector(database), EarnedBadges(database)], afterwards=badges.award_due)
+        consumers = [MetricsCollector(database), EarnedBadges(database), GradedAnswers(database)]
+        bus = Bus(database, consumers, afterwards=badges.award_due)
         first = await _seconds(bus.drain)
-        reports, ranking = ReportService(database=database, clock=clock), RankingService(database=database, clock=clock)
+        ranking, curriculum = RankingService(database=database, clock=clock), load_curriculum()
+        await _practise(database, learners[0], curriculum)
+        deps = cast(
+            Deps,
+            SimpleNamespace(
+                reports=ReportService(database=database, clock=clock), ranking=ranking, badges=badges,
+                database=database, curriculum=curriculum, clock=clock,
+            ),
+        )  # fmt: skip
 
         async def leaderboard() -> None:
             ranking.forget()
             await ranking.ranking()
 
         async def stats() -> None:
-            await reports.report(learners[0])
-            await badges.progress(learners[0])
-            await leaderboard()
+            ranking.forget()
+            await overview(deps, learners[0])
 
         async def rebuild() -> None:
-            for consumer in ("learner-stats", "earned-badges"):
-                await bus.replay(consumer)
+            for consumer in consumers:
+                await bus.replay(consumer.name)
             await bus.drain()
 
         found = [
@@ -69,6 +84,20 @@ async def _pages() -> list[tuple[str, str]]:
         ]
         await database.close()
         return [(f"{what} ({EVENTS:,} events of {LEARNERS} learners)", value) for what, value in found]
+
+
+async def _practise(database: Database, learner: str, curriculum: Curriculum) -> None:
+    """A card and a skill for every concept."""
+    now = datetime.now(UTC)
+    async with database.write() as connection:
+        for concept in curriculum.concepts:
+            outcome = progress.Outcome(
+                concept=concept.id, card=concept.id, result=1.0, grade="good", why="", source=None
+            )
+            opponent = mastery.of_rating(1500)
+            await progress.record(
+                connection, database, user_id=learner, outcome=outcome, opponent=opponent, now=now
+            )  # fmt: skip
 
 
 async def _fill(database: Database) -> list[str]:

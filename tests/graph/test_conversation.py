@@ -266,6 +266,15 @@ async def test_a_model_can_be_pinned_and_given_back(services: Services, owner: U
     assert "selector chooses" in unpinned.text
 
 
+async def test_the_list_of_models_knows_what_this_chat_chose(services: Services, owner: User) -> None:
+    usual = await say(services, owner, "/models", intent="provider.change", parameters={"do": "list"})
+    await say(services, owner, "/model", intent="provider.change", parameters={"do": "pin", "model": "gpt-5-mini"})
+    pinned = await say(services, owner, "/models", intent="provider.change", parameters={"do": "list"})
+
+    assert "A question now would go to the first" in usual.text
+    assert "**openai/gpt-5-mini** answers in this chat, as you chose" in pinned.text
+
+
 async def test_without_a_model_the_best_lesson_answers_and_says_so(modelless: Services) -> None:
     owner = await modelless.accounts.owner()
 

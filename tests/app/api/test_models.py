@@ -147,7 +147,7 @@ async def test_providers_are_told_with_circuit_key_and_figures(
     assert (status["anthropic"]["key"], status["anthropic"]["keyEnding"]) == ("stored", "cdef")
     assert (status["openai"]["key"], status["gemini"]["key"]) == ("environment", "none")
     assert (status["openai"]["circuit"], status["openai"]["usable"]) == ("closed", True)
-    assert {"modelId", "estimateMicrousd", "successRate"} <= selections[0]["ranking"][0].keys()
+    assert {"modelId", "estimateUsd", "successRate"} <= selections[0]["ranking"][0].keys()
     assert (health[0]["calls"], health[0]["successRate"]) == (1, 1.0)
     assert (selections[0]["states"].split(" > ")[-1], len(selections[0]["ranking"]) > 3) == ("Completed", True)
     assert {entry["action"] for entry in trail} == {"user.add", "key.set", "task.submit"}

@@ -383,6 +383,20 @@ async def test_a_spent_provider_falls_out_of_the_ranking(
     assert burst.model_id == best.model_id
 
 
+async def test_a_default_model_answers_where_its_provider_is_asked_for(open_one: OpenGateway, learner: User) -> None:
+    usual = await open_one()
+    ranked = [scored.model_id for scored in await usual.preview("chat") if scored.provider == "openai"]
+    gateway = await open_one(openai_default_model=ranked[-1].partition("/")[2])
+
+    named = await gateway.complete(request_to(learner, providers=("openai",)))
+    unnamed = await gateway.complete(request_to(learner))
+
+    assert named.model_id == ranked[-1] != ranked[0]
+    assert gateway.best_of("openai", await gateway.preview("chat")) == ranked[-1]
+    assert usual.best_of("openai", await usual.preview("chat")) == ranked[0]
+    assert unnamed.model_id == (await usual.preview("chat"))[0].model_id
+
+
 async def test_where_a_budget_is_spent_what_is_free_comes_first(
     gateway: Gateway, purse: Purse, learner: User, clock: Clock, providers: FakeProviders
 ) -> None:

@@ -298,6 +298,22 @@ async def test_who_is_urgent_goes_first(service: TaskService, providers: FakePro
     assert sum("low" in body for body in first_half) == 0
 
 
+async def test_a_task_that_is_refused_or_stopped_leaves_its_trail_too(
+    service: TaskService, providers: FakeProviders, learner: User, sqlite: Database
+) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=5)
+    with pytest.raises(InvalidInput):
+        await submit(service, learner, "")
+    running = asyncio.create_task(submit(service, learner))
+    while not providers.calls:
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    trail = [entry for entry in await audit.newest(sqlite) if entry.action == "task.submit"]
+    assert {entry.detail["status"] for entry in trail} == {"failed", "stopped"}
+
+
 async def test_every_task_leaves_a_trail_without_its_content(
     service: TaskService, providers: FakeProviders, learner: User, sqlite: Database, clock: Clock
 ) -> None:
