@@ -1,7 +1,7 @@
 """Challenges that learners have in hand: one is started, submitted to, and ends solved, failed, revealed or skipped."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
@@ -73,11 +73,15 @@ async def begin(
     connection: AsyncConnection, one: Started, *, user_id: str, thread_id: str | None, session_id: str | None,
     now: datetime,
 ) -> None:  # fmt: skip
-    """Put a challenge into a learner's hand, alone or as part of a training session."""
+    """Put a challenge into a learner's hand, alone or as part of a training session. It is their newest, also where a
+    clock that was ahead has been put right since the one before."""
+    of_theirs = sa.func.max(started_challenges.c.started_at, type_=started_challenges.c.started_at.type)
+    last = await connection.scalar(sa.select(of_theirs).where(started_challenges.c.user_id == user_id))
     await connection.execute(
         started_challenges.insert().values(
             id=one.id, user_id=user_id, challenge_id=one.challenge.id, language=one.language.name,
-            thread_id=thread_id, status="open", is_check=one.is_check, session_id=session_id, started_at=now,
+            thread_id=thread_id, status="open", is_check=one.is_check, session_id=session_id,
+            started_at=now if last is None else max(now, last + timedelta(microseconds=1)),
         )
     )  # fmt: skip
     payload = {"language": one.language.name, "check": one.is_check}

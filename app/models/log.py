@@ -157,8 +157,10 @@ def _write_all(connection: sa.Connection, records: list[CallRecord], events: lis
     event_log.append_in(connection, *events)
 
 
-async def recent_outcomes(database: Database, since: datetime, *, limit: int = 1000) -> list[Outcome]:
-    """How the calls since then ended, oldest first."""
+async def recent_outcomes(
+    database: Database, since: datetime, *, limit: int = 1000
+) -> list[tuple[Outcome, int | None]]:
+    """How the calls since then ended, oldest first, each with the milliseconds to its first token."""
     query = (
         sa.select(provider_metrics)
         .where(provider_metrics.c.created_at >= since)
@@ -167,8 +169,8 @@ async def recent_outcomes(database: Database, since: datetime, *, limit: int = 1
     )
     async with database.read() as connection:
         found = [
-            Outcome(model_id=f"{row.provider}/{row.model}", error_kind=row.error_kind, at=row.created_at,
-                    tokens_per_second=row.tokens_per_second)
+            (Outcome(model_id=f"{row.provider}/{row.model}", error_kind=row.error_kind, at=row.created_at,
+                     tokens_per_second=row.tokens_per_second), row.first_token_ms)
             for row in await connection.execute(query)
             if row.succeeded or row.error_kind
         ]  # fmt: skip

@@ -43,8 +43,8 @@ class Standing:
     async def open(self) -> None:
         """Remember how the calls of the last day went."""
         since = self._clock() - timedelta(days=1)
-        for outcome in await recent_outcomes(self._database, since, limit=OUTCOMES_KEPT):
-            self.remember(outcome)
+        for outcome, first_token_ms in await recent_outcomes(self._database, since, limit=OUTCOMES_KEPT):
+            self.remember(outcome, first_token_ms=first_token_ms)
 
     async def refresh(self, *, force: bool = False) -> None:
         """Read what other processes have written, at most once a second."""

@@ -181,14 +181,17 @@ class TaskService:
         return replace(result, shared=True)
 
     async def _shared(self, key: str, request: TaskRequest, user_id: str) -> TaskResult:
-        """One call for all equal requests that wait; it is stopped when the last of them is gone."""
+        """One call for all equal requests, each waiting as long as it wants; it is stopped with the last of them."""
         shared = self._in_flight.get(key)
         is_first = shared is None
         if shared is None:
             shared = self._in_flight[key] = _Shared(asyncio.create_task(self._run(key, request, user_id)))
         shared.waiting += 1
         try:
-            result = await asyncio.shield(shared.work)
+            async with asyncio.timeout(None if is_first else request.timeout_seconds):
+                result = await asyncio.shield(shared.work)
+        except TimeoutError as error:
+            raise _too_slow(request) from error
         finally:
             shared.waiting -= 1
             if shared.waiting == 0:
@@ -203,10 +206,7 @@ class TaskService:
             async with asyncio.timeout(request.timeout_seconds), self._gate.through(request.priority):
                 result = await self._answered(request, user_id, deadline=deadline)
         except TimeoutError as error:
-            raise ProviderFailed(
-                f"The task took longer than its {request.timeout_seconds:g} s. Try again with a longer config.timeout.",
-                kind="timeout", before_generation=False,
-            ) from error  # fmt: skip
+            raise _too_slow(request) from error
         if self._cache_seconds is not None:
             self._cache[key] = (time.monotonic(), result)
             while len(self._cache) > CACHED_ANSWERS:
@@ -277,6 +277,13 @@ class TaskService:
             audit.record(connection, user_id, "task.submit", request.type, {**detail, "source": request.source}, at=now)
 
         await self._database.run(write)
+
+
+def _too_slow(request: TaskRequest) -> ProviderFailed:
+    return ProviderFailed(
+        f"The task took longer than its {request.timeout_seconds:g} s. Try again with a longer config.timeout.",
+        kind="timeout", before_generation=False,
+    )  # fmt: skip
 
 
 class _Shared:

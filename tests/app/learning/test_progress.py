@@ -521,6 +521,25 @@ async def test_two_submissions_at_once_count_once(challenges: ChallengeService, 
     assert len(await challenges.attempts_of(ada.id, concept="lists")) == 2
 
 
+async def test_what_is_started_is_the_newest_though_the_clock_was_ahead_before(
+    challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    clock.move(days=5)
+    ahead = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    await challenges.skip(ada.id, ahead.id)
+    clock.move(days=-5)
+
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    latest = await challenges.latest(ada.id, "running-total")
+    in_hand = await challenges.open_in_thread(ada.id, "t")
+    solved = await challenges.submit(ada.id, started.id, solution("running-total"))
+
+    assert latest is not None
+    assert in_hand is not None
+    assert latest.id == in_hand.id == started.id
+    assert 0 < solved.score.total <= 100
+
+
 async def test_a_clock_that_jumps_back_harms_nothing(challenges: ChallengeService, ada: User, clock: Clock) -> None:
     first = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
     clock.move(hours=-48)

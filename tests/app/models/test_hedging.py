@@ -92,6 +92,22 @@ async def test_where_the_second_does_not_fit_nothing_is_said_of_it(
     assert {call["model"] for call in providers.calls} == {first.partition("/")[2]}
 
 
+async def test_how_fast_a_model_usually_is_is_known_after_a_restart(
+    open_one: OpenGateway, learner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.models.standing.FEWEST_FIRST_TOKENS", 3)
+    first = await open_one()
+    for _ in range(3):
+        answer = await first.complete(request_to(learner))
+    await first.log.flush()
+
+    again = await open_one()
+
+    usual = again._standing.usual_first_token_seconds(answer.model_id)
+    assert usual is not None
+    assert usual == first._standing.usual_first_token_seconds(answer.model_id)
+
+
 async def test_where_both_fail_both_are_settled(
     hedge: Hedge, providers: FakeProviders, purse: Purse, learner: User
 ) -> None:

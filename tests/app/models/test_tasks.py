@@ -298,6 +298,21 @@ async def test_who_is_urgent_goes_first(service: TaskService, providers: FakePro
     assert sum("low" in body for body in first_half) == 0
 
 
+async def test_who_shares_a_call_waits_no_longer_than_they_want_to(
+    service: TaskService, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=3)
+    patient = asyncio.create_task(submit(service, learner, timeout_seconds=30))
+    while not providers.calls:
+        await asyncio.sleep(0.01)
+
+    with pytest.raises(ProviderFailed, match="longer than its 1 s"):
+        await submit(service, learner, timeout_seconds=1)
+
+    assert (await patient).output["sentiment"] == "positive"
+    assert len(providers.calls) == 1
+
+
 async def test_a_task_that_is_refused_or_stopped_leaves_its_trail_too(
     service: TaskService, providers: FakeProviders, learner: User, sqlite: Database
 ) -> None:
