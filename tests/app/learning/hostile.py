@@ -155,9 +155,11 @@ EATERS: dict[str, Eater] = {
     "python many files": Eater(
         "python", _TMP + "for n in range(MUCH): open(tmp + str(n), 'w').write('x' * 4096)", "10**9", "2"
     ),
-    "python shared memory": Eater("python", "f = open('/dev/shm/x', 'wb')\nfor _ in range(MUCH): f.write(b'x' * 10**6)", "2000", "2"),
+    "python shared memory": Eater(
+        "python", "import os\nf = open('/dev/shm/tooloo-eater-%d' % os.getpid(), 'wb')\nfor _ in range(MUCH): f.write(b'x' * 10**6)", "2000", "2"
+    ),
     "python shared memory, many files": Eater(
-        "python", "for n in range(MUCH): open('/dev/shm/%d' % n, 'wb').write(b'x' * 10**6)", "10**9", "2"
+        "python", "import os\nfor n in range(MUCH): open('/dev/shm/tooloo-eater-%d-%d' % (os.getpid(), n), 'wb').write(b'x' * 10**6)", "10**9", "2"
     ),
     "python output": Eater("python", "for _ in MUCH: print('x' * 10**4)"),
     "python errors": Eater("python", "import sys\nfor _ in MUCH: sys.stderr.write('x' * 10**4)"),

@@ -32,6 +32,17 @@ async def test_every_type_goes_in_and_comes_back(sandbox: Sandbox, language: Lan
     assert [case.stdout for case in graded.cases] == ["counting\n"] * 3
 
 
+@pytest.mark.parametrize("language", FUNCTION_LANGUAGES)
+async def test_a_program_that_answers_ends_well(sandbox: Sandbox, language: LanguageName) -> None:
+    """Our own part of it must not crash after the last answer."""
+    inputs = [case.arguments for case in CASES]
+    program = FUNCTION_LANGUAGES[language].program(sandbox, RIGHT[language], SUM, inputs, nonce="n0")
+
+    run = await sandbox.run(program)
+
+    assert (run.status, run.exit_code) == ("ok", 0), run
+
+
 @pytest.mark.parametrize(("language", "way"), WAYS)
 async def test_each_failure_has_its_verdict(sandbox: Sandbox, language: LanguageName, way: str) -> None:
     graded = await grade(
