@@ -110,13 +110,31 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
     from chainlit import config as chat_config
     from chainlit.server import app as chat_app
     from chainlit.server import build_dir, sio
-    from chainlit.types import UpdateFeedbackRequest
 
     sio.eio.max_http_buffer_size = LARGEST_PACKET_BYTES
     sio.eio.transports = ["websocket"]  # polling works only where each request reaches the same server of several
     chat_config.FILES_DIRECTORY = settings.tooloo_data_dir / "uploads"
     app.state.open_chat = lambda services: surface.open_chat(app, services)
     app.state.close_chat = surface.close_chat
+
+    _take_doors(app, settings)
+    app.mount("/assets", Assets(Path(build_dir) / "assets", packs=not settings.is_single_user))
+    app.mount("/", chat_app)
+
+    def who() -> tuple[AccountService, AccessService]:
+        services: Services = app.state.services
+        return services.accounts, services.access
+
+    app.add_middleware(
+        Guard, settings=settings, identity=who, sign_in_id_of=login.sign_in_id_of, single_user=settings.is_single_user
+    )
+
+
+def _take_doors(app: FastAPI, settings: Settings) -> None:
+    """The doors that we answer in place of the chat library."""
+    from chainlit.types import UpdateFeedbackRequest
+
+    from app.chat import login
 
     @app.post("/login", include_in_schema=False)
     async def sign_in(request: Request) -> Response:
@@ -136,17 +154,6 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
         async def page(request: Request) -> Response:
             services = identity.services_of(request)
             return await login.signed_in_page(request, services.accounts, services.access)
-
-    app.mount("/assets", Assets(Path(build_dir) / "assets", packs=not settings.is_single_user))
-    app.mount("/", chat_app)
-
-    def who() -> tuple[AccountService, AccessService]:
-        services: Services = app.state.services
-        return services.accounts, services.access
-
-    app.add_middleware(
-        Guard, settings=settings, identity=who, sign_in_id_of=login.sign_in_id_of, single_user=settings.is_single_user
-    )
 
 
 def __getattr__(name: str) -> FastAPI:
