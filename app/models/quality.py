@@ -52,11 +52,16 @@ class GradedAnswers:
         self._database = database
 
     async def apply(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+        started = sa.select(started_challenges.c.id, started_challenges.c.thread_id).where(
+            started_challenges.c.id.in_({event.key for event in events}),
+            sa.select(provider_logs.c.id).where(provider_logs.c.thread_id == started_challenges.c.thread_id).exists(),
+        )  # most solutions come without a conversation, or from one in which no model spoke
+        threads = {row.id: row.thread_id for row in await connection.execute(started)}
         for event in events:
-            await self._judge(connection, event)
+            if event.key in threads:
+                await self._judge(connection, event, threads[event.key])
 
-    async def _judge(self, connection: AsyncConnection, event: Event) -> None:
-        thread = sa.select(started_challenges.c.thread_id).where(started_challenges.c.id == event.key).scalar_subquery()
+    async def _judge(self, connection: AsyncConnection, event: Event, thread: str) -> None:
         call_id = await connection.scalar(
             sa.select(provider_logs.c.id)
             .where(
