@@ -10,9 +10,8 @@ from app.api.identity import Reader, Using, Writer
 from app.api.wire import Body, page
 from app.errors import InvalidInput, NotFound
 from app.learning import path, progress, views
-from app.learning.challenges import known_language
 from app.learning.grading import LARGEST_CODE_BYTES, encoded
-from app.learning.languages import LANGUAGES
+from app.learning.languages import LANGUAGES, known_language
 from app.learning.sandbox.raw import MOST_STDIN_BYTES, run_script
 from graph.overview import change_view, step_view
 

@@ -12,10 +12,9 @@ from rich.table import Table
 from app.bootstrap import may_run_unisolated
 from app.errors import InvalidInput, SettingsError
 from app.learning.challenge_files import CHALLENGE
-from app.learning.challenges import known_language
 from app.learning.checking import check as check_challenge
 from app.learning.curriculum import POOL, load_curriculum, read_challenge
-from app.learning.languages import LANGUAGES
+from app.learning.languages import LANGUAGES, known_language
 from app.learning.sandbox.probe import Isolation, probe
 from app.learning.sandbox.raw import run_script
 from app.learning.templates import KINDS, template

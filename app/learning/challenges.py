@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.errors import Conflict, InvalidInput, NotFound
+from app.errors import Conflict, NotFound
 from app.learning import (
     attempt_log,
     choosing,
@@ -17,14 +17,13 @@ from app.learning import (
     grading,
     kinds,
     progress,
-    scheduler,
     sitting,
     started,
 )
 from app.learning.attempt_log import Attempt
 from app.learning.challenge_files import AnswerChallenge, Challenge, best_language
 from app.learning.curriculum import Curriculum
-from app.learning.languages import LANGUAGES, language_named
+from app.learning.languages import LANGUAGES, known_language
 from app.learning.languages.base import Language, LanguageName
 from app.learning.mistakes import KnownMistakes
 from app.learning.path import path_of
@@ -93,7 +92,7 @@ class ChallengeService:
         now = self._clock()
         one = self.new_start(choice, now=now, language=wanted)
         async with self._database.write() as connection:
-            await self.give_up_abandoned(connection, user_id, now)
+            await sitting.give_up_abandoned(connection, self._database, self._curriculum, user_id, now)
             await started.begin(connection, one, user_id=user_id, thread_id=thread_id, session_id=None, now=now)
         self._wake()
         return one
@@ -363,20 +362,6 @@ class ChallengeService:
         self._wake()
         return await self.get(user_id, started_id)
 
-    async def give_up_abandoned(self, connection: AsyncConnection, user_id: str, now: datetime) -> None:
-        """End what was tried and left a sitting ago, as of then."""
-        for started_id in await sitting.abandoned(connection, user_id, now):
-            try:
-                one = await started.load(connection, self._curriculum, user_id, started_id)
-            except NotFound:
-                continue  # its file is gone
-            left_at = min(now, one.started_at + scheduler.SITTING)
-            if await started.end(connection, one.id, "failed", left_at):
-                await sitting.finish(
-                    connection, self._database, user_id=user_id, started_one=one, ending="given up", score=0,
-                    now=left_at,
-                )  # fmt: skip
-
     async def attempts_of(
         self, user_id: str, *, concept: str | None = None, before: str | None = None, limit: int = 50
     ) -> list[dict[str, Any]]:  # Any: a row for people
@@ -401,28 +386,12 @@ class ChallengeService:
         """Write down that the coach spoke; a model's words are help."""
         async with self._database.write() as connection:
             if by == "model":
-                await connection.execute(
-                    started_challenges.update()
-                    .where(started_challenges.c.id == one.id)
-                    .values(coached=started_challenges.c.coached + 1)
-                )
+                await started.count_coached(connection, one.id)
             await started.note(connection, "coach.feedback-given", one, user_id, self._clock(), {"kind": by})
         self._wake()
 
 
 _ENDED = {"skipped": "skipped", "revealed": "given up: its solution was shown", "failed": "ended"}
-
-
-def known_language(name: str) -> LanguageName:
-    """A language by one of its names.
-
-    Raises:
-        InvalidInput: there is none of that name.
-    """
-    language = language_named(name)
-    if language is None:
-        raise InvalidInput(f"{name!r} is not a language for challenges. Say one of: {', '.join(LANGUAGES)}.")
-    return language.name
 
 
 def _spoken(one: Started, language: str | None) -> Language:

@@ -6,7 +6,9 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.errors import NotFound
 from app.learning import mastery, progress, scheduler, started
+from app.learning.curriculum import Curriculum
 from app.learning.mastery import Skill
 from app.learning.started import Started
 from app.storage.database import Database
@@ -140,10 +142,21 @@ async def _follow_up(
         await connection.execute(statement.on_conflict_do_update(index_elements=["user_id", "concept"], set_=values))
 
 
-async def abandoned(connection: AsyncConnection, user_id: str, now: datetime) -> list[str]:
-    """Open challenges with attempts that were left a sitting ago: they count as given up."""
+async def give_up_abandoned(
+    connection: AsyncConnection, database: Database, curriculum: Curriculum, user_id: str, now: datetime
+) -> None:
+    """End open challenges with attempts that were left a sitting ago: they count as given up, as of then."""
     query = sa.select(started_challenges.c.id).where(
         started_challenges.c.user_id == user_id, started_challenges.c.status == "open",
         started_challenges.c.attempts > 0, started_challenges.c.started_at < now - scheduler.SITTING,
     )  # fmt: skip
-    return list(await connection.scalars(query.limit(20)))
+    for started_id in list(await connection.scalars(query.limit(20))):
+        try:
+            one = await started.load(connection, curriculum, user_id, started_id)
+        except NotFound:
+            continue  # its file is gone
+        left_at = min(now, one.started_at + scheduler.SITTING)
+        if await started.end(connection, one.id, "failed", left_at):
+            await finish(
+                connection, database, user_id=user_id, started_one=one, ending="given up", score=0, now=left_at
+            )  # fmt: skip

@@ -101,6 +101,14 @@ async def newest(connection: AsyncConnection, user_id: str, **where: str) -> str
     return found
 
 
+async def count_coached(connection: AsyncConnection, started_id: str) -> None:
+    """A model spoke about it once more."""
+    one_more = {"coached": started_challenges.c.coached + 1}
+    await connection.execute(
+        started_challenges.update().where(started_challenges.c.id == started_id).values(**one_more)
+    )
+
+
 async def end(connection: AsyncConnection, started_id: str, status: Status, now: datetime) -> bool:
     """Close one that is open; False when it was closed already, by whoever came first."""
     closed = await connection.execute(

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.errors import Conflict, InvalidInput
 from app.events import log as event_log
 from app.events.schema import NewEvent
-from app.learning import interleaving, mastery, plans, progress, sessions, started
+from app.learning import interleaving, mastery, plans, progress, sessions, sitting, started
 from app.learning.challenges import ChallengeService
 from app.learning.curriculum import Curriculum
 from app.learning.interleaving import Done, Kind, Offer
@@ -253,7 +253,7 @@ class TrainingService:
         async with self._database.write() as connection:
             row = await sessions.row_of(connection, user_id, session.id)
             if choice is not None:
-                await self._challenges.give_up_abandoned(connection, user_id, now)
+                await sitting.give_up_abandoned(connection, self._database, self._curriculum, user_id, now)
             one = self._challenges.new_start(choice, now=now) if choice is not None else None
             kind: Kind = "challenge" if one else "question"
             item = {"kind": kind, "id": one.id if one else following.question_id, "concept": following.concept}

@@ -1,5 +1,6 @@
 """The languages a challenge can be solved in."""
 
+from app.errors import InvalidInput
 from app.learning.languages.base import FunctionLanguage, Language, LanguageName
 from app.learning.languages.bash import Bash
 from app.learning.languages.c import C
@@ -38,6 +39,18 @@ def language_named(name: str) -> Language | None:
     wanted = name.strip().lower()
     known = ALIASES.get(wanted) or next((known for known in LANGUAGES if known == wanted), None)
     return LANGUAGES[known] if known else None
+
+
+def known_language(name: str) -> LanguageName:
+    """A language by one of its names.
+
+    Raises:
+        InvalidInput: there is none of that name.
+    """
+    language = language_named(name)
+    if language is None:
+        raise InvalidInput(f"{name!r} is not a language for challenges. Say one of: {', '.join(LANGUAGES)}.")
+    return language.name
 
 
 def usable() -> list[Language]:
