@@ -11,7 +11,6 @@ from pathlib import Path
 
 import structlog
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
-from redis.asyncio import ConnectionPool
 
 from app.analytics.badges import BadgeSystem
 from app.analytics.projections import EarnedBadges, MetricsCollector
@@ -147,7 +146,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         bus, badges = follow(database)
-        accounts = await asyncio.to_thread(AccountService, database=database, clock=utc_now)
+        accounts = AccountService(database=database, clock=utc_now)
         access = AccessService(database=database, accounts=accounts, clock=utc_now)
         await asyncio.to_thread(prompts.load)
         await asyncio.to_thread(find_toolchains)
@@ -273,6 +272,8 @@ async def open_limit_storage(redis_url: str | None) -> AsyncIterator[Storage]:
     if redis_url is None:
         yield MemoryStorage()
         return
+    from redis.asyncio import ConnectionPool  # a quarter of a second that most starts need not wait
+
     pool = ConnectionPool.from_url(redis_url)
     try:
         yield await asyncio.to_thread(
@@ -280,6 +281,7 @@ async def open_limit_storage(redis_url: str | None) -> AsyncIterator[Storage]:
                 f"async+{redis_url}",
                 connection_pool=pool,  # type: ignore[arg-type]  # documented, and typed too narrowly
                 implementation="redispy",
+                wrap_exceptions=True,
             )
         )
     finally:

@@ -14,6 +14,7 @@ from app import logs
 from app.api import account, analytics, conversation, identity, learning, models, problems, tasks, work
 from app.api.guard import Guard
 from app.bootstrap import Services, no_accounts, open_services
+from app.chat import unused_left_out
 from app.errors import NotFound, SettingsError
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService
@@ -103,13 +104,14 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
     os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
     os.environ["CHAINLIT_ROOT_PATH"] = "/"
     settings.tooloo_data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    from app.chat import login, surface  # before the library itself: see app/chat/__init__.py
-    from app.chat.assets import Assets
+    with unused_left_out():
+        from app.chat import login, surface
+        from app.chat.assets import Assets
 
-    os.environ["CHAINLIT_AUTH_SECRET"] = login.session_secret(settings.tooloo_data_dir, _secret_of(settings))
-    from chainlit import config as chat_config
-    from chainlit.server import app as chat_app
-    from chainlit.server import build_dir, sio
+        os.environ["CHAINLIT_AUTH_SECRET"] = login.session_secret(settings.tooloo_data_dir, _secret_of(settings))
+        from chainlit import config as chat_config
+        from chainlit.server import app as chat_app
+        from chainlit.server import build_dir, sio
 
     sio.eio.max_http_buffer_size = LARGEST_PACKET_BYTES
     sio.eio.transports = ["websocket"]  # polling works only where each request reaches the same server of several

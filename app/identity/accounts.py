@@ -62,7 +62,6 @@ class AccountService:
         self._database = database
         self._clock = clock
         self._hasher = hasher or PasswordHasher()
-        self._decoy = self._hasher.hash(uuid.uuid4().hex)
 
     async def owner(self) -> User:
         """The one user of a single-user installation, made on first use; without a password nobody can sign in as."""
@@ -166,7 +165,7 @@ class AccountService:
         async with self._database.read() as connection:
             row = (await connection.execute(sa.select(users).where(users.c.name == name.strip().lower()))).first()
         usable = row is not None and row.password_hash is not None and row.disabled_at is None
-        stored = row.password_hash if row is not None and usable else self._decoy
+        stored = row.password_hash if row is not None and usable else None
         right = await asyncio.to_thread(self._matches, stored, password[:LONGEST_PASSWORD])
         if row is None or not usable or not right:
             raise Unauthenticated("The name or the password is wrong.")
@@ -229,7 +228,10 @@ class AccountService:
             raise Conflict(f"The name {name!r} is taken. Choose another.") from error
         return user
 
-    def _matches(self, stored: str, password: str) -> bool:
+    def _matches(self, stored: str | None, password: str) -> bool:
+        if stored is None:
+            self._hasher.hash(password)  # the same work as to compare with a stored one
+            return False
         try:
             return self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):

@@ -1,5 +1,6 @@
 """The schema of a challenge file: what every challenge has, and what each kind of challenge adds to it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -120,8 +121,8 @@ class FunctionChallenge(_Challenge):
             if len(case.arguments) != len(types):
                 raise ValueError(f"case {number} has {len(case.arguments)} arguments, not {len(types)}")
             for kind, argument in zip(types, case.arguments, strict=True):
-                _check_value(kind, argument, f"an argument of case {number}")
-            _check_value(parse_type(self.signature.returns), case.expected, f"the expected value of case {number}")
+                _check_values(kind, [argument], f"an argument of case {number}")
+            _check_values(parse_type(self.signature.returns), [case.expected], f"the expected value of case {number}")
         return self
 
 
@@ -222,26 +223,26 @@ Challenge = FunctionChallenge | AnswerChallenge | TestChallenge | SqlChallenge |
 CHALLENGE: TypeAdapter[Challenge] = TypeAdapter(Annotated[Challenge, Field(discriminator="kind")])
 
 
-def _check_value(kind: Type, value: Any, what: str) -> None:  # Any: a JSON value, to be found out
-    fits = {
-        "int": type(value) is int,
-        "float": type(value) in (int, float),
-        "str": isinstance(value, str),
-        "bool": isinstance(value, bool),
-        "list": isinstance(value, list),
-        "map": isinstance(value, dict) and all(isinstance(key, str) for key in value),
-        "optional": True,
-    }[kind.kind]
-    if not fits:
-        raise ValueError(f"{what} is {value!r}, which is no {kind.kind}")
+_PYTHON_TYPES: dict[str, frozenset[type]] = {
+    "int": frozenset({int}), "float": frozenset({int, float}), "str": frozenset({str}), "bool": frozenset({bool}),
+    "list": frozenset({list}), "map": frozenset({dict}),
+}  # fmt: skip
+
+
+def _check_values(kind: Type, values: Collection[Any], what: str) -> None:  # Any: JSON values, to be found out
+    """All values of one type at once, level by level: cases hold lists of ten thousand."""
+    if kind.kind == "optional":
+        _check_values(kind.inner, [value for value in values if value is not None], what)
+        return
+    fitting = _PYTHON_TYPES[kind.kind]
+    if not set(map(type, values)) <= fitting:
+        wrong = next(value for value in values if type(value) not in fitting)
+        raise ValueError(f"{what} is {wrong!r}, which is no {kind.kind}")
     if kind.kind == "list":
-        for item in value:
-            _check_value(kind.inner, item, what)
+        _check_values(kind.inner, [item for value in values for item in value], what)
     elif kind.kind == "map":
-        for item in value.values():
-            _check_value(kind.inner, item, what)
-    elif kind.kind == "optional" and value is not None:
-        _check_value(kind.inner, value, what)
+        _check_values(Type("str"), [key for value in values for key in value], f"a key in {what}")
+        _check_values(kind.inner, [item for value in values for item in value.values()], what)
 
 
 def best_language(challenge: Challenge, wanted: LanguageName | None) -> LanguageName:

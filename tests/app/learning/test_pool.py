@@ -2,12 +2,15 @@
 
 import asyncio
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
 from app.errors import SettingsError
-from app.learning.challenge_files import Challenge
+from app.learning.challenge_files import CHALLENGE, Challenge
 from app.learning.checking import check
 from app.learning.curriculum import POOL, load_curriculum, read_challenge, shuffled
 from app.learning.sandbox.probe import Isolation
@@ -89,6 +92,28 @@ def test_a_broken_file_of_ones_own_is_named_and_left_out(tmp_path: Path, text: s
     assert {Path(file).name for file in curriculum.left_out} == {"broken.yaml", "twice.yaml", "strange.yaml"}
     with pytest.raises(SettingsError, match=r"broken\.yaml"):
         read_challenge(tmp_path / "broken.yaml")
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"a": [1, None], "b": []}, None),
+        ({"a": [1, True]}, "case 4 is True, which is no int"),
+        ({"a": [1, [2]]}, r"case 4 is \[2\], which is no int"),
+        ({"a": 1}, "case 4 is 1, which is no list"),
+        ({1: [1]}, "a key in an argument of case 4 is 1, which is no str"),
+        (None, "case 4 is None, which is no map"),
+    ],
+)
+def test_a_value_fits_its_type_to_the_last_item(value: object, problem: str | None) -> None:
+    document = yaml.safe_load(template("x", "write", "strings"))
+    document["signature"]["params"][0]["type"] = "map[list[optional[int]]]"
+    for case in (*document["examples"], *document["cases"]):
+        case["arguments"] = [{"a": [1, None]}]
+    document["cases"][1]["arguments"] = [value]
+
+    with pytest.raises(ValidationError, match=problem) if problem else nullcontext():
+        CHALLENGE.validate_python(document)
 
 
 MISTAKEN = {

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from app.errors import StorageFailed
+from app.storage import migrate as migrations
 from app.storage.database import Database, postgres_url, sqlite_url
 from app.storage.migrate import migrate
 from app.storage.tables import metadata
@@ -74,6 +77,16 @@ async def test_migrations_make_the_tables_of_the_code(database: Database) -> Non
         found = await connection.run_sync(differences)
 
     assert found == []
+
+
+def test_a_migrations_file_is_named_by_its_revision() -> None:
+    """Whether there is something to migrate is told by these names."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations.FOLDER))
+
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+
+    assert migrations.revisions() == list(reversed(known))
 
 
 async def test_migrating_twice_changes_nothing(database: Database) -> None:
