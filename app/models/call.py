@@ -98,7 +98,8 @@ def hold_microusd(request: CallRequest, model: Model, *, shown: str = "") -> int
     """The most that a call can cost; ``shown`` is sent again, where it goes on from what broke off."""
     resent = len((shown + GO_ON).encode()) + 2 * FRAMING_TOKENS if shown else 0
     output = min(request.max_output_tokens, model.max_output_tokens)
-    return model.cost_microusd(input_tokens=most_tokens(request) + resent, output_tokens=output)
+    most = most_tokens(request) + resent
+    return model.cost_microusd(input_tokens=most, cache_write_tokens=most, output_tokens=output)
 
 
 class Call:
@@ -223,7 +224,7 @@ class Call:
                 return self.hold_microusd
         cost = self.model.cost_microusd(
             input_tokens=self.usage.input_tokens, output_tokens=self.usage.output_tokens,
-            cached_tokens=self.usage.cached_tokens,
+            cached_tokens=self.usage.cached_tokens, cache_write_tokens=self.usage.cache_write_tokens,
         )  # fmt: skip
         return min(cost, self.hold_microusd) if self.tokens_counted else cost
 

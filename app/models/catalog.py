@@ -43,6 +43,7 @@ class LongPrice:
     input_price: Decimal
     output_price: Decimal
     cached_price: Decimal
+    cache_write_price: Decimal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,9 @@ class Model:
     """One model of one provider.
 
     Prices are US dollars for a million tokens, which is the same number as micro-dollars for one token;
-    ``request_price`` is micro-dollars for a request. ``quality`` (by kind of task) and ``speed`` are between 0 and 1.
+    ``request_price`` is micro-dollars for a request. Where ``cached_price`` or ``cache_write_price`` is None, what is
+    read from or written to the provider's cache costs what other input does. ``quality`` (by kind of task) and
+    ``speed`` are between 0 and 1.
     ``thinks_unseen`` says that it may bill tokens that no answer shows.
     """
 
@@ -64,6 +67,7 @@ class Model:
     quality: Mapping[str, float]
     speed: float
     cached_price: Decimal | None = None
+    cache_write_price: Decimal | None = None
     request_price: Decimal = Decimal(0)
     long_prices: tuple[LongPrice, ...] = ()
     thinks_unseen: bool = False
@@ -77,22 +81,27 @@ class Model:
     def is_free(self) -> bool:
         return self.input_price == 0 and self.output_price == 0 and self.request_price == 0
 
-    def cost_microusd(self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> int:
-        """What a request costs, rounded up to a whole micro-dollar. ``cached_tokens`` are part of ``input_tokens``."""
-        input_price, output_price = self.input_price, self.output_price
-        cached_price = self.input_price if self.cached_price is None else self.cached_price
+    def cost_microusd(
+        self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0, cache_write_tokens: int = 0
+    ) -> int:
+        """What a request costs, rounded up to a whole micro-dollar. ``cached_tokens`` (read from the provider's cache)
+        and ``cache_write_tokens`` are part of ``input_tokens``."""
+        prices: Model | LongPrice = self
         for long in self.long_prices:
             if input_tokens > long.above_tokens:
-                input_price, output_price, cached_price = long.input_price, long.output_price, long.cached_price
-        fresh_tokens = max(0, input_tokens - cached_tokens)
+                prices = long
+        read = min(cached_tokens, input_tokens)
+        written = min(cache_write_tokens, input_tokens - read)
         return ceil(
             self.request_price
-            + input_price * fresh_tokens
-            + cached_price * min(cached_tokens, input_tokens)
-            + output_price * output_tokens
+            + prices.input_price * (input_tokens - read - written)
+            + (prices.input_price if prices.cached_price is None else prices.cached_price) * read
+            + (prices.input_price if prices.cache_write_price is None else prices.cache_write_price) * written
+            + prices.output_price * output_tokens
         )
 
 
+PriceEntry = Mapping[str, Any]  # Any: LiteLLM's price map is foreign JSON
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -106,6 +115,7 @@ class CatalogEntry(BaseModel):
     wire: Literal["anthropic", "openai", "gemini", "litellm"] | None = None
     input_usd_per_million: Decimal | None = Field(None, ge=0)
     cached_input_usd_per_million: Decimal | None = Field(None, ge=0)
+    cache_write_usd_per_million: Decimal | None = Field(None, ge=0)
     output_usd_per_million: Decimal | None = Field(None, ge=0)
     usd_per_request: Decimal = Field(Decimal(0), ge=0)
     context_tokens: int | None = Field(None, gt=0)
@@ -221,18 +231,26 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
             # a price given by hand is not mixed with the map's
             None if entry.input_usd_per_million is not None else _per_million(known.get("cache_read_input_token_cost")),
         ),
+        cache_write_price=_cache_write_price(entry, known, ""),
         request_price=(entry.usd_per_request or Decimal(str(known.get("input_cost_per_request") or 0))) * MILLION,
         context_tokens=entry.context_tokens or known.get("max_input_tokens") or DEFAULT_CONTEXT_TOKENS,
         max_output_tokens=entry.max_output_tokens or known.get("max_output_tokens") or DEFAULT_OUTPUT_TOKENS,
         quality={task: entry.quality.get(task, default) for task in TASKS}, speed=entry.speed,
         capabilities=frozenset(entry.capabilities) if entry.capabilities is not None else _capabilities(known),
-        long_prices=_long_prices(known) if entry.input_usd_per_million is None else (),
+        long_prices=_long_prices(entry, known) if entry.input_usd_per_million is None else (),
         # Anthropic's models think only where they are asked to, and we do not ask.
         thinks_unseen=bool(known.get("supports_reasoning")) and entry.provider != "anthropic",
     )  # fmt: skip
 
 
-def _long_prices(known: Mapping[str, Any]) -> tuple[LongPrice, ...]:  # Any: the price map is foreign JSON
+def _cache_write_price(entry: CatalogEntry, known: PriceEntry, suffix: str) -> Decimal | None:
+    """Anthropic's models write their cache only where they are asked to, and we do not ask."""
+    if entry.provider == "anthropic" or entry.input_usd_per_million is not None:
+        return entry.cache_write_usd_per_million
+    return _per_million(known.get(f"cache_creation_input_token_cost{suffix}") or None)
+
+
+def _long_prices(entry: CatalogEntry, known: PriceEntry) -> tuple[LongPrice, ...]:
     """The steps in which a price rises with the length of the input, the shortest first."""
     steps = []
     for name, price in known.items():
@@ -244,13 +262,13 @@ def _long_prices(known: Mapping[str, Any]) -> tuple[LongPrice, ...]:  # Any: the
             steps.append(
                 LongPrice(
                     above_tokens=int(step[1]) * 1000, input_price=prices[0], output_price=prices[1],
-                    cached_price=prices[2],
+                    cached_price=prices[2], cache_write_price=_cache_write_price(entry, known, suffix) or prices[0],
                 )
             )  # fmt: skip
     return tuple(sorted(steps, key=lambda step: step.above_tokens))
 
 
-def _capabilities(known: Mapping[str, Any]) -> frozenset[str]:  # Any: the price map is foreign JSON
+def _capabilities(known: PriceEntry) -> frozenset[str]:
     flags = {
         "vision": known.get("supports_vision"),
         "tools": known.get("supports_function_calling"),
@@ -267,7 +285,7 @@ def _per_million(price_per_token: float | None) -> Decimal | None:
     return None if price_per_token is None else Decimal(str(price_per_token)) * MILLION
 
 
-def price_of(provider: str, name: str) -> Mapping[str, Any]:  # Any: the price map is foreign JSON
+def price_of(provider: str, name: str) -> PriceEntry:
     """What LiteLLM's price map says about a model; empty when it does not know it."""
     prices = _price_map()
     for key in (f"{provider}/{name}", name):
@@ -278,7 +296,7 @@ def price_of(provider: str, name: str) -> Mapping[str, Any]:  # Any: the price m
 
 
 @lru_cache(maxsize=1)
-def _price_map() -> dict[str, dict[str, Any]]:  # Any: the price map is foreign JSON
+def _price_map() -> dict[str, dict[str, Any]]:
     """The map lies in the package as JSON and is read without importing it (2 to 5 s and 190 MB)."""
     spec = importlib.util.find_spec("litellm")
     assert spec is not None

@@ -43,6 +43,7 @@ class Script:
     input_tokens: int = 100
     output_tokens: int = 20
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     endless: bool = False
     raw: str | None = None
     content_type: str | None = None
@@ -148,7 +149,8 @@ class FakeProviders:
             return JSONResponse(error, script.status, headers=script.headers)
         usage = {"prompt_tokens": script.input_tokens, "completion_tokens": script.output_tokens,
                  "total_tokens": script.input_tokens + script.output_tokens,
-                 "prompt_tokens_details": {"cached_tokens": script.cached_tokens}}  # fmt: skip
+                 "prompt_tokens_details": {"cached_tokens": script.cached_tokens,
+                                           "cache_write_tokens": script.cache_write_tokens}}  # fmt: skip
         reason = None if script.finish is None else REASONS["openai"][script.finish]
         head = {"id": "c1", "created": 1, "model": body["model"]}
         if not body.get("stream"):

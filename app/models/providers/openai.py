@@ -2,12 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import openai
-from openai.types import CompletionUsage
-from openai.types.chat import ChatCompletionMessageParam
 
 from app.models.catalog import Model
 from app.models.providers.wire import (
@@ -25,11 +23,19 @@ from app.models.providers.wire import (
     refused,
 )
 
+COMPLETIONS = "/chat/completions"
 _FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 
 
+Json = dict[str, Any]  # Any: as the provider sends it
+
+
 class OpenAIWire:
-    """``provider`` is its name for people; OpenAI itself counts reasoning within ``max_completion_tokens``."""
+    """``provider`` is its name for people; OpenAI itself counts reasoning within ``max_completion_tokens``.
+
+    The SDK sends, decodes and sorts the errors; its typed models are left out, because to build one for each piece of
+    an answer takes more processor time than all the rest.
+    """
 
     def __init__(
         self, *, provider: str, api_key: str, base_url: str | None, connect_seconds: float,
@@ -47,34 +53,33 @@ class OpenAIWire:
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
         with self._translated():
-            stream = await self._client.chat.completions.create(
-                **self._request(model, prompt), stream=True, stream_options={"include_usage": True}
+            body = self._body(model, prompt) | {"stream": True, "stream_options": {"include_usage": True}}
+            stream = await self._client.post(
+                COMPLETIONS, body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[Any]
             )
             declined = False
             async with stream:
                 async for chunk in stream:
-                    for choice in chunk.choices[:1]:
-                        if choice.delta.content:
-                            yield TextDelta(text=choice.delta.content)
-                        declined = declined or bool(choice.delta.refusal)
-                        if choice.finish_reason and declined:
-                            yield Finished(reason="content_filter")
-                        elif choice.finish_reason:
-                            yield ended(self._provider, choice.finish_reason, _FINISH)
-                    if chunk.usage:
-                        yield _usage(chunk.usage)
+                    for choice in (chunk.get("choices") or [])[:1]:
+                        said = choice.get("delta") or {}
+                        if said.get("content"):
+                            yield TextDelta(text=said["content"])
+                        declined = declined or bool(said.get("refusal"))
+                        if reason := choice.get("finish_reason"):
+                            yield self._ended(reason, declined=declined)
+                    if chunk.get("usage"):
+                        yield _usage(chunk["usage"])
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         with self._translated():
-            completion = await self._client.chat.completions.create(**self._request(model, prompt), stream=False)
-            choice = completion.choices[0]
-            events: list[StreamEvent] = [TextDelta(text=choice.message.content)] if choice.message.content else []
-            if completion.usage:
-                events.append(_usage(completion.usage))
-            if choice.finish_reason and choice.message.refusal:
-                events.append(Finished(reason="content_filter"))
-            elif choice.finish_reason:
-                events.append(ended(self._provider, choice.finish_reason, _FINISH))
+            completion: Any = await self._client.post(COMPLETIONS, body=self._body(model, prompt), cast_to=object)
+            choice = completion["choices"][0]
+            said = choice.get("message") or {}
+            events: list[StreamEvent] = [TextDelta(text=said["content"])] if said.get("content") else []
+            if completion.get("usage"):
+                events.append(_usage(completion["usage"]))
+            if reason := choice.get("finish_reason"):
+                events.append(self._ended(reason, declined=bool(said.get("refusal"))))
             return events
 
     async def list_models(self) -> list[str]:
@@ -85,16 +90,15 @@ class OpenAIWire:
     async def close(self) -> None:
         await self._client.close()
 
-    def _request(self, model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: the SDK's keyword arguments
+    def _ended(self, reason: str, *, declined: bool) -> Finished:
+        return Finished(reason="content_filter") if declined else ended(self._provider, reason, _FINISH)
+
+    def _body(self, model: Model, prompt: Prompt) -> Json:
         messages = [
             {"role": "system", "content": prompt.system},
             *({"role": m.role, "content": m.content} for m in prompt.messages),
         ]
-        return {
-            "model": model.name,
-            "messages": cast(list[ChatCompletionMessageParam], messages),
-            self._limit_field: prompt.max_output_tokens,
-        }
+        return {"model": model.name, "messages": messages, self._limit_field: prompt.max_output_tokens}
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -110,9 +114,10 @@ class OpenAIWire:
             raise failed(self._provider, "server", before_generation=False) from error
 
 
-def _usage(usage: CompletionUsage) -> Usage:
-    details = usage.prompt_tokens_details
-    cached = details.cached_tokens if details else getattr(usage, "prompt_cache_hit_tokens", 0)  # DeepSeek's name
+def _usage(usage: Json) -> Usage:
+    details = usage.get("prompt_tokens_details") or {}
+    cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")  # the other is DeepSeek's name
     return Usage(
-        input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0, cached_tokens=cached or 0
-    )
+        input_tokens=usage.get("prompt_tokens") or 0, output_tokens=usage.get("completion_tokens") or 0,
+        cached_tokens=cached or 0, cache_write_tokens=details.get("cache_write_tokens") or 0,
+    )  # fmt: skip

@@ -35,11 +35,13 @@ class TextDelta:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What the provider says it will bill, in tokens; ``cached_tokens`` are part of ``input_tokens``."""
+    """What the provider says it will bill, in tokens; ``cached_tokens``, read from its cache, and
+    ``cache_write_tokens`` are part of ``input_tokens``."""
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

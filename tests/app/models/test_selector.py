@@ -218,9 +218,10 @@ def test_a_model_that_its_provider_ends_is_refused() -> None:
     ("name", "text"),
     [
         ("c.yaml", "models: [{provider: acme, name: m1, input_usd_per_million: 1, output_usd_per_million: 2,"
-                   " cached_input_usd_per_million: 0.1, usd_per_request: 0.001, quality: {default: 0.5, code: 0.9}}]"),
+                   " cached_input_usd_per_million: 0.1, cache_write_usd_per_million: 4, usd_per_request: 0.001,"
+                   " quality: {default: 0.5, code: 0.9}}]"),
         ("c.toml", '[[models]]\nprovider = "acme"\nname = "m1"\ninput_usd_per_million = 1\n'
-                   'output_usd_per_million = 2\ncached_input_usd_per_million = 0.1\nusd_per_request = 0.001\n'
+                   'output_usd_per_million = 2\ncached_input_usd_per_million = 0.1\ncache_write_usd_per_million = 4\nusd_per_request = 0.001\n'
                    'quality = {default = 0.5, code = 0.9}\n'),
     ],
 )  # fmt: skip
@@ -231,7 +232,8 @@ def test_an_administrators_file_adds_models(tmp_path: Path, name: str, text: str
 
     assert added is not None
     assert (added.quality["code"], added.quality["chat"], added.wire) == (0.9, 0.5, "litellm")
-    assert added.cost_microusd(input_tokens=100, output_tokens=10, cached_tokens=50) == 1000 + 50 + 5 + 20
+    cost = added.cost_microusd(input_tokens=100, output_tokens=10, cached_tokens=50, cache_write_tokens=20)
+    assert cost == 1000 + 30 + 5 + 80 + 20
 
 
 @pytest.mark.parametrize(
