@@ -177,8 +177,8 @@ async def _open_deps(
         logger.warning("challenge.left_out", file=file, reason=reason)
     reports = ReportService(database=database, clock=utc_now)
     repositories = RepositoryService(
-        database=database, index_folder=settings.tooloo_data_dir / "indexes", roots=settings.tooloo_repo_roots,
-        clock=utc_now, wake=bus.wake,
+        database=database, index_folder=settings.tooloo_data_dir / "indexes", roots=settings.repo_roots,
+        private=settings.tooloo_data_dir, clock=utc_now, wake=bus.wake,
     )  # fmt: skip
     purse = Purse(database)
     gateway = await open_gateway(settings, database, purse)

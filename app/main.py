@@ -128,7 +128,7 @@ def _mount_chat(app: FastAPI, settings: Settings) -> None:
         return services.accounts, services.access
 
     app.add_middleware(
-        Guard, settings=settings, identity=who, sign_in_id_of=login.sign_in_id_of, single_user=settings.is_single_user
+        Guard, settings=settings, identity=who, claim_of=login.claim_of, single_user=settings.is_single_user
     )
 
 

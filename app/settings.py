@@ -56,9 +56,8 @@ class Settings(BaseSettings):
     tooloo_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further host names the server answers to, separated by commas"
     )
-    tooloo_repo_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
-        default_factory=lambda: (Path.home(),),
-        description="Folders from which repositories may be loaded, separated by commas",
+    tooloo_repo_roots: Annotated[tuple[Path, ...] | None, NoDecode] = Field(
+        None, description="Folders from which repositories may be loaded, separated by commas"
     )
     tooloo_catalog: AbsolutePath | None = Field(None, description="YAML file with further models and prices")
     tooloo_challenges_dir: AbsolutePath | None = Field(None, description="Folder of your own challenges, as YAML files")
@@ -144,6 +143,16 @@ class Settings(BaseSettings):
             raise ValueError("must begin with postgresql:// (leave it empty to use SQLite files in TOOLOO_DATA_DIR)")
         return value
 
+    @field_validator("tooloo_public_url")
+    @classmethod
+    def _whole_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("must be a whole address, such as https://coach.example.org")
+        return value
+
     @property
     def is_loopback(self) -> bool:
         """Whether the server listens for this machine alone."""
@@ -156,6 +165,13 @@ class Settings(BaseSettings):
             urlsplit(self.tooloo_public_url).hostname or ""
         )
         return self.is_loopback and not proxied
+
+    @property
+    def repo_roots(self) -> tuple[Path, ...]:
+        """Folders from which repositories may be loaded: what lies in a home folder is not for others."""
+        if self.tooloo_repo_roots is not None:
+            return self.tooloo_repo_roots
+        return (Path.home(),) if self.is_single_user else ()
 
     @property
     def tie_order(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What all tests share. No test reaches the network, the developer's environment or the real clock."""
 
 import asyncio
+import atexit
 import logging
 import os
 import shutil
@@ -18,7 +19,9 @@ for name in list(os.environ):
         del os.environ[name]
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="tooloo-run-"))
+if "XDG_RUNTIME_DIR" not in os.environ:
+    os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="tooloo-run-")
+    atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 
 import app  # noqa: E402  # the environment is cleaned before anything of ours reads it
 import graph  # noqa: E402

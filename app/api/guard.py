@@ -15,7 +15,7 @@ from app.api.problems import problem
 from app.errors import NotAllowed, TooLooError
 from app.identity.access import SCOPES, AccessService
 from app.identity.accounts import AccountService
-from app.identity.caller import Caller, current_caller
+from app.identity.caller import Caller, Claim, current_caller
 from app.settings import Settings
 
 logger = structlog.get_logger()
@@ -52,13 +52,13 @@ class Guard:
         *,
         settings: Settings,
         identity: Callable[[], tuple[AccountService, AccessService]],
-        sign_in_id_of: Callable[[Mapping[str, str]], str | None],
+        claim_of: Callable[[Mapping[str, str]], Claim | None],
         single_user: bool,
     ) -> None:
         self._app = app
         self._settings = settings
         self._identity = identity
-        self._sign_in_id_of = sign_in_id_of
+        self._claim_of = claim_of
         self._single_user = single_user
         self._hosts = _own_hosts(settings)
 
@@ -129,15 +129,15 @@ class Guard:
             user, scopes = await access.user_of_token(secret.strip())
             allowed = tuple(s for s in scopes if s != "admin" or user.is_admin)
             return Caller(user=user, scopes=allowed, address=address)
-        sign_in_id = self._sign_in_id_of(_cookies(headers))
-        user_behind = await access.user_of_sign_in(sign_in_id) if sign_in_id else None
-        if user_behind is None:
+        claim = self._claim_of(_cookies(headers))
+        user_behind = await access.user_of_sign_in(claim.sign_in_id) if claim else None
+        if claim is None or user_behind is None or user_behind.name != claim.name:  # the chat library goes by the name
             _drop_cookies(scope)  # a cookie whose sign-in has ended must not open the chat library's doors
             if self._single_user:
                 return Caller(user=await accounts.owner(), scopes=SCOPES, address=address)
             return Caller(user=None, address=address)
         scopes_of_role = SCOPES if user_behind.is_admin else tuple(s for s in SCOPES if s != "admin")
-        return Caller(user=user_behind, scopes=scopes_of_role, sign_in_id=sign_in_id, address=address)
+        return Caller(user=user_behind, scopes=scopes_of_role, sign_in_id=claim.sign_in_id, address=address)
 
 
 class _Closed(TooLooError):

@@ -19,7 +19,7 @@ from app.errors import RateLimited, StorageFailed, Unauthenticated
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService
 from app.identity.accounts import User as Account
-from app.identity.caller import Caller, current_caller
+from app.identity.caller import Caller, Claim, current_caller
 from app.storage.secret_file import secret_in
 
 KEY_FILE = "session.key"
@@ -32,7 +32,7 @@ def session_secret(data_dir: Path, secret: str | None = None) -> str:
     return secret_in(data_dir / KEY_FILE, lambda: secrets.token_urlsafe(48))
 
 
-def sign_in_id_of(cookies: Mapping[str, str]) -> str | None:
+def claim_of(cookies: Mapping[str, str]) -> Claim | None:
     """The sign-in that a request's cookies claim; None when they claim none or are not ours."""
     token = get_token_from_cookies(dict(cookies))
     secret = get_jwt_secret()
@@ -42,8 +42,8 @@ def sign_in_id_of(cookies: Mapping[str, str]) -> str | None:
         claims: dict[str, Any] = jwt.decode(token, secret, algorithms=["HS256"])  # Any: JSON
     except jwt.InvalidTokenError:
         return None
-    sign_in_id = (claims.get("metadata") or {}).get("sid")
-    return sign_in_id if isinstance(sign_in_id, str) else None
+    sign_in_id, name = (claims.get("metadata") or {}).get("sid"), claims.get("identifier")
+    return Claim(sign_in_id, name) if isinstance(sign_in_id, str) and isinstance(name, str) else None
 
 
 def chat_user(account: Account, sign_in_id: str) -> cl.User:
@@ -112,10 +112,10 @@ def install_accounts() -> None:
 def install_logout(access: AccessService) -> None:
     @cl.on_logout
     async def log_out(request: Request, _response: Response) -> dict[str, bool]:
-        sign_in_id = sign_in_id_of(request.cookies)
-        if sign_in_id is not None:
-            await access.end_sign_in(sign_in_id)
-            await disconnect(sign_in_id)
+        claim = claim_of(request.cookies)
+        if claim is not None:
+            await access.end_sign_in(claim.sign_in_id)
+            await disconnect(claim.sign_in_id)
         return {"success": True}
 
 
@@ -124,5 +124,6 @@ async def disconnect(sign_in_id: str) -> None:
     from chainlit.server import sio
 
     for session in list(ws_sessions_id.values()):
-        if session.token and sign_in_id_of({"access_token": session.token}) == sign_in_id:
+        claim = claim_of({"access_token": session.token}) if session.token else None
+        if claim is not None and claim.sign_in_id == sign_in_id:
             await sio.disconnect(session.socket_id)

@@ -3,20 +3,17 @@
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-import pathspec
-
+from app.context.files import files_of, note_left_out, read_regular
 from app.context.symbols import symbols_of
 
-LARGEST_FILE_BYTES = 1024 * 1024
-MOST_FILES = 20_000
 WINDOW_LINES = 24
 BINARY_SAMPLE_BYTES = 8192
-ALWAYS_LEFT_OUT = frozenset({".git", ".hg", ".svn", "node_modules", ".venv", "__pycache__", ".mypy_cache"})
+REPORT_FILES = 25
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -35,7 +32,8 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far indexing is; ``left_out`` counts by reason what is not in the index."""
+    """How far indexing is; while ``done`` is 0, files are still looked for. ``left_out`` counts by reason what is not
+    in the index."""
 
     done: int
     total: int
@@ -44,14 +42,23 @@ class Progress:
     left_out: dict[str, int]
 
 
-def index(root: Path, database: Path, *, report: Callable[[Progress], None], stopped: Callable[[], bool]) -> Progress:
+def index(
+    root: Path, database: Path, *, report: Callable[[Progress], None], stopped: Callable[[], bool],
+    private: Path | None = None,
+) -> Progress:  # fmt: skip
     """Bring the index up to date with the folder: new and changed files are read, removed ones dropped.
 
-    Stopping keeps what was indexed so far; the next run goes on from there.
+    Stopping keeps what was indexed so far; the next run goes on from there. The folder ``private`` is not looked into.
     """
     left_out: dict[str, int] = {}
-    found = list(files_of(root, left_out))
+    found: list[tuple[str, os.stat_result]] = []
     with closing(_open(database)) as connection:
+        for each in files_of(root, left_out, private=private, stopped=stopped):
+            found.append(each)
+            if len(found) % REPORT_FILES == 0:
+                report(Progress(done=0, total=len(found), changed=0, symbols=0, left_out={}))
+        if stopped():  # what was not seen may be there all the same
+            return _progress(connection, 0, len(found), 0, left_out)
         known = {row[0]: (row[1], row[2]) for row in connection.execute("SELECT path, size, mtime_ns FROM files")}
         present = {path for path, _ in found}
         for gone in known.keys() - present:
@@ -62,16 +69,11 @@ def index(root: Path, database: Path, *, report: Callable[[Progress], None], sto
                 break
             if known.get(path) != (status.st_size, status.st_mtime_ns):
                 changed += _read_file(connection, root, path, status, left_out)
-            if done % 25 == 0:
+            if done % REPORT_FILES == 0:
                 connection.commit()
                 report(_progress(connection, done, len(found), changed, left_out))
         connection.commit()
         return _progress(connection, len(found), len(found), changed, left_out)
-
-
-def files_of(root: Path, left_out: dict[str, int]) -> Iterator[tuple[str, os.stat_result]]:
-    """Text files under ``root`` that .gitignore lets through. Links are not followed, so nothing outside is read."""
-    yield from _scan(root, PurePath(), [], left_out, [0])
 
 
 def split_words(text: str) -> str:
@@ -79,63 +81,6 @@ def split_words(text: str) -> str:
     parts = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", text)
     parts = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1 \2", parts)
     return parts.replace("_", " ").replace("-", " ")
-
-
-def _scan(
-    root: Path,
-    folder: PurePath,
-    ignores: list[tuple[PurePath, pathspec.PathSpec]],  # type: ignore[type-arg]  # generic only in the newest release
-    left_out: dict[str, int],
-    count: list[int],
-) -> Iterator[tuple[str, os.stat_result]]:
-    try:
-        entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
-    except OSError:
-        _count(left_out, "not readable")
-        return
-    here = [*ignores, *_gitignore(root, folder)]
-    for entry in entries:
-        path = folder / entry.name
-        if entry.is_symlink():
-            _count(left_out, "a link")
-        elif _ignored(path, here, is_folder=entry.is_dir(follow_symlinks=False)):
-            _count(left_out, "ignored")
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _scan(root, path, here, left_out, count)
-        elif entry.is_file(follow_symlinks=False):
-            status = entry.stat(follow_symlinks=False)
-            if status.st_size > LARGEST_FILE_BYTES:
-                _count(left_out, "larger than 1 MB")
-            elif count[0] >= MOST_FILES:
-                _count(left_out, f"beyond {MOST_FILES} files")
-            else:
-                count[0] += 1
-                yield path.as_posix(), status
-
-
-def _gitignore(root: Path, folder: PurePath) -> list[tuple[PurePath, pathspec.PathSpec]]:  # type: ignore[type-arg]  # as above
-    file = root / folder / ".gitignore"
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    return [(folder, pathspec.PathSpec.from_lines("gitignore", lines))]
-
-
-def _ignored(
-    path: PurePath,
-    ignores: list[tuple[PurePath, pathspec.PathSpec]],  # type: ignore[type-arg]  # as above
-    *,
-    is_folder: bool,
-) -> bool:
-    if path.name in ALWAYS_LEFT_OUT:
-        return True
-    verdict = False
-    for folder, spec in ignores:
-        shown = path.relative_to(folder).as_posix() + ("/" if is_folder else "")
-        result = spec.check_file(shown).include
-        verdict = verdict if result is None else result
-    return verdict
 
 
 def _open(database: Path) -> sqlite3.Connection:
@@ -150,13 +95,13 @@ def _read_file(
     connection: sqlite3.Connection, root: Path, path: str, status: os.stat_result, left_out: dict[str, int]
 ) -> int:
     try:
-        source = (root / path).read_bytes()
+        source = read_regular(root / path)
     except OSError:
-        _count(left_out, "not readable")
+        note_left_out(left_out, "not readable")
         return 0
     _forget(connection, path)
     if b"\0" in source[:BINARY_SAMPLE_BYTES]:
-        _count(left_out, "binary")
+        note_left_out(left_out, "binary")
         return 0
     lines = source.decode("utf-8", errors="replace").splitlines()
     symbols = symbols_of(PurePath(path), source)
@@ -184,7 +129,3 @@ def _progress(
 ) -> Progress:
     symbols = connection.execute("SELECT count(*) FROM symbols").fetchone()[0]
     return Progress(done=done, total=total, changed=changed, symbols=symbols, left_out=dict(left_out))
-
-
-def _count(left_out: dict[str, int], why: str) -> None:
-    left_out[why] = left_out.get(why, 0) + 1

@@ -8,6 +8,14 @@ from app.identity.access import Scope
 from app.identity.accounts import User
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a signed cookie says: the sign-in, and the name of who signed in. The two must belong together."""
+
+    sign_in_id: str
+    name: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caller:
     """``user`` is None for a stranger; ``sign_in_id`` is None for tokens and the single user's REST calls."""

@@ -28,7 +28,9 @@ async def load_repo(state: State, runtime: Run) -> Update:
             repository = step
         else:
             last = step
-            say.progress(f"Indexing {step.done} of {step.total} files")
+            say.progress(
+                f"Indexing {step.done} of {step.total} files" if step.done else f"Looking through {step.total} files"
+            )
     assert repository is not None
     assert last is not None
     say.text(f"**{repository.name}** is loaded: {repository.files} files, {repository.symbols} definitions")

@@ -89,6 +89,21 @@ def test_behind_a_proxy_there_is_no_single_user(public_url: str | None, single: 
     assert Settings(tooloo_public_url=public_url).is_single_user is single
 
 
+@pytest.mark.parametrize("address", ["coach.example.org", "ftp://x.org", "https://", "http://[1", "http://x.org:a"])
+def test_a_public_address_is_a_whole_one(tmp_path: Path, address: str) -> None:
+    (tmp_path / ".env").write_text(f"TOOLOO_PUBLIC_URL={address}\n")
+
+    with pytest.raises(SettingsError, match="TOOLOO_PUBLIC_URL"):
+        load_settings(tmp_path / ".env")
+
+
+def test_where_others_sign_in_no_folder_may_be_loaded_unless_it_is_named() -> None:
+    assert Settings().repo_roots == (Path.home(),)
+    assert Settings(tooloo_public_url="https://coach.example.org").repo_roots == ()
+    assert Settings(host="0.0.0.0").repo_roots == ()
+    assert Settings(host="0.0.0.0", tooloo_repo_roots=(Path("/srv"),)).repo_roots == (Path("/srv"),)
+
+
 def test_the_readme_lists_every_setting() -> None:
     table = re.search(r"<!-- settings -->(.*?)<!-- /settings -->", (ROOT / "README.md").read_text(), re.DOTALL)
 
@@ -101,7 +116,10 @@ def test_the_readme_tells_every_default() -> None:
     table = re.search(r"<!-- settings -->(.*?)<!-- /settings -->", (ROOT / "README.md").read_text(), re.DOTALL)
     assert table is not None
     listed = dict(re.findall(r"\| `([A-Z_]+)` \| `?([^|`]*?)`? ?\|", table[1]))
-    in_words = {"TOOLOO_DATA_DIR": "the platform's data folder", "TOOLOO_REPO_ROOTS": "the home folder"}
+    in_words = {
+        "TOOLOO_DATA_DIR": "the platform's data folder",
+        "TOOLOO_REPO_ROOTS": "the home folder; none where others can sign in",
+    }
 
     assert listed == {
         name.upper(): in_words.get(name.upper(), _shown(field.default)) for name, field in Settings.model_fields.items()

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import jwt
 import pytest
+from chainlit.auth.jwt import get_jwt_secret
 from chainlit.element import File
 from fastapi import FastAPI
 
@@ -284,6 +286,30 @@ async def _add_accounts(settings: Settings) -> tuple[str, str]:
         _, reading = await access.add_token(ada, "reading", ["read"])
         _, eves = await access.add_token(eve, "eves", ["read", "write"])
     return reading, eves
+
+
+async def test_a_cookie_is_good_for_its_own_name_only(tmp_path: Path) -> None:
+    """Though it is rightly signed: the chat library goes by the name, we go by the sign-in."""
+    settings = Settings(tooloo_data_dir=tmp_path, host="0.0.0.0", ollama_base_url="http://127.0.0.1:9")
+    await _add_accounts(settings)
+
+    async with running(settings) as app, client_of(app) as client:
+        await client.post("/login", data={"username": "eve", "password": "battery staple"})
+        claims = jwt.decode(client.cookies["access_token"], get_jwt_secret(), algorithms=["HS256"])
+        answers = {}
+        for name in ("eve", "ada"):
+            cookie = jwt.encode({**claims, "identifier": name}, get_jwt_secret(), algorithm="HS256")
+            async with client_of(app, cookies={"access_token": cookie}) as other:
+                answers[name] = [(await other.get(path)).status_code for path in ("/user", "/api/v1/budget/status")]
+
+    assert answers == {"eve": [200, 200], "ada": [401, 401]}
+
+
+async def test_the_servers_own_folder_is_not_loaded(client: httpx.AsyncClient, data_dir: Path) -> None:
+    response = await client.post("/api/v1/context/repos", json={"path": str(data_dir)})
+
+    assert response.status_code == 403
+    assert "own data" in response.json()["detail"]
 
 
 async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """Repositories: what is read and what is not, staying up to date, and finding the place."""
 
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
-from app.context.indexing import index, split_words
+from app.context.indexing import Progress, index, split_words
 from app.context.repositories import Repository, RepositoryService
 from app.context.search import search, words_of
 from app.context.symbols import symbols_of
-from app.errors import InvalidInput, NotAllowed, NotFound
+from app.errors import InvalidInput, NotAllowed, NotFound, StorageFailed
 from app.identity.accounts import User
 from app.storage.database import Database
 from tests.fakes.clock import Clock
@@ -79,6 +81,62 @@ def test_a_huge_file_is_left_out_unread(project: Path, tmp_path: Path) -> None:
     assert progress.left_out["larger than 1 MB"] == 1
 
 
+def test_what_is_secret_by_its_name_is_left_out(project: Path, tmp_path: Path) -> None:
+    (project / ".ssh").mkdir()
+    for name in (".ssh/config", "id_ed25519", "server.pem", ".env", ".env.local", ".env.example"):
+        (project / name).write_text("retry passphrase")
+
+    progress = index(project, tmp_path / "i.sqlite", report=lambda _: None, stopped=lambda: False)
+
+    assert [found.path for found in search(tmp_path / "i.sqlite", "passphrase", limit=20)] == [".env.example"]
+    assert progress.left_out["secret by name"] == 5
+
+
+def test_a_private_folder_is_not_looked_into(project: Path, tmp_path: Path) -> None:
+    (project / "data").mkdir()
+    (project / "data" / "session.key").write_text("x")
+    (project / "data" / "notes.txt").write_text("passphrase")
+
+    progress = index(
+        project, tmp_path / "i.sqlite", report=lambda _: None, stopped=lambda: False, private=project / "data"
+    )
+
+    assert search(tmp_path / "i.sqlite", "passphrase") == []
+    assert progress.left_out["private"] == 1
+
+
+def test_strange_names_pipes_and_depths_are_survived(project: Path, tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(project) + b"/caf\xe9.txt")).write_text("retry")
+    (project / "src" / ".gitignore").unlink(missing_ok=True)
+    os.mkfifo(project / "src" / ".gitignore")  # whoever reads it would wait for ever
+    os.mkfifo(project / "pipe.txt")
+    deep = os.open(project, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=deep)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = deeper
+    os.close(deep)
+
+    progress = index(project, tmp_path / "i.sqlite", report=lambda _: None, stopped=lambda: False)
+
+    assert progress.left_out["with a name that is no text"] == 1
+    assert search(tmp_path / "i.sqlite", "where is the retry logic")[0].path == "src/http_client.py"
+
+
+def test_looking_for_files_shows_how_far_it_is_and_can_be_stopped(project: Path, tmp_path: Path) -> None:
+    many = project / "many"
+    for number in range(60):
+        (many / str(number)).mkdir(parents=True)
+        (many / str(number) / "x.txt").write_text("retry")
+    told: list[Progress] = []
+
+    stopped = index(project, tmp_path / "i.sqlite", report=told.append, stopped=lambda: bool(told))
+
+    assert [(step.done, step.total) for step in told] == [(0, 25)]
+    assert stopped.changed == 0
+
+
 def test_only_what_changed_is_read_again(project: Path, tmp_path: Path) -> None:
     database = indexed(project, tmp_path)
     (project / "src" / "new.py").write_text("def brand_new(): pass\n")
@@ -92,9 +150,9 @@ def test_only_what_changed_is_read_again(project: Path, tmp_path: Path) -> None:
 
 
 def test_stopping_keeps_what_was_read(project: Path, tmp_path: Path) -> None:
-    answers = iter([False, False, True])
+    looks = iter([False] * 6)  # two folders and the end of the search, then two files
 
-    index(project, tmp_path / "i.sqlite", report=lambda _: None, stopped=lambda: next(answers, True))
+    index(project, tmp_path / "i.sqlite", report=lambda _: None, stopped=lambda: next(looks, True))
     rest = index(project, tmp_path / "i.sqlite", report=lambda _: None, stopped=lambda: False)
 
     assert 0 < rest.changed < rest.total
@@ -126,8 +184,8 @@ def test_identifiers_are_split_by_case_and_underscore() -> None:
 @pytest.fixture
 def service(database: Database, tmp_path: Path, clock: Clock) -> RepositoryService:
     return RepositoryService(
-        database=database, index_folder=tmp_path / "indexes", roots=[tmp_path / "roots"], clock=clock,
-        wake=lambda: None,
+        database=database, index_folder=tmp_path / "data" / "indexes", roots=[tmp_path / "roots"],
+        private=tmp_path / "roots" / "data", clock=clock, wake=lambda: None,
     )  # fmt: skip
 
 
@@ -179,11 +237,78 @@ async def test_a_folder_that_cannot_be_read_gets_a_sentence(sqlite: Database, cl
     with unprivileged() as folder:
         (folder / "project").mkdir(mode=0)
         service = RepositoryService(
-            database=sqlite, index_folder=folder / "indexes", roots=[folder], clock=clock, wake=lambda: None
+            database=sqlite,
+            index_folder=folder / "indexes",
+            roots=[folder],
+            private=folder / "indexes",
+            clock=clock,
+            wake=lambda: None,
         )
 
         with pytest.raises(NotAllowed, match="cannot be read by the server"):
             await load_path(service, "ada", str(folder / "project"))
+
+
+async def test_nothing_may_be_loaded_where_nobody_named_a_folder(
+    sqlite: Database, clock: Clock, tmp_path: Path
+) -> None:
+    service = RepositoryService(
+        database=sqlite, index_folder=tmp_path / "i", roots=[], private=tmp_path, clock=clock, wake=lambda: None
+    )
+
+    with pytest.raises(NotAllowed, match="TOOLOO_REPO_ROOTS"):
+        await load_path(service, "ada", str(tmp_path))
+
+
+async def test_a_folder_that_may_no_longer_be_loaded_is_not_searched(
+    database: Database, clock: Clock, project: Path, tmp_path: Path, ada: User
+) -> None:
+    def opened(root: Path) -> RepositoryService:
+        return RepositoryService(
+            database=database, index_folder=tmp_path / "i", roots=[root], private=tmp_path / "i", clock=clock,
+            wake=lambda: None,
+        )  # fmt: skip
+
+    repository = await load(opened(project), ada, str(project))
+    narrowed = opened(project / "src")
+
+    assert await narrowed.list(ada.id) == []
+    with pytest.raises(NotFound):
+        await narrowed.search(ada.id, repository.id, "retry")
+
+
+async def test_first_loads_at_once_are_one_repository(
+    service: RepositoryService, project: Path, ada: User, tmp_path: Path
+) -> None:
+    loaded = await asyncio.gather(*(load(service, ada, str(project)) for _ in range(4)))
+
+    assert len({repository.id for repository in loaded}) == 1
+    assert len(list((tmp_path / "data" / "indexes").glob("*.sqlite"))) == 1
+
+
+async def test_a_damaged_index_is_said_and_made_anew(
+    service: RepositoryService, project: Path, ada: User, tmp_path: Path
+) -> None:
+    repository = await load(service, ada, str(project))
+    for file in (tmp_path / "data" / "indexes").iterdir():
+        file.write_bytes(b"no database at all" * 500) if file.suffix == ".sqlite" else file.unlink()
+
+    with pytest.raises(StorageFailed, match="Load the repository again"):
+        await service.search(ada.id, repository.id, "retry")
+    await load(service, ada, str(project))
+
+    assert (await service.search(ada.id, repository.id, "retry"))[0].path == "src/http_client.py"
+
+
+async def test_an_index_that_is_not_there_gets_a_sentence(
+    service: RepositoryService, project: Path, ada: User, tmp_path: Path
+) -> None:
+    repository = await load(service, ada, str(project))
+    for file in (tmp_path / "data" / "indexes").iterdir():
+        file.unlink()
+
+    with pytest.raises(StorageFailed):
+        await service.search(ada.id, repository.id, "retry")
 
 
 @pytest.mark.parametrize(
@@ -196,6 +321,8 @@ async def test_a_folder_that_cannot_be_read_gets_a_sentence(sqlite: Database, cl
         ("/etc", NotAllowed, "outside"),
         ("{root}/project/../..", NotAllowed, "outside"),
         ("{root}/project/linked", NotAllowed, "outside"),
+        ("{root}/data", NotAllowed, "own data"),
+        ("{root}/data/elements", NotAllowed, "own data"),
     ],
 )
 async def test_what_cannot_be_loaded_gets_a_sentence(

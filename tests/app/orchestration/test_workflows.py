@@ -118,7 +118,12 @@ async def engine(
 ) -> AsyncIterator[WorkflowEngine]:
     (tmp_path / "roots").mkdir()
     repositories = RepositoryService(
-        database=database, index_folder=tmp_path / "i", roots=[tmp_path / "roots"], clock=clock, wake=lambda: None
+        database=database,
+        index_folder=tmp_path / "i",
+        roots=[tmp_path / "roots"],
+        private=tmp_path / "i",
+        clock=clock,
+        wake=lambda: None,
     )
     if database.is_sqlite:
         slot, url = FileSlot(tmp_path), f"sqlite:///{tmp_path / 'workflows.sqlite'}"
