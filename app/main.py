@@ -8,7 +8,9 @@ from pathlib import Path
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import HTTPException
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from starlette.routing import Match
 
 from app import logs
 from app.api import account, analytics, conversation, identity, learning, models, problems, tasks, work
@@ -24,6 +26,7 @@ from app.settings import Settings, load_settings
 ROOT = Path(__file__).parent.parent
 # Room for a message that is far too long, so that it gets a sentence: a larger packet closes the connection.
 LARGEST_PACKET_BYTES = 4 * 1024 * 1024
+ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 logger = structlog.get_logger()
 
 
@@ -44,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for door in (learning, analytics, models, tasks, work, conversation, account):
         app.include_router(door.router, prefix="/api/v1")
     app.include_router(_pages())
+    _refuse_unknown(app)
     _mount_chat(app, settings)
     return app
 
@@ -97,6 +101,24 @@ def _pages() -> APIRouter:
         return FileResponse(path, media_type=mime, filename=name, content_disposition_type="attachment")
 
     return router
+
+
+def _refuse_unknown(app: FastAPI) -> None:
+    """What is no door of the REST API is a problem like any other, and not a page of the chat."""
+
+    doors = list(app.routes)
+
+    @app.api_route("/api", methods=ANY_METHOD, include_in_schema=False)
+    @app.api_route("/api/{rest:path}", methods=ANY_METHOD, include_in_schema=False)
+    async def unknown(request: Request) -> None:
+        def answers(method: str) -> bool:
+            return any(door.matches({**request.scope, "method": method})[0] is Match.FULL for door in doors)
+
+        methods = [method for method in ANY_METHOD if answers(method)]
+        if methods:
+            allowed = ", ".join(methods)
+            raise HTTPException(405, f"Not by this method. There is: {allowed}.", {"Allow": allowed})
+        raise NotFound("There is no such door of the API; /api/v1/docs lists them.")
 
 
 def _mount_chat(app: FastAPI, settings: Settings) -> None:

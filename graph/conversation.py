@@ -1,7 +1,7 @@
 """One turn of a conversation from message to answer: one at a time in a thread, with bounds."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from graph.build import build_graph
 from graph.checkpoints import Checkpoints, translated
 from graph.deps import Deps
 from graph.reply import Chunk, Reply
-from graph.state import State
+from graph.state import ChatMessage, State
 
 logger = structlog.get_logger()
 
@@ -23,7 +23,8 @@ MOST_WAITING = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """One message of a user. ``intent`` and ``parameters`` come from a slash command."""
+    """One message of a user. ``intent`` and ``parameters`` come from a slash command. ``earlier`` reads what was said
+    in the thread before, where nothing is remembered of it: after a copy, or when the checkpoints were lost."""
 
     user_id: str
     thread_id: str
@@ -31,6 +32,7 @@ class Turn:
     is_admin: bool = False
     intent: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)  # Any: slots
+    earlier: Callable[[], Awaitable[Sequence[Mapping[str, str]]]] | None = None
 
 
 class Conversation:
@@ -57,6 +59,9 @@ class Conversation:
                 intent=turn.intent or "", parameters=turn.parameters, options=[],
             )  # fmt: skip
             with translated():
+                if turn.earlier is not None and await self._checkpoints.saver.aget_tuple(config) is None:
+                    told = await turn.earlier()
+                    state["messages"] = [ChatMessage(role=m["role"], content=m["content"]) for m in told]
                 try:
                     async for chunk in self._graph.astream(
                         state, config, context=self._deps, stream_mode="custom", durability="exit"

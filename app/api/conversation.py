@@ -7,8 +7,9 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from app.api.identity import Reader, Using, Writer
-from app.api.wire import Body, page
-from app.errors import NotAllowed
+from app.api.wire import Body, camel, page
+from app.errors import InvalidInput, NotAllowed
+from graph import commands
 from graph.conversation import Turn, check_message
 from graph.intents.classifier import DESCRIPTIONS
 from graph.intents.slots import slots_of
@@ -43,6 +44,10 @@ async def welcome(_user: Reader, using: Using) -> Json:
 @router.post("/intent/analyze", deprecated=True)
 async def parse(body: Said, _user: Reader, using: Using) -> Json:
     check_message(body.text)
+    command = commands.parse(body.text, using.deps.curriculum)
+    if command is not None:
+        told = {"type": command.intent, "confidence": 1.0, "parameters": camel(command.parameters)}
+        return {"intents": [told], "clarify": None}
     classified = using.deps.classifier.classify(body.text)
     parameters = slots_of(body.text, using.deps.curriculum)
     clarify = None
@@ -51,7 +56,7 @@ async def parse(body: Said, _user: Reader, using: Using) -> Json:
         clarify = {"question": "Which of these do you want?", "options": options}
     return {
         "intents": [
-            {"type": guess.type, "confidence": guess.confidence, "parameters": parameters}
+            {"type": guess.type, "confidence": guess.confidence, "parameters": camel(parameters)}
             for guess in classified.guesses[:3]
         ],
         "clarify": clarify,
@@ -60,13 +65,23 @@ async def parse(body: Said, _user: Reader, using: Using) -> Json:
 
 @router.post("/intent/execute")
 async def execute(body: Said, user: Writer, using: Using) -> Json:
-    """Answer a message as the chat would."""
+    """Answer a message as the chat would, commands included.
+
+    Cards have no browser here: their props are the same figures.
+    """
+    check_message(body.text)
+    command = commands.parse(body.text, using.deps.curriculum)
+    if command is not None and command.intent.startswith("chat."):
+        raise InvalidInput(f"This is for the chat in the browser: {using.settings.base_url}")
     thread_id = f"rest-{user.id}-{body.thread_id or uuid.uuid4().hex}"
     if len(thread_id) > 120:
         raise NotAllowed("The threadId is too long.")
     reply = await using.conversation.reply(
-        Turn(user_id=user.id, is_admin=user.is_admin, thread_id=thread_id, text=body.text)
-    )
+        Turn(
+            user_id=user.id, is_admin=user.is_admin, thread_id=thread_id, text=command.text if command else body.text,
+            intent=command.intent if command else None, parameters=command.parameters if command else {},
+        )
+    )  # fmt: skip
     return {
         "text": reply.plain,
         "blocks": [{"kind": block.kind, "props": block.props} for block in reply.blocks],

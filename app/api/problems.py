@@ -15,7 +15,7 @@ MEDIA_TYPE = "application/problem+json"
 
 def problem(error: TooLooError, request_id: str) -> dict[str, object]:
     document: dict[str, object] = {
-        "type": f"/docs/errors#{type(error).__name__.strip('_')}",
+        "type": f"urn:tooloo:problem:{type(error).__name__.strip('_')}",
         "title": error.title,
         "status": error.status,
         "detail": error.user_message,

@@ -1,5 +1,6 @@
 """The JSON that goes in: camelCase names, nothing unknown, nothing endless."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -34,6 +35,6 @@ def page(items: list[dict[str, object]], next_cursor: str | None = None) -> dict
     return {"items": items, "nextCursor": next_cursor}
 
 
-def camel(document: dict[str, object]) -> dict[str, object]:
+def camel(document: Mapping[str, object]) -> dict[str, object]:
     """The same with its names in camelCase."""
     return {to_camel(name): value for name, value in document.items()}

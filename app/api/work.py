@@ -1,11 +1,11 @@
 """Repositories, workflows and schedules over REST."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 
-from app.api.identity import Reader, Using, Writer
+from app.api.identity import Admin, Reader, Using, Writer
 from app.api.wire import Body, page
 from app.context.repositories import Repository
 from app.errors import InvalidInput
@@ -33,7 +33,7 @@ class Run(Body):
 class NewSchedule(Body):
     workflow_id: str
     local_time: str
-    timezone: str = "UTC"
+    timezone: str | None = None
 
 
 @router.post("/context/repos", status_code=201)
@@ -60,13 +60,14 @@ async def search(body: Search, user: Reader, using: Using) -> Json:
 
 
 @router.get("/repos/structure")
-async def structure(repository_id: str, user: Reader, using: Using) -> Json:
+async def structure(repository_id: Annotated[str, Query(alias="repositoryId")], user: Reader, using: Using) -> Json:
     rows = await using.deps.repositories.structure(user.id, repository_id)
     return page([{"path": path, "lines": lines} for path, lines in rows])
 
 
 @router.post("/workflow", status_code=201)
-async def create(body: Json, user: Writer, using: Using) -> Json:
+async def create(body: Json, user: Admin, using: Using) -> Json:
+    """Only administrators make workflows: their steps act for whoever runs them."""
     definition = dag.parse(body)
     dag.validate(definition, using.deps.engine.actions.by_name.keys())
     workflow = await using.deps.engine.store.add_workflow(user.id, definition)
@@ -107,9 +108,8 @@ async def schedule(body: NewSchedule, user: Writer, using: Using) -> Json:
     if any(value == "from:input" or str(value).startswith("from:input.") for step in found.definition.steps
            for value in step.input.values()):  # fmt: skip
         raise InvalidInput("This workflow asks for inputs, which a schedule cannot give.")
-    made = await using.deps.engine.store.add_schedule(
-        user.id, found, local_time=body.local_time, timezone=body.timezone
-    )
+    zone = body.timezone or (await using.accounts.preferences(user.id)).timezone
+    made = await using.deps.engine.store.add_schedule(user.id, found, local_time=body.local_time, timezone=zone)
     return _schedule(made)
 
 
@@ -133,6 +133,7 @@ def _repository(repository: Repository) -> Json:
 def _execution(execution: Execution) -> Json:
     return {
         "id": execution.id, "workflowId": execution.workflow_id, "status": execution.status, "error": execution.error,
+        "startedAt": execution.started_at.isoformat(),
         "steps": [{"id": s.id, "status": s.status, "output": s.output, "error": s.error} for s in execution.steps],
     }  # fmt: skip
 

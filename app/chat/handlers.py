@@ -14,7 +14,7 @@ from chainlit.types import CommandDict, ThreadDict
 from chainlit.user import PersistedUser
 
 from app.bootstrap import Services
-from app.chat import commands, snapshots
+from app.chat import snapshots
 from app.chat.history import History
 from app.chat.ownership import check_thread_id
 from app.chat.render import Answer
@@ -22,8 +22,10 @@ from app.chat.sharing import DEFAULT_DAYS, SharingService
 from app.errors import InvalidInput, NotAllowed, TooLooError
 from app.identity.accounts import User
 from app.learning import views
+from graph import commands
 from graph.conversation import Turn, check_message
 from graph.overview import change_view, earned_view
+from graph.state import KEPT_MESSAGES
 from graph.wording import dollars
 
 logger = structlog.get_logger()
@@ -132,7 +134,7 @@ class Chat:
             elif command is not None and command.intent == "chat.export":
                 await self._export(answer, command.parameters["format"])
             else:
-                await answer.show(self._services.conversation.stream(_turn(text, command)))
+                await answer.show(self._services.conversation.stream(self._turn(text, command)))
         except TooLooError as error:
             logger.info("chat.refused", kind=type(error).__name__)
             await answer.fail(error.user_message)
@@ -145,6 +147,15 @@ class Chat:
             await answer.fail(f"Something went wrong on our side. Nothing of yours is lost (reference {reference}).")
         finally:
             await asyncio.shield(answer.end())
+
+    def _turn(self, text: str, command: commands.Parsed | None) -> Turn:
+        user, thread_id = _user(), cl.context.session.thread_id
+        check_thread_id(thread_id)
+        return Turn(
+            user_id=user.id, is_admin=user.is_admin, thread_id=thread_id, text=command.text if command else text,
+            intent=command.intent if command else None, parameters=command.parameters if command else {},
+            earlier=lambda: self._history.earlier(thread_id, most=KEPT_MESSAGES),
+        )  # fmt: skip
 
     async def _say_stopped(self, answer: Answer, began: datetime) -> None:
         purse, thread_id = self._services.deps.purse, cl.context.session.thread_id
@@ -323,16 +334,6 @@ def _read_text(path: str) -> str:
             "part that matters, or load its folder with /repo."
         )
     return text
-
-
-def _turn(text: str, command: commands.Parsed | None) -> Turn:
-    user = _user()
-    check_thread_id(cl.context.session.thread_id)
-    return Turn(
-        user_id=user.id, is_admin=user.is_admin, thread_id=cl.context.session.thread_id,
-        text=command.text if command else text, intent=command.intent if command else None,
-        parameters=command.parameters if command else {},
-    )  # fmt: skip
 
 
 def _user() -> User:

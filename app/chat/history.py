@@ -18,6 +18,7 @@ from chainlit.types import Feedback, PageInfo, PaginatedResponse, Pagination, Th
 from chainlit.user import PersistedUser, User
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.chat import snapshots
 from app.chat.documents import (
     MESSAGE_TYPES,
     Json,
@@ -243,6 +244,25 @@ class History(BaseDataLayer):
 
     async def get_favorite_steps(self, user_id: str) -> list[StepDict]:  # noqa: ARG002  # the feature is off
         return []
+
+    async def earlier(self, thread_id: str, *, most: int) -> list[dict[str, str]]:
+        """The newest messages of a thread of the caller's, up to its last answer: ``role`` and ``content``, oldest
+        first."""
+        kinds = {"user_message": "user", "assistant_message": "assistant"}
+        query = (
+            sa.select(steps.c.type, steps.c.document)
+            .join(threads, threads.c.id == steps.c.thread_id)
+            .where(threads.c.id == thread_id, threads.c.user_id == caller_id(), steps.c.type.in_(kinds))
+            .order_by(steps.c.created_at.desc())
+            .limit(most)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        said = [{"role": kinds[row.type], "content": snapshots.text_in(row.document)} for row in reversed(rows)]
+        said = [message for message in said if message["content"]]
+        while said and said[-1]["role"] == "user":
+            said.pop()
+        return said
 
     async def add_copy(self, user_id: str, name: str, messages: Sequence[Mapping[str, str]]) -> str:
         """A new thread of this user that begins with these messages (``by`` and ``text``); returns its id."""

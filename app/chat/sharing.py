@@ -164,6 +164,7 @@ class SharePages:
         return self._environment.get_template("share.html").render(
             title=link.title,
             messages=messages,
+            more=link.snapshot.get("more", 0),
             is_draft=not link.published,
             expires=link.expires_at.date(),
             copy_to=copy_to,

@@ -10,7 +10,11 @@ LONGEST_SNAPSHOT_MESSAGES = 500
 # A path from the root or somebody's home, of two parts or more; relative paths of a repository, addresses and the
 # routes of an API stay.
 _PART = r"[\w.@+~%-]+"
-_PATHS = re.compile(rf"(?<![\w/.])(?!/api/)(?:~[\w.-]*/{_PART}|/{_PART}/{_PART})(?:/{_PART})*/?")
+_SPACED = r"(?: [A-Z][\w.@+~%-]*(?=/))?"  # "/home/ada/My Project/x.py": only what goes on like a path is one
+_PATHS = re.compile(
+    rf"(?<![\w/.])(?!/api/)(?:~[\w.-]*/{_PART}{_SPACED}|/{_PART}{_SPACED}/{_PART}{_SPACED})(?:/{_PART}{_SPACED})*/?"
+)
+_QUOTED = re.compile(r"([\"'`])(?!/api/)(?:~[\w.-]*/|/[^/\s\"'`]+/|[A-Za-z]:[\\/])[^\"'`\n]*\1")
 _FILES = re.compile(r"\bfile:/\S+")
 _WINDOWS_PATHS = re.compile(rf"(?:\b[A-Za-z]:[\\/]+|\\\\){_PART}(?:[\\/]+{_PART})*")
 _EMAILS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+\w")
@@ -22,16 +26,18 @@ _IDS = re.compile(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{1
 
 
 def snapshot(thread: Mapping[str, Any]) -> Json:  # Any: the chat library's document
-    """The messages of a thread as text: no tool inputs, no session values, no ids, paths, addresses or keys."""
+    """The messages of a thread as text: no tool inputs, no session values, no ids, paths, addresses or keys.
+
+    Of a very long one the beginning, with the number of messages that are left out as ``more``.
+    """
     messages = []
     for step in sorted(thread["steps"], key=lambda step: str(step.get("createdAt") or "")):
         if step.get("type") not in ("user_message", "assistant_message"):
             continue
-        parts = [step.get("output") or "", *_blocks(step)]
-        text = redact("\n\n".join(part.strip() for part in parts if part.strip()))
+        text = redact(text_in(step))
         if text:
             messages.append({"by": "learner" if step["type"] == "user_message" else "coach", "text": text})
-    return {"messages": messages[:LONGEST_SNAPSHOT_MESSAGES]}
+    return {"messages": messages[:LONGEST_SNAPSHOT_MESSAGES], "more": max(0, len(messages) - LONGEST_SNAPSHOT_MESSAGES)}
 
 
 def redact(text: str) -> str:
@@ -40,6 +46,7 @@ def redact(text: str) -> str:
         (_SECRETS, "[key]"),
         (_EMAILS, "[address]"),
         (_FILES, "[path]"),
+        (_QUOTED, r"\1[path]\1"),
         (_WINDOWS_PATHS, "[path]"),
         (_PATHS, "[path]"),
         (_IDS, "[id]"),
@@ -61,13 +68,15 @@ def said_by(thread: Mapping[str, Any]) -> list[dict[str, str]]:  # Any: the chat
         {
             "by": "learner" if step["type"] == "user_message" else "coach",
             "at": str(step.get("createdAt") or ""),
-            "text": "\n\n".join(part.strip() for part in (step.get("output") or "", *_blocks(step)) if part.strip()),
+            "text": text_in(step),
         }
         for step in sorted(thread["steps"], key=lambda step: str(step.get("createdAt") or ""))
         if step.get("type") in ("user_message", "assistant_message")
     ]
 
 
-def _blocks(step: Mapping[str, Any]) -> list[str]:  # Any: the chat library's document
+def text_in(step: Mapping[str, Any]) -> str:  # Any: the chat library's document
+    """What a message says, its cards as text."""
     blocks = (step.get("metadata") or {}).get("blocks") or []
-    return [str(block.get("text", "")) for block in blocks if isinstance(block, dict)]
+    texts = [step.get("output") or "", *(str(block.get("text", "")) for block in blocks if isinstance(block, dict))]
+    return "\n\n".join(text.strip() for text in texts if text.strip())

@@ -8,12 +8,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from app.analytics.reports import ReportService
 from app.context.repositories import Repository, RepositoryService
 from app.errors import InvalidInput
 from app.learning import progress
-from app.models.budget import Purse
+from app.models.budget import MICROUSD, Purse
 from app.storage.database import Database
 
 WEEK = timedelta(days=7)
@@ -119,7 +120,9 @@ class Actions:
             "answered": sum(day.answered for day in week),
             "correct": sum(day.correct for day in week),
             "streak": report.streak.current,
-            "concepts": [asdict(concept) for concept in report.concepts],
+            "concepts": [
+                {to_camel(name): value for name, value in asdict(concept).items()} for concept in report.concepts
+            ],
         }
 
     async def _due(self, user_id: str, _inputs: _NoInputs) -> dict[str, Any]:  # Any: JSON
@@ -135,7 +138,7 @@ class Actions:
 
     async def _spending(self, user_id: str, _inputs: _NoInputs) -> dict[str, Any]:  # Any: JSON
         since = self._clock() - WEEK
-        return {"costMicrousd": await Purse(self._database).spent_by(user_id, since=since)}
+        return {"costUsd": await Purse(self._database).spent_by(user_id, since=since) / MICROUSD}
 
     async def _compose(self, _user_id: str, inputs: _ComposeInputs) -> dict[str, Any]:  # Any: JSON
         return {"text": report_text(inputs.progress, inputs.due, inputs.spending)}
@@ -184,5 +187,5 @@ def report_text(progress: dict[str, Any], due: dict[str, Any], spending: dict[st
     if due["concepts"]:
         names = ", ".join(concept["concept"] for concept in due["concepts"])
         lines.append(f"- **Due in the next 7 days**: {names}")
-    lines.append(f"- **Models cost you**: ${spending['costMicrousd'] / 1_000_000:.2f}")
+    lines.append(f"- **Models cost you**: ${spending['costUsd']:.2f}")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ logger = structlog.get_logger()
 
 APPLICATION_VERSION = "tooloo-1"  # raise it only when the generic workflow below changes its steps
 WATCH_SECONDS = 0.15
+TICK = "* * * * *"  # each minute
 Result = TypeVar("Result")
 
 
@@ -97,6 +99,11 @@ class WorkflowEngine:
             await self._fire(schedule)
         return len(due)
 
+    async def _look_after(self) -> None:
+        """What one of the servers does each minute: what is due, and what another left when it died."""
+        await self.fire_due()
+        await self._take_up()
+
     async def _fire(self, schedule: Schedule) -> None:
         zone = await zone_named(schedule.timezone)
         slot = times.slot_of(schedule.next_at, zone)
@@ -150,19 +157,20 @@ class WorkflowEngine:
             "scheduler_polling_interval_sec": 1.0,
         }
         DBOS(config=config)
+        own = logging.getLogger("dbos")  # it writes lines of its own form, unless they go where all others go
+        own.handlers.clear()
+        own.propagate = True
 
         async def run_definition(execution_id: str) -> None:  # DBOS registers functions, not methods
             await self._interpret(execution_id)
 
         async def tick(_scheduled_at: datetime, _context: Any) -> None:  # Any: as DBOS types it
-            await self._on_our_loop(self.fire_due())
+            await self._on_our_loop(self._look_after())
 
         self._run = DBOS.workflow(name="run_definition", max_recovery_attempts=20)(run_definition)
         ticking = DBOS.workflow(name="tick")(tick)
         DBOS.launch()
-        DBOS.apply_schedules(
-            [{"schedule_name": "tick", "workflow_fn": ticking, "schedule": "* * * * *", "context": None}]
-        )
+        DBOS.apply_schedules([{"schedule_name": "tick", "workflow_fn": ticking, "schedule": TICK, "context": None}])
 
     async def _interpret(self, execution_id: str) -> None:
         """The generic workflow. Step ids are reserved in the order of the definition before steps run side by side:

@@ -48,6 +48,7 @@ class Execution:
     inputs: dict[str, Any]  # Any: JSON
     status: ExecutionStatus
     error: str | None
+    started_at: datetime
     steps: tuple[StepState, ...]
 
     @property
@@ -174,7 +175,7 @@ class WorkStore:
         definition = parse(row.definition)
         return Execution(
             id=row.id, workflow_id=row.workflow_id, user_id=row.user_id, definition=definition, inputs=row.inputs,
-            status=row.status, error=row.error,
+            status=row.status, error=row.error, started_at=row.started_at,
             steps=tuple(
                 StepState(id=step.id, status=states[step.id].status, output=states[step.id].output,
                           error=states[step.id].error)

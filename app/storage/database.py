@@ -1,6 +1,7 @@
 """One database, two dialects: SQLite files by default, PostgreSQL by ``DATABASE_URL``."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -254,9 +255,14 @@ _SIGNS = (
     ),
     (
         ("unable to open database", "connection refused", "could not connect", "connect call failed",
-         "connection was closed", "terminating connection"),
+         "connection was closed", "terminating connection", "service not known", "name resolution", "nodename nor"),
         "The database cannot be reached. Nothing was changed. Check that it runs and that DATABASE_URL or "
         "TOOLOO_DATA_DIR is right.",
+    ),
+    (
+        (r'(role|database) "[^"]*" does not exist', "password authentication failed", "no password", "pg_hba.conf"),
+        "PostgreSQL does not let us in. Check the user, the password and the database's name in DATABASE_URL, and that "
+        "this database has been made.",
     ),
     (
         ("malformed", "file is not a database"),
@@ -269,6 +275,6 @@ def unusable_message(error: BaseException) -> str | None:
     """What to tell people when a driver's error means that the database cannot be used at all."""
     text = str(error).lower()
     for signs, message in _SIGNS:
-        if any(sign in text for sign in signs):
+        if any(re.search(sign, text) for sign in signs):
             return message
     return None

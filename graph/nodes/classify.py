@@ -82,13 +82,23 @@ _HELP = {
 }  # fmt: skip
 
 
+_ASKS = r"(?:(?:ok(?:ay)?|please|just|well|now|can you|could you|would you|can i|could i|may i|i|i'd|you)[, ]+)*"
+_OF_THIS = r"(?:[, ]+(?:to|of|for|about) (?:this|it|the challenge|this (?:challenge|one|task|problem)))?(?:[, ]+(?:please|now|then))*"
+# Whole requests only: "show me how the answer is compared" asks for no solution, which would end the sitting.
 _HELP_WORDS = (
-    ("reveal", re.compile(r"\bi give up\b|\b(?:show|reveal|give|tell)\b.{0,20}\b(?:solution|answer)\b")),
-    ("hint", re.compile(r"\bhints?\b")),
+    ("reveal", re.compile(r"\bi give up\b")),
+    ("reveal", re.compile(rf"^{_ASKS}(?:show|give|tell|see|have|reveal)(?: me| us)? (?:the |a |your |its )?"
+                          rf"(?:full |whole |right |correct |reference |sample )?(?:solution|answer){_OF_THIS}$")),
+    ("hint", re.compile(rf"^{_ASKS}(?:(?:have|get|give|show|need|want|like|use)(?: me| us)? )?"
+                        rf"(?:(?:an?|the|one|another|next|more|some|small|little|first|second|third|last|other) )*"
+                        rf"hints?{_OF_THIS}$")),
     ("skip", re.compile(r"^\W*(?:please )?skip\b|\blet(?: me|'s) skip\b")),
     ("coach", re.compile(r"\bcoach me\b|\bwhat(?: is|'s) wrong with (?:my|this|it)\b|\bwhy (?:does|did) (?:my|this) \w+ fail\b"
                          r"|\b(?:look at|review|help me with) my (?:attempt|code|solution)\b")),
 )  # fmt: skip
+
+
+_NOT = re.compile(r"n't\b|n’t\b|\b(?:dont|wont|not|no|never|without|before|until|instead of|rather than)\b")
 
 
 def _help_in(text: str) -> str | None:
@@ -96,7 +106,7 @@ def _help_in(text: str) -> str | None:
     words = without_quotes(text).strip().strip(".!?").lower()
     if exact := _HELP.get(words):
         return exact
-    if len(words) > MOST_CHOICE or asks_to_explain(words):
+    if len(words) > MOST_CHOICE or asks_to_explain(words) or _NOT.search(words):
         return None
     return next((wanted for wanted, asks in _HELP_WORDS if asks.search(words)), None)
 

@@ -1,11 +1,13 @@
 """Workflows in the conversation: start one and watch it, run one daily, list and cancel."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 from app.errors import InvalidInput
 from app.orchestration.store import Execution, Workflow
 from app.orchestration.templates import TEMPLATES
+from app.zones import zone_named
 from graph.deps import Deps
 from graph.nodes.base import Run, said, speaker
 from graph.reply import Speaker
@@ -23,6 +25,8 @@ async def workflow(state: State, runtime: Run) -> Update:
         await _list(state, deps, say)
     elif wanted == "cancel" or (wanted is None and re.search(r"\b(cancel|stop|remove)\b.*\bschedule", text)):
         await _cancel(state, deps, say)
+    elif wanted == "show":
+        await _show(state, deps, say)
     elif name := slots.get("template") or _template_of(text, slots):
         if slots.get("time") or wanted == "schedule" or re.search(r"\b(every|each|daily)\b", text, re.IGNORECASE):
             await _schedule(state, deps, say, name)
@@ -97,12 +101,13 @@ async def _schedule(state: State, deps: Deps, say: Speaker, name: str) -> None:
         )
     found = await _workflow_of(state, deps, name)
     slots = state.get("parameters", {})
+    zone = slots.get("timezone") or (await deps.accounts.preferences(state["user_id"])).timezone
     schedule = await deps.engine.store.add_schedule(
-        state["user_id"], found, local_time=slots.get("time", "09:00"), timezone=slots.get("timezone", "UTC")
+        state["user_id"], found, local_time=slots.get("time", "09:00"), timezone=zone
     )
     say.text(
         f"**{found.name}** runs daily at **{schedule.local_time}** ({schedule.timezone}), next on "
-        f"{schedule.next_at:%Y-%m-%d %H:%M} UTC. See it with `/schedule`."
+        f"{await _local(schedule.next_at, schedule.timezone)}. `/schedule` shows it, and what came of it."
     )
 
 
@@ -123,12 +128,29 @@ async def _list(state: State, deps: Deps, say: Speaker) -> None:
         runs = await deps.engine.store.executions_of(state["user_id"], one.id)
         newest = f", last run {runs[0].status}" if runs else ""
         say.text(f"- **{one.name}**: {len(runs)} runs{newest}\n")
+        if runs:
+            say.action(f"Last result of {one.name}", f"/workflow show {one.id[:8]}")
     for schedule in schedules:
         say.text(
             f"- ⏱ **{schedule.workflow_name}** daily at {schedule.local_time} ({schedule.timezone}), next "
-            f"{schedule.next_at:%Y-%m-%d %H:%M} UTC\n"
+            f"{await _local(schedule.next_at, schedule.timezone)}\n"
         )
         say.action(f"Cancel {schedule.workflow_name}", f"/schedule cancel {schedule.id[:8]}")
+
+
+async def _local(moment: datetime, timezone: str) -> str:
+    return f"{moment.astimezone(await zone_named(timezone)):%Y-%m-%d %H:%M}"
+
+
+async def _show(state: State, deps: Deps, say: Speaker) -> None:
+    """What the newest run of a workflow gave, though nobody was there when it ran."""
+    wanted = state.get("parameters", {}).get("workflow", "")
+    found = [one for one in await deps.engine.store.workflows(state["user_id"]) if one.id.startswith(wanted)]
+    runs = await deps.engine.store.executions_of(state["user_id"], found[0].id) if len(found) == 1 else []
+    if not runs:
+        raise InvalidInput("Say which workflow to show; /workflow lists them with a button each.")
+    say.text(f"**{found[0].name}**, begun {runs[0].started_at:%Y-%m-%d %H:%M} UTC:\n\n")
+    say_execution(say, runs[0])
 
 
 async def _cancel(state: State, deps: Deps, say: Speaker) -> None:

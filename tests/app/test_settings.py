@@ -89,6 +89,14 @@ def test_behind_a_proxy_there_is_no_single_user(public_url: str | None, single: 
     assert Settings(tooloo_public_url=public_url).is_single_user is single
 
 
+def test_a_database_with_a_broken_port_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=postgresql://ada:secret@host:port/x\n")
+
+    with pytest.raises(SettingsError, match="DATABASE_URL: has a port") as told:
+        load_settings(tmp_path / ".env")
+    assert "secret" not in str(told.value)
+
+
 @pytest.mark.parametrize("address", ["coach.example.org", "ftp://x.org", "https://", "http://[1", "http://x.org:a"])
 def test_a_public_address_is_a_whole_one(tmp_path: Path, address: str) -> None:
     (tmp_path / ".env").write_text(f"TOOLOO_PUBLIC_URL={address}\n")

@@ -89,6 +89,26 @@ async def test_a_model_answers_with_cost_and_reason_and_remembers(
     assert "It cost **$0.000" in why.text
 
 
+async def test_a_chat_that_is_not_remembered_is_read_again(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    """As a copy of a shared chat, or when the checkpoints were lost."""
+    asked: list[int] = []
+
+    async def earlier() -> list[dict[str, str]]:
+        asked.append(1)
+        return [{"role": "user", "content": "what is tcp"}, {"role": "assistant", "content": "A protocol."}]
+
+    await say(services, owner, "how is it different from udp", earlier=earlier, intent="general.chat")
+    await say(services, owner, "which of the two is faster", earlier=earlier, intent="general.chat")
+
+    assert [m["content"] for m in providers.calls[0]["body"]["messages"][1:]] == [
+        "what is tcp", "A protocol.", "how is it different from udp",
+    ]  # fmt: skip
+    assert len(providers.calls[1]["body"]["messages"]) == 6
+    assert asked == [1]
+
+
 async def test_quoted_text_and_code_never_choose_an_intent(
     services: Services, owner: User, providers: FakeProviders
 ) -> None:
@@ -138,15 +158,22 @@ async def test_the_quiz_workflow_asks_about_the_repository(services: Services, o
 
 async def test_the_weekly_report_runs_and_can_be_scheduled_and_cancelled(services: Services, owner: User) -> None:
     report = await say(services, owner, "weekly report")
+    await services.deps.accounts.prefer(owner.id, timezone="Asia/Tokyo")
     scheduled = await say(services, owner, "weekly report every day at 9")
     listed = await say(services, owner, "show my schedules")
+    shown = await say(
+        services, owner, listed.actions[0].says, intent="workflow.create",
+        parameters={"do": "show", "workflow": listed.actions[0].says.split()[-1]},
+    )  # fmt: skip
     cancelled = await say(
         services, owner, "/schedule", intent="workflow.create",
-        parameters={"do": "cancel", "schedule": listed.actions[0].says.split()[-1]},
+        parameters={"do": "cancel", "schedule": listed.actions[1].says.split()[-1]},
     )  # fmt: skip
 
     assert "### Your week" in report.text
-    assert "daily at **09:00**" in scheduled.text
+    assert "daily at **09:00** (Asia/Tokyo)" in scheduled.text
+    assert "09:00. `/schedule` shows it" in scheduled.text
+    assert "### Your week" in shown.text
     assert "Cancelled" in cancelled.text
     assert await services.deps.engine.store.schedules(user_id=owner.id) == []
 
@@ -566,6 +593,9 @@ async def test_in_a_check_nobody_talks(
         ("I give up on this challenge", "A solution of"),
         ("show me the solution of this challenge", "A solution of"),
         ("give me a hint for this challenge please", "Hint 1 of"),
+        ("okay, can you please show me the full solution now?", "A solution of"),
+        ("can I have another hint", "Hint 1 of"),
+        ("I'd like a small hint, please", "Hint 1 of"),
         ("skip this challenge", "Skipped"),
     ],
 )
@@ -576,6 +606,30 @@ async def test_help_is_asked_for_in_any_words(services: Services, owner: User, t
 
     assert said in answer.text
     assert not [block for block in answer.blocks if block.kind == "ChallengeCard"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "please don't show me the solution yet",
+        "I do not want the answer",
+        "no hints please",
+        "don’t give me a hint",
+        "I won't give up",
+        "can you show me how the answer is compared",
+        "tell me whether my answer is right",
+        "is a hint a bad thing",
+        "give me a challenge without hints",
+    ],
+)
+async def test_help_that_was_not_asked_for_is_not_given(services: Services, owner: User, text: str) -> None:
+    await say(services, owner, "give me an easy python challenge about strings")
+
+    await say(services, owner, text)
+
+    started = await services.deps.challenges.open_in_thread(owner.id, "t")
+    assert started is not None
+    assert (started.status, started.hints) == ("open", ())
 
 
 async def test_a_busy_file_of_checkpoints_gets_a_sentence(services: Services, owner: User, data_dir: Path) -> None:

@@ -268,6 +268,69 @@ async def test_an_intent_is_parsed_and_executed_as_in_the_chat(client: httpx.Asy
     assert done["blocks"][0]["kind"] == "QuestionCard"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/v1/nothing", 404),
+        ("POST", "/api/v1/nothing", 404),
+        ("GET", "/api", 404),
+        ("GET", "/api/v2/challenges", 404),
+        ("DELETE", "/api/v1/challenges", 405),
+        ("GET", "/api/v1/intent/execute", 405),
+    ],
+)
+async def test_what_is_no_door_of_the_api_is_a_problem(
+    client: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    response = await client.request(method, path, headers={"accept": "text/html"})
+
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["requestId"]
+    assert ("allow" in response.headers) is (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("/stats", "nothing to count"),
+        ("/help", "/challenge"),
+        ("help", "/challenge"),
+        ("/budget anthropic 7", "$7.00"),
+        ("/train sql 5", "SQL"),
+        ("/challenge easy", ""),
+    ],
+)
+async def test_commands_mean_the_same_over_rest(client: httpx.AsyncClient, text: str, said: str) -> None:
+    parsed = (await client.post("/api/v1/intent/parse", json={"text": text})).json()
+    done = await client.post("/api/v1/intent/execute", json={"text": text})
+
+    assert (len(parsed["intents"]), parsed["intents"][0]["confidence"]) == (1, 1.0)
+    assert done.status_code == 200
+    assert said in done.json()["text"]
+    assert done.json()["text"] or done.json()["blocks"]
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("/share", 422), ("share this chat", 422), ("/keys", 422), ("/nonsense", 422), ("/budget x", 422)],
+)
+async def test_a_command_that_is_for_the_browser_or_does_not_fit_gets_a_sentence(
+    client: httpx.AsyncClient, text: str, status: int
+) -> None:
+    response = await client.post("/api/v1/intent/execute", json={"text": text})
+
+    assert response.status_code == status
+    assert response.json()["detail"]
+
+
+async def test_parameters_over_rest_have_camel_case_names(client: httpx.AsyncClient) -> None:
+    parsed = (await client.post("/api/v1/intent/parse", json={"text": "cap my spending at 5 dollars on chat"})).json()
+
+    assert parsed["intents"][0]["parameters"]["amountUsd"] == 5.0
+    assert parsed["intents"][0]["parameters"]["cappedIntent"] == "general.chat"
+
+
 async def test_the_welcome_is_honest_about_models(client: httpx.AsyncClient) -> None:
     welcome = (await client.get("/api/v1/welcome")).json()
 
@@ -335,6 +398,7 @@ async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tm
             may_write = await reader.post("/api/v1/training/start", json={})
         async with client_of(app, headers={"Authorization": f"Bearer {eves}"}) as other:
             no_admin = await other.put("/api/v1/budget/openai", json={"monthlyUsd": 1})
+            no_workflow = await other.post("/api/v1/workflow", json={"name": "x", "steps": []})
             await other.put("/api/v1/budget/own", json={"monthlyUsd": 3})
             eves_cap = (await other.get("/api/v1/budget/status")).json()["own"]
         async with client_of(app, headers={"Authorization": f"Bearer {reading}"}) as reader:
@@ -351,7 +415,7 @@ async def test_with_accounts_nothing_is_open_and_logging_out_ends_the_session(tm
     assert status.status_code == 200
     assert (after_user.status_code, after_rest.status_code) == (401, 401)
     assert (may_read.status_code, may_write.status_code) == (200, 403)
-    assert no_admin.status_code == 403
+    assert (no_admin.status_code, no_workflow.status_code) == (403, 403)
     assert (eves_cap["monthlyUsd"], adas_cap) == (3, None)
     assert unknown.status_code == 401
 

@@ -378,6 +378,31 @@ async def test_a_reader_goes_on_with_a_copy_of_their_own(
     assert [s["type"] for s in copied["steps"]] == ["user_message", "assistant_message"]
 
 
+async def test_what_was_said_is_read_for_a_chat_that_is_not_remembered(
+    history: History, layer: Direct, ada: User, eve: User, thread_id: str
+) -> None:
+    await _talk(layer, ada, thread_id)
+    with acting_as(ada):
+        await layer.create_step(step(thread_id, "and queues?", createdAt="2026-03-02T09:00:02Z"))
+        mine = await history.earlier(thread_id, most=16)
+        newest = await history.earlier(thread_id, most=2)
+    with acting_as(eve):
+        others = await history.earlier(thread_id, most=16)
+
+    assert [(m["role"], m["content"]) for m in mine] == [
+        ("user", "explain stacks in /home/ada/project/x.py"),
+        ("assistant", "A stack is LIFO.\n\nAll cases pass."),
+    ]
+    assert [m["role"] for m in newest] == ["assistant"]
+    assert others == []
+
+
+def test_a_very_long_conversation_says_what_is_left_out() -> None:
+    frozen = snapshot({"steps": [step("t", f"message {number}") for number in range(503)]})
+
+    assert (len(frozen["messages"]), frozen["more"]) == (500, 3)
+
+
 async def test_nobody_shares_anothers_thread(
     sharing: SharingService, layer: Direct, ada: User, eve: User, thread_id: str
 ) -> None:
@@ -399,7 +424,9 @@ async def test_nobody_shares_anothers_thread(
         ("1/2 and and/or", "1/2 and and/or"), ("GET /api/v1/training/due", "GET /api/v1/training/due"),
         ("file:///home/ada/x.py", "[path]"), ("a:/home/ada/x.py", "[path]"), ("C:/Users/ada/x", "[path]"),
         ("\\\\server\\share\\x", "[path]"), ("~ada/x", "[path]"), ("/workspace/client/x.py is", "[path] is"),
-        ("error:/Volumes/Client/a b", "error:[path] b"), ("(/proc/1/environ)", "([path])"),
+        ("error:/Volumes/Client/a b", "error:[path] b"), ("in /home/ada/My Project/x.py and/or", "in [path] and/or"),
+        ("'/home/ada/a b.txt' is", "'[path]' is"), ('"C:\\Users\\Ada Byron\\x y.txt"', '"[path]"'),
+        ("say `/budget 5` or `/api/v1/x y`", "say `/budget 5` or `/api/v1/x y`"), ("(/proc/1/environ)", "([path])"),
     ],
 )  # fmt: skip
 def test_what_is_private_is_taken_out(text: str, redacted: str) -> None:

@@ -1,6 +1,8 @@
 """Workflows: definitions, order, inputs, local times, and durable runs."""
 
 import asyncio
+import logging
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -8,18 +10,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.analytics.reports import ReportService
-from app.context.repositories import RepositoryService
 from app.errors import InvalidInput, NotFound
 from app.identity.accounts import User
 from app.orchestration import dag
-from app.orchestration.actions import Actions, quiz_questions
+from app.orchestration import engine as orchestration
+from app.orchestration.actions import quiz_questions
 from app.orchestration.engine import WorkflowEngine
-from app.orchestration.executor import FileSlot, PostgresSlot
 from app.orchestration.schedules import next_daily, parse_time
-from app.orchestration.store import Execution, WorkStore
+from app.orchestration.store import Execution
 from app.orchestration.templates import TEMPLATES
 from app.storage.database import Database
+from tests.app.orchestration.engines import engine_of
 from tests.fakes.clock import Clock
 
 
@@ -113,31 +114,9 @@ def test_a_quiz_has_one_right_answer_each() -> None:
 
 
 @pytest.fixture
-async def engine(
-    database: Database, tmp_path: Path, clock: Clock, request: pytest.FixtureRequest
-) -> AsyncIterator[WorkflowEngine]:
+async def engine(database: Database, tmp_path: Path, clock: Clock) -> AsyncIterator[WorkflowEngine]:
     (tmp_path / "roots").mkdir()
-    repositories = RepositoryService(
-        database=database,
-        index_folder=tmp_path / "i",
-        roots=[tmp_path / "roots"],
-        private=tmp_path / "i",
-        clock=clock,
-        wake=lambda: None,
-    )
-    if database.is_sqlite:
-        slot, url = FileSlot(tmp_path), f"sqlite:///{tmp_path / 'workflows.sqlite'}"
-    else:
-        plain = database.url.replace("+asyncpg", "")
-        slot, url = PostgresSlot(plain), database.url.replace("+asyncpg", "+psycopg")  # type: ignore[assignment]
-    opened = WorkflowEngine(
-        store=WorkStore(database=database, clock=clock, wake=lambda: None),
-        actions=Actions(
-            database=database, repositories=repositories, reports=ReportService(database=database, clock=clock),
-            clock=clock,
-        ),
-        slot=slot, system_url=url, clock=clock,
-    )  # fmt: skip
+    opened = engine_of(database, tmp_path, clock)
     await opened.open()
     yield opened
     await opened.close()
@@ -194,6 +173,54 @@ async def test_a_schedule_fires_each_slot_once(engine: WorkflowEngine, ada: User
     assert [run.id for run in runs] == [f"schedule-{schedule.id}-2026-03-02"]
     assert after.next_at == datetime(2026, 3, 3, 10, tzinfo=UTC)
     await ended(engine, ada, runs[0])
+
+
+async def test_the_minutes_tick_fires_what_is_due(
+    database: Database, tmp_path: Path, clock: Clock, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestration, "TICK", "* * * * * *")  # each second here
+    opened = engine_of(database, tmp_path, clock)
+    await opened.open()
+    workflow = await opened.store.add_workflow(ada.id, TEMPLATES["weekly-report"])
+    await opened.store.add_schedule(ada.id, workflow, local_time="10:00", timezone="UTC")
+    clock.move(hours=1, minutes=1)
+
+    async with asyncio.timeout(30):
+        while not (runs := await opened.store.executions_of(ada.id, workflow.id)):
+            await asyncio.sleep(0.1)
+    execution = await ended(opened, ada, runs[0])
+    await opened.close()
+
+    assert execution.status == "completed"
+
+
+async def test_what_another_server_left_when_it_died_is_finished(
+    engine: WorkflowEngine, database: Database, tmp_path: Path, ada: User
+) -> None:
+    workflow = await engine.store.add_workflow(ada.id, TEMPLATES["weekly-report"])
+    dying = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.app.orchestration.engines", database.url, tmp_path, ada.id, workflow.id,
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert dying.stdout is not None
+    execution_id = (await asyncio.wait_for(dying.stdout.readline(), 60)).decode().strip()
+    await engine._look_after()
+    before = await engine.store.execution(execution_id)
+    dying.kill()
+    await dying.wait()
+
+    await engine._look_after()
+    execution = await ended(engine, ada, await engine.store.execution(execution_id))
+
+    assert before.status == "running"  # it was left to the one that had it
+    assert execution.status == "completed"
+    assert "### Your week" in execution.outputs["report"]["text"]
+
+
+async def test_what_dbos_says_goes_into_our_log(engine: WorkflowEngine) -> None:
+    assert engine is not None
+    assert logging.getLogger("dbos").handlers == []
+    assert logging.getLogger("dbos").propagate
 
 
 async def test_nobody_sees_or_stops_anothers_work(engine: WorkflowEngine, ada: User, eve: User) -> None:

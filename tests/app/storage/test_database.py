@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import json
+import re
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -261,6 +262,25 @@ async def test_a_missing_folder_gets_a_sentence(tmp_path: Path) -> None:
     database = Database(sqlite_url(file))
 
     with pytest.raises(StorageFailed, match="cannot be reached"):
+        await migrate(database)
+    await database.close()
+
+
+@pytest.mark.xdist_group("postgres")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda url: re.sub(r"/test_\w+", "/not_there", url), "does not let us in"),
+        (lambda url: url.replace("//postgres", "//nobody"), "does not let us in"),
+        (lambda _: "postgresql://ada@nowhere.invalid/x", "cannot be reached"),
+    ],
+)
+async def test_a_wrong_address_of_postgresql_gets_a_sentence(
+    postgres: str, change: Callable[[str], str], words: str
+) -> None:
+    database = Database(postgres_url(change(postgres), "asyncpg"))
+
+    with pytest.raises(StorageFailed, match=words):
         await migrate(database)
     await database.close()
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from app.chat.commands import COMMANDS, parse
 from app.errors import InvalidInput
 from app.learning.curriculum import load_curriculum
 from graph.build import NODE_OF
+from graph.commands import COMMANDS, parse
 
 CURRICULUM = load_curriculum()
 
@@ -56,6 +56,17 @@ CURRICULUM = load_curriculum()
         ("/path", "analytics.show-stats", {"do": "path"}),
         ("/leaderboard month", "analytics.show-stats", {"do": "leaderboard", "period": "month"}),
         ("/leaderboard off", "analytics.show-stats", {"do": "leaderboard", "ranked": False}),
+        ("help", "general.help", {}),
+        ("What can you do?", "general.help", {}),
+        ("please show me all commands", "general.help", {}),
+        ("Which models are there?", "provider.change", {"do": "list"}),
+        ("add an API key", "chat.keys", {}),
+        ("submit my solution", "learn.start-challenge", {"do": "submit"}),
+        ("share this chat", "chat.share", {}),
+        ("share this chat with my team", "chat.share", {"arguments": "my team"}),
+        ("make a link to this conversation please", "chat.share", {}),
+        ("export this chat", "chat.export", {"format": "markdown"}),
+        ("Download our conversation as a JSON file.", "chat.export", {"format": "json"}),
         ("/timezone Asia/Tokyo", "analytics.show-stats", {"do": "timezone", "timezone": "Asia/Tokyo"}),
     ],
 )

@@ -10,6 +10,8 @@ from app.learning.curriculum import Curriculum
 from graph.intents.slots import PROVIDERS, Slots, goal_of, slots_of
 
 Parameters = dict[str, Any]  # Any: slots of several types
+LONGEST_SAID = 80
+_THIS_CHAT = r"(?:this|the|our|my) (?:chat|conversation|thread)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +25,20 @@ class Parsed:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
+    """``said`` are whole sentences that mean it, where the words alone would not be told from talk; what its group
+    ``arguments`` holds follows the command."""
+
     name: str
     description: str
     icon: str
     example: str
     parse: Callable[[str, Slots], tuple[str, Parameters]]
+    said: str | None = None
 
 
 def parse(text: str, curriculum: Curriculum, *, picked: str | None = None) -> Parsed | None:
-    """The command of a message, typed ("/budget 7") or picked from the menu; None for plain words.
+    """The command of a message: typed ("/budget 7"), picked from the menu, or said ("share this chat"); None for other
+    words.
 
     Raises:
         InvalidInput: an unknown command, or an argument that does not fit; with an example.
@@ -40,7 +47,7 @@ def parse(text: str, curriculum: Curriculum, *, picked: str | None = None) -> Pa
     if name is None:
         match = re.match(r"/([a-z]+)(?:\s+(.*))?$", text.strip(), re.DOTALL)
         if not match:
-            return None
+            return _said(text, curriculum)
         name, arguments = match[1], (match[2] or "").strip()
     command = BY_NAME.get(name)
     if command is None:
@@ -51,6 +58,18 @@ def parse(text: str, curriculum: Curriculum, *, picked: str | None = None) -> Pa
     except InvalidInput as error:
         raise InvalidInput(f"{error.user_message} For example: {command.example}") from error
     return Parsed(intent=intent, parameters=parameters, text=arguments or f"/{name}")
+
+
+def _said(text: str, curriculum: Curriculum) -> Parsed | None:
+    words = " ".join(text.lower().split()).strip(" .!?")
+    if len(words) > LONGEST_SAID:
+        return None
+    for command in COMMANDS:
+        if command.said and (match := re.fullmatch(rf"(?:please )?(?:{command.said})(?: please)?", words)):
+            arguments = match.groupdict().get("arguments") or ""
+            intent, parameters = command.parse(arguments, slots_of(arguments, curriculum))
+            return Parsed(intent=intent, parameters=parameters, text=text)
+    return None
 
 
 def _train(arguments: str, slots: Slots) -> tuple[str, Parameters]:
@@ -139,6 +158,8 @@ def _search(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
 def _workflow(arguments: str, slots: Slots) -> tuple[str, Parameters]:
     if not arguments:
         return "workflow.create", {"do": "list"}
+    if shown := re.fullmatch(r"show ([0-9a-f]{8,32})", arguments):
+        return "workflow.create", {"do": "show", "workflow": shown[1]}
     name = _template(arguments)
     if name is None:
         raise InvalidInput(f"{arguments!r} is no workflow: there are weekly-report and repository-quiz.")
@@ -187,11 +208,13 @@ def _plain(intent: str, **parameters: str) -> Callable[[str, Slots], tuple[str, 
 
 COMMANDS = (
     Command(name="help", description="What I can do", icon="circle-help", example="/help",
-            parse=_plain("general.help")),
+            parse=_plain("general.help"),
+            said="help|(?:show|list)(?: me)?(?: all)? (?:the |your )?commands|what (?:are|is) (?:the|your) commands?"
+                 "|what (?:can|do) you do|what can i (?:do|say|ask)(?: you| here)?|how do(?:es)? (?:this|i use (?:this|you)) ?(?:work)?"),
     Command(name="challenge", description="A coding challenge: [language] [topic] [difficulty]", icon="swords",
             example="/challenge python strings easy", parse=_challenge),
     Command(name="submit", description="Hand in the code you paste", icon="send", example="/submit",
-            parse=_plain("learn.start-challenge", do="submit")),
+            parse=_plain("learn.start-challenge", do="submit"), said="submit(?: it| this| my (?:code|solution))?"),
     Command(name="hint", description="The next hint for your challenge", icon="lightbulb", example="/hint",
             parse=_plain("learn.start-challenge", do="hint")),
     Command(name="reveal", description="Show a solution; one like it comes back", icon="eye", example="/reveal",
@@ -215,9 +238,11 @@ COMMANDS = (
     Command(name="budget", description="Spending and budgets: [provider] [dollars]", icon="wallet",
             example="/budget anthropic 5", parse=_budget),
     Command(name="keys", description="Keys of model providers (administrators)", icon="key-round", example="/keys",
-            parse=lambda arguments, _slots: ("chat.keys", {"arguments": arguments})),
+            parse=lambda arguments, _slots: ("chat.keys", {"arguments": arguments}),
+            said="(?:set|add|enter|change|replace|remove|manage|show)(?: an?| my| the)?(?: new)?(?: api| provider)? keys?"),
     Command(name="models", description="Which models there are", icon="cpu", example="/models",
-            parse=_plain("provider.change", do="list")),
+            parse=_plain("provider.change", do="list"),
+            said="(?:which|what) models (?:are there|do you have|can i (?:use|choose))|(?:show|list)(?: me)?(?: the| all)? models"),
     Command(name="model", description="Which model answers here: NAME, auto, free, best or fast", icon="brain",
             example="/model auto", parse=_model),
     Command(name="why", description="Why this model answered", icon="circle-question-mark", example="/why",
@@ -231,10 +256,13 @@ COMMANDS = (
     Command(name="schedule", description="Run a workflow daily", icon="calendar-clock",
             example="/schedule weekly-report at 09:00", parse=_schedule),
     Command(name="share", description="Make a link to this chat", icon="share-2", example="/share",
-            parse=lambda arguments, _slots: ("chat.share", {"arguments": arguments})),
+            parse=lambda arguments, _slots: ("chat.share", {"arguments": arguments}),
+            said=rf"share {_THIS_CHAT}(?: with (?P<arguments>my team|the team|signed-in people))?"
+                 rf"|(?:make|create|get|give)(?: me)? a (?:share )?link (?:to|for|of) {_THIS_CHAT}"),
     Command(name="export", description="This chat as a file: markdown or json", icon="download",
             example="/export markdown",
-            parse=lambda arguments, _slots: ("chat.export", {"format": arguments or "markdown"})),
+            parse=lambda arguments, _slots: ("chat.export", {"format": arguments or "markdown"}),
+            said=rf"(?:export|download|save) {_THIS_CHAT}(?: (?:as|to|in) (?:a )?(?P<arguments>markdown|json)(?: file)?)?"),
     Command(name="chat", description="Just talk, whatever the words look like", icon="message-circle",
             example="/chat what is a workflow engine", parse=_plain("general.chat")),
 )  # fmt: skip
