@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import event
 
 from app.errors import StorageFailed
 from app.storage import migrate as migrations
@@ -227,6 +228,33 @@ async def test_who_queued_behind_a_locked_database_does_not_wait_as_long_again(
     assert all("busy with another program" in message for message in told)
     assert 1.4 < seconds < 10  # and not twenty times a second and a half
     assert patient == ""  # whoever asks later waits as long as ever
+
+
+async def test_a_write_that_was_stopped_in_a_statement_leaves_no_lock(sqlite: Database) -> None:
+    """Though something still refers to its cursor, which keeps the transaction of a closed connection open."""
+    slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) SELECT i FROM n"
+    kept: list[object] = []
+    event.listen(
+        sqlite._writer.sync_engine, "before_cursor_execute", lambda *told: kept.append(told[1]._cursor._cursor)
+    )  # sqlite3.Cursor
+
+    async def stopped() -> None:
+        async with sqlite.write() as connection:
+            await connection.execute(budgets.update().values(spent_microusd=7))
+            await connection.exec_driver_sql(f"SELECT max(i) FROM ({slow}) UNION ALL SELECT 1")
+
+    await _add_budget(sqlite)
+    task = asyncio.create_task(stopped())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait({task})
+    began = time.monotonic()
+    await sqlite.run(lambda connection: connection.execute(budgets.update().values(held_microusd=3)))
+
+    assert task.cancelled()
+    assert kept
+    assert time.monotonic() - began < 5
+    assert await _spent(sqlite) == 0
 
 
 async def test_a_full_disk_gets_a_sentence_and_nothing_is_changed(sqlite: Database) -> None:
