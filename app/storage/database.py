@@ -222,11 +222,6 @@ def _prepare_sqlite(
         """A statement that was cancelled leaves its cursor, which after a close keeps the transaction and its lock."""
         connection.rollback()
 
-    @event.listens_for(engine, "invalidate")
-    def _give_up(connection: Any, _record: object, _error: BaseException | None) -> None:  # Any: as above
-        """A statement that was cancelled leaves its cursor, which after a close keeps the transaction and its lock."""
-        connection.rollback()
-
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         wanted = BUSY_TIMEOUT_MS if patience_ms is None else patience_ms()
