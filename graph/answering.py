@@ -109,7 +109,9 @@ async def note_if_asked_again(state: State, deps: Deps) -> None:
     if not said or _same(said[-1]) != _same(state["text"]):
         return
     await deps.gateway.log.flush()
-    calls = await call_log.newest(deps.database, user_id=state["user_id"], thread_id=state["thread_id"], limit=1)
+    calls = await call_log.newest(
+        deps.database, user_id=state["user_id"], thread_id=state["thread_id"], asked=True, limit=1
+    )
     if calls and calls[0]["created_at"] > deps.clock() - ASKED_AGAIN_WITHIN:
         await quality.observe(deps.database, calls[0]["id"], "asked-again", 0.0, now=deps.clock())
 

@@ -233,10 +233,12 @@ async def provider_health(_user: Reader, using: Using, hours: int = Query(24, ge
 
 
 @router.get("/providers/selections")
-async def selections(user: Reader, using: Using, limit: int = Query(50, ge=1, le=1000)) -> Json:
-    """Why models were chosen: the rankings of your newest calls."""
+async def selections(
+    user: Reader, using: Using, cursor: str | None = None, limit: int = Query(50, ge=1, le=1000)
+) -> Json:
+    """Why models were chosen, or none was: the rankings of your newest requests."""
     await using.deps.gateway.log.flush()
-    calls = await call_log.newest(using.database, user_id=user.id, limit=limit)
+    calls = await call_log.newest(using.database, user_id=user.id, before=cursor, limit=limit + 1)
     return page(
         [
             {
@@ -246,8 +248,9 @@ async def selections(user: Reader, using: Using, limit: int = Query(50, ge=1, le
                 "reason": call["selection"].get("reason"),
                 "ranking": [_in_dollars(scored) for scored in call["selection"].get("ranking", [])],
             }
-            for call in calls
-        ]
+            for call in calls[:limit]
+        ],
+        calls[limit - 1]["id"] if len(calls) > limit else None,
     )  # fmt: skip
 
 
@@ -280,40 +283,45 @@ async def reset_circuit(provider: str, user: Admin, using: Using) -> Json:
 
 
 @router.get("/audit")
-async def audit_trail(_user: Admin, using: Using, limit: int = Query(100, ge=1, le=1000)) -> Json:
+async def audit_trail(
+    _user: Admin, using: Using, cursor: str | None = None, limit: int = Query(100, ge=1, le=1000)
+) -> Json:
     """Who changed what, and every task, newest first."""
+    entries = await audit.newest(using.database, before=cursor, limit=limit + 1)
     return page(
         [
             {
                 "at": entry.at.isoformat(), "actor": entry.actor, "action": entry.action, "subject": entry.subject,
                 "detail": entry.detail, "requestId": entry.request_id,
             }
-            for entry in await audit.newest(using.database, limit=limit)
-        ]
+            for entry in entries[:limit]
+        ],
+        entries[limit - 1].id if len(entries) > limit else None,
     )  # fmt: skip
 
 
 @router.get("/providers/costs")
-async def costs(user: Reader, using: Using) -> Json:
+async def costs(user: Reader, using: Using, cursor: str | None = None, limit: int = Query(100, ge=1, le=1000)) -> Json:
     """Your newest calls and what they cost, and the last 30 days by provider (an administrator's: of everybody)."""
     await using.deps.gateway.log.flush()
     since = using.deps.clock() - WINDOW
     spent = await using.deps.purse.spent_by(user.id, since=since)
-    calls = await call_log.newest(using.database, user_id=user.id, limit=100)
+    calls = await call_log.newest(using.database, user_id=user.id, asked=True, before=cursor, limit=limit + 1)
     items = [
         {
             "callId": call["id"], "provider": call["provider"], "model": call["model"], "status": call["status"],
             "costUsd": _usd(call["cost_microusd"]), "inputTokens": call["input_tokens"],
             "outputTokens": call["output_tokens"], "createdAt": call["created_at"].isoformat(),
         }
-        for call in calls
+        for call in calls[:limit]
     ]  # fmt: skip
     history = await using.deps.purse.history(None if user.is_admin else user.id, since=since)
     days = [
         {"day": row.day, "provider": row.provider, "calls": row.calls, "costUsd": _usd(row.spent_microusd)}
         for row in history
     ]
-    return page(items) | {"costUsd": _usd(spent), "history": days}
+    following = calls[limit - 1]["id"] if len(calls) > limit else None
+    return page(items, following) | {"costUsd": _usd(spent), "history": days}
 
 
 def _budget(budget: Budget, budgets: list[Budget], using: Using) -> Json:

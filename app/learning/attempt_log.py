@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.errors import InvalidInput
 from app.learning.languages.base import LanguageName
+from app.storage.paging import older_than
 from app.storage.tables.learning import attempts, started_challenges
 
 Json = dict[str, Any]  # Any: JSON
@@ -74,16 +74,12 @@ async def newest_first(
         )
         .join(started_challenges, started_challenges.c.id == attempts.c.started_id)
         .where(attempts.c.user_id == user_id)
-        .order_by(attempts.c.created_at.desc(), attempts.c.id.desc())
+        .order_by(attempts.c.created_at.desc(), attempts.c.id)
         .limit(limit)
     )  # fmt: skip
     if challenge_ids is not None:
         query = query.where(attempts.c.challenge_id.in_(challenge_ids))
     if before is not None:
-        own = sa.and_(attempts.c.id == before, attempts.c.user_id == user_id)
-        at = await connection.scalar(sa.select(attempts.c.created_at).where(own))
-        if at is None:
-            raise InvalidInput("This cursor belongs to no attempt of yours. Begin again without one.")
-        is_older = sa.and_(attempts.c.created_at == at, attempts.c.id < before)
-        query = query.where(sa.or_(attempts.c.created_at < at, is_older))
+        own = attempts.c.user_id == user_id
+        query = query.where(await older_than(connection, attempts.c.created_at, attempts.c.id, before, own))
     return [dict(row._mapping) for row in await connection.execute(query)]

@@ -1,8 +1,8 @@
 """The purse: a call reserves its worst case on every budget that applies, and is booked once.
 
-All budgets of a call are locked in the order of their ids, checked, and held in one conditional UPDATE
-(``spent + held + amount <= limit``) of one transaction, so that the sum of calls can never pass a budget and two
-reservations never deadlock, in however many processes they run.
+All budgets of a call are locked, those of providers first and each kind in the order of their ids, checked, and held in
+one conditional UPDATE (``spent + held + amount <= limit``) of one transaction, so that the sum of calls can never pass
+a budget and two reservations never deadlock, in however many processes they run.
 """
 
 from collections.abc import Sequence
@@ -196,6 +196,8 @@ class Purse:
         changes |= {} if limit_microusd is None else {"limit_microusd": limit_microusd}
 
         def change(connection: sa.Connection) -> None:
+            if kind in OWN_KINDS:
+                ledger.lock_providers(connection)
             before = ledger.lock(connection, [wanted]).get(wanted)
             if before is None and kind not in OWN_KINDS:
                 raise NotFound(f"There is no provider {owner!r}. See /budget for those there are.")

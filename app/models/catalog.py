@@ -159,9 +159,11 @@ class Catalog:
         return next((model for model in self.models if wanted in (model.id.lower(), model.name.lower())), None)
 
     def with_ollama(self, tags: Iterable[str]) -> "Catalog":
-        """The same catalog with the models that a local Ollama offers."""
+        """The same catalog with the models that a local Ollama offers; what is written here of one of them holds."""
         others = tuple(model for model in self.models if model.provider != "ollama")
-        return Catalog(models=others + tuple(ollama_model(tag) for tag in tags), refused=self.refused)
+        written = {model.name: model for model in self.models if model.provider == "ollama"}
+        offered = (written.get(tag) or written.get(tag.removesuffix(":latest")) or ollama_model(tag) for tag in tags)
+        return Catalog(models=(*others, *offered), refused=self.refused)
 
 
 def load_catalog(file: Path | None, preferred: Iterable[tuple[str, str]] = (), *, today: date) -> Catalog:

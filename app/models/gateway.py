@@ -55,7 +55,7 @@ class Gateway:
         log: CallLog, rules: Rules, clock: Callable[[], datetime], ollama: LocalOllama | None = None,
         randomness: random.Random | None = None,
     ) -> None:  # fmt: skip
-        self.catalog = catalog
+        self.catalog = self._written_catalog = catalog
         self.breaker = breaker
         self.log = log
         self.metrics = Metrics()
@@ -64,6 +64,7 @@ class Gateway:
         self._rules = rules
         self._random = randomness or random.Random()  # for pauses and exploration, not for secrets
         self._standing = Standing(database=database, purse=purse, breaker=breaker, clock=clock)
+        self._clock = clock
         self._ollama = ollama
         self._carrier = Carrier(
             purse=purse, breaker=breaker, log=log, metrics=self.metrics, standing=self._standing, limits=rules.limits,
@@ -160,6 +161,12 @@ class Gateway:
             async with aclosing(self._through(run, chain)) as chunks:
                 async for chunk in chunks:
                     yield chunk
+        except NoModelAvailable as error:
+            if not run.life.is_over:
+                run.life.to("Failed")
+            if run.models_tried == 0:
+                await self.log.put(run.refusal(error.user_message, self._clock()))
+            raise
         finally:
             if not run.life.is_over:
                 run.life.to("Failed")
@@ -276,6 +283,6 @@ class Gateway:
     async def _look_for_ollama(self) -> None:
         if self._ollama is None or not await self._ollama.look():
             return
-        self.catalog = self.catalog.with_ollama(self._ollama.models)
+        self.catalog = self._written_catalog.with_ollama(self._ollama.models)
         if self._ollama.wire is not None:
             self._wires["ollama"] = self._ollama.wire

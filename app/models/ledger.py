@@ -41,6 +41,10 @@ Rows = Mapping[str, sa.RowMapping]
 # Built once: building them anew for each call costs as much as running them.
 _IDS = budgets.c.id.in_(sa.bindparam("ids", expanding=True))
 _LOCK = sa.select(budgets).where(_IDS).order_by(budgets.c.id).with_for_update()
+_LOCK_PROVIDERS = (
+    sa.select(budgets.c.id).where(budgets.c.kind.not_in(OWN_KINDS)).order_by(budgets.c.id).with_for_update()
+)
+_HELD = sa.select(holds.c.budget_id).where(holds.c.call_id == sa.bindparam("call"))
 _HOLD = (
     budgets.update()
     .where(
@@ -75,8 +79,26 @@ _NO_COST = call_costs.delete().where(_IS_CALL)
 
 
 def lock(connection: sa.Connection, ids: Sequence[str]) -> Rows:
-    """The budgets by id, locked in the order of their ids (on SQLite the transaction is the lock)."""
-    return {row["id"]: row for row in connection.execute(_LOCK, {"ids": sorted(set(ids))}).mappings()}
+    """The budgets by id, locked: on SQLite by the transaction, on PostgreSQL those of providers in the order of their
+    ids, and after them those that people have set.
+
+    They are two statements there, because a cap that is set meanwhile is seen only by one that begins after it; whoever
+    sets a cap holds the providers' budgets (``lock_providers``).
+    """
+    wanted = sorted(set(ids))
+    groups = [wanted]
+    if connection.dialect.name != "sqlite":
+        groups = [[one for one in wanted if _is_own(one) is own] for own in (False, True)]
+    return {row["id"]: row for group in groups if group for row in connection.execute(_LOCK, {"ids": group}).mappings()}
+
+
+def lock_providers(connection: sa.Connection) -> None:
+    """Wait until no call is being held or booked, and let none be, until the transaction has ended."""
+    connection.execute(_LOCK_PROVIDERS)
+
+
+def _is_own(budget: str) -> bool:
+    return budget.split(":", 1)[0] in OWN_KINDS
 
 
 def hold_one_way(connection: sa.Connection, ways: Sequence[Sequence[str]], amount: int) -> list[str] | str:
@@ -98,7 +120,7 @@ def hold_one_way(connection: sa.Connection, ways: Sequence[Sequence[str]], amoun
 def _applies(wanted: str, rows: Rows, amount: int) -> bool:
     """A provider's budget must be there, unless the call is free; one's own counts only where it was set."""
     row = rows.get(wanted)
-    if wanted.split(":", 1)[0] not in OWN_KINDS:
+    if not _is_own(wanted):
         return row is not None or amount > 0
     return row is not None and bool(row["active"])
 
@@ -124,7 +146,12 @@ def write_holds(
 
 
 def take_holds(connection: sa.Connection, call_id: str) -> list[tuple[str, int]]:
-    """Delete a call's holds and return (budget, amount); empty when somebody else took them."""
+    """Delete a call's holds and return (budget, amount); empty when somebody else took them.
+
+    The budgets are locked before, so that a cap which is set meanwhile holds the call or has its hold taken here.
+    """
+    if connection.dialect.name != "sqlite":
+        lock(connection, list(connection.scalars(_HELD, {"call": call_id})))
     taken = connection.execute(_TAKE, {"call": call_id})
     return sorted((row.budget_id, row.amount_microusd) for row in taken)
 

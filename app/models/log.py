@@ -13,6 +13,7 @@ from app.events import log as event_log
 from app.events.schema import NewEvent
 from app.models.selector import Outcome
 from app.storage.database import Database
+from app.storage.paging import older_than
 from app.storage.tables.identity import users
 from app.storage.tables.models import call_costs, provider_logs, provider_metrics
 
@@ -50,6 +51,11 @@ class CallRecord:
     total_ms: int
     selection: dict[str, Any]  # Any: JSON
     created_at: datetime
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether a model was asked at all; a request that none may answer is logged too."""
+        return self.status != "refused"
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -153,7 +159,8 @@ def _unknown_users(connection: sa.Connection, user_ids: set[str]) -> set[str]:
 def _write_all(connection: sa.Connection, records: list[CallRecord], events: list[NewEvent]) -> None:
     if records:
         connection.execute(_NEW_LOG, [vars(record) for record in records])
-        connection.execute(_NEW_METRICS, [record.metrics() for record in records])
+    if asked := [record.metrics() for record in records if record.was_asked]:
+        connection.execute(_NEW_METRICS, asked)
     event_log.append_in(connection, *events)
 
 
@@ -179,16 +186,28 @@ async def recent_outcomes(
 
 async def newest(
     database: Database, *, user_id: str | None = None, thread_id: str | None = None, provider: str | None = None,
-    failed: bool = False, limit: int = 20,
+    failed: bool = False, asked: bool = False, before: str | None = None, limit: int = 20,
 ) -> list[dict[str, Any]]:  # Any: a row for people  # fmt: skip
-    """The newest calls first, of everybody or of one user, thread or provider; only those that failed, if asked."""
-    query = sa.select(provider_logs).order_by(provider_logs.c.created_at.desc()).limit(limit)
+    """The newest calls first, of everybody or of one user, thread or provider; only those that failed, or for which a
+    model was asked, if wanted; ``before`` is the id of the last one of the page before.
+
+    Raises:
+        InvalidInput: there is no such call.
+    """
+    query = sa.select(provider_logs).order_by(provider_logs.c.created_at.desc(), provider_logs.c.id).limit(limit)
     for column, wanted in (("user_id", user_id), ("thread_id", thread_id), ("provider", provider)):
         if wanted is not None:
             query = query.where(provider_logs.c[column] == wanted)
     if failed:
         query = query.where(provider_logs.c.status == "failed")
+    if asked:
+        query = query.where(provider_logs.c.status != "refused")
     async with database.read() as connection:
+        if before is not None:
+            own = [provider_logs.c.user_id == user_id] if user_id is not None else []
+            query = query.where(
+                await older_than(connection, provider_logs.c.created_at, provider_logs.c.id, before, *own)
+            )
         return [dict(row._mapping) for row in await connection.execute(query)]
 
 

@@ -77,7 +77,12 @@ class GradedAnswers:
             await connection.run_sync(_note, self._database, str(call_id), "graded", value, event.occurred_at)
 
     async def reset(self, connection: AsyncConnection) -> None:
-        await connection.execute(quality_observations.delete().where(quality_observations.c.kind == "graded"))
+        known = sa.select(provider_logs.c.id)  # what was judged of a call that is no longer kept cannot be built again
+        await connection.execute(
+            quality_observations.delete().where(
+                quality_observations.c.kind == "graded", quality_observations.c.call_id.in_(known)
+            )
+        )
         await connection.execute(model_quality.delete())
         for row in (await connection.execute(sa.select(quality_observations))).all():
             weight = WEIGHTS[row.kind]

@@ -131,6 +131,17 @@ class Run:
             total_ms=call.elapsed_ms(), selection=selection, created_at=call.created_at,
         )  # fmt: skip
 
+    def refusal(self, why: str, now: datetime) -> CallRecord:
+        """What the log keeps of a request that no model was asked for."""
+        request = self.request
+        return CallRecord(
+            id=uuid.uuid4().hex, request_id=self.id, user_id=request.user_id, thread_id=request.thread_id,
+            task=request.task, intent=request.intent, provider="none", model="none", status="refused",
+            states=str(self.life), error_kind=None, input_tokens=0, cached_tokens=0, output_tokens=0,
+            tokens_counted=False, held_microusd=0, cost_microusd=0, first_token_ms=None, total_ms=0,
+            selection={"reason": why, "ranking": [scored.to_json() for scored in self.ranking]}, created_at=now,
+        )  # fmt: skip
+
     def ending(self, call: Call, record: CallRecord, now: datetime) -> NewEvent:
         """The event of a call's end."""
         payload: dict[str, Any] = {"provider": record.provider, "model": record.model}  # Any: JSON

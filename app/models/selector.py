@@ -1,7 +1,7 @@
 """Which model answers: a pure score over candidates, with every number kept so that it can be shown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -159,11 +159,22 @@ def rank(models: Sequence[Model], need: Need, knowledge: Knowledge, *, tie_order
     dearest candidate. Equal scores are ordered by ``tie_order`` of providers, then by id, so that the order of
     ``models`` never matters.
     """
-    scored = [_measure(model, need, knowledge) for model in models]
-    dearest = max((s.estimate_microusd for s in scored if s.excluded is None), default=0)
+    estimates = [
+        model.cost_microusd(input_tokens=need.input_tokens, output_tokens=need.output_tokens) for model in models
+    ]
+    qualities = [_quality(model, need, knowledge) for model in models]
+    excluded = [
+        knowledge.excluded.get(model.id) or _unfit(model, quality, need)
+        for model, (quality, _) in zip(models, qualities, strict=True)
+    ]
+    dearest = max((cost for cost, why in zip(estimates, excluded, strict=True) if why is None), default=0)
+    scored = [
+        _scored(model, need, knowledge, estimate=estimate, dearest=dearest, quality=quality, excluded=why)
+        for model, estimate, quality, why in zip(models, estimates, qualities, excluded, strict=True)
+    ]
     order = {provider: place for place, provider in enumerate(tie_order)}
     return sorted(
-        (_score(s, dearest) for s in scored),
+        scored,
         key=lambda s: (s.excluded is not None, -s.score, order.get(s.provider, len(order)), s.model_id),
     )
 
@@ -212,34 +223,29 @@ def speed_of(tokens_per_second: float) -> float:
     return tokens_per_second / (tokens_per_second + MIDDLING_TOKENS_PER_SECOND)
 
 
-def _measure(model: Model, need: Need, knowledge: Knowledge) -> Scored:
-    """Everything about a candidate but its cost term, which depends on the others."""
+def _quality(model: Model, need: Need, knowledge: Knowledge) -> tuple[float, float]:
+    """A model's quality for the task, and how many observations it is learned from."""
     prior = model.quality[need.task]
     learned = knowledge.learned.get((model.id, need.task))
-    quality = prior if learned is None else learned.estimate(prior)
+    return (prior, 0.0) if learned is None else (learned.estimate(prior), learned.total)
+
+
+def _scored(
+    model: Model, need: Need, knowledge: Knowledge, *, estimate: int, dearest: int, quality: tuple[float, float],
+    excluded: str | None,
+) -> Scored:  # fmt: skip
     track = knowledge.tracks.get(model.id)
     speed = model.speed if track is None else track.speed(model.speed)
+    uptime = 1.0 if track is None else track.uptime(knowledge.now)
+    success_rate = 1.0 if track is None else track.success_rate(knowledge.now)
+    priority = PREFERRED_PRIORITY if _is_preferred(model, quality[0], speed, need.prefer) else 1.0
+    cost = 1.0 if dearest == 0 else max(0.0, 1 - estimate / dearest)
+    weighted = COST_WEIGHT * cost + QUALITY_WEIGHT * quality[0] + SPEED_WEIGHT * speed + UPTIME_WEIGHT * uptime
     return Scored(
-        model_id=model.id, provider=model.provider,
-        estimate_microusd=model.cost_microusd(input_tokens=need.input_tokens, output_tokens=need.output_tokens),
-        cost=0.0, quality=quality, quality_prior=prior, observations=0.0 if learned is None else learned.total,
-        speed=speed,
-        uptime=1.0 if track is None else track.uptime(knowledge.now),
-        success_rate=1.0 if track is None else track.success_rate(knowledge.now),
-        priority=PREFERRED_PRIORITY if _is_preferred(model, quality, speed, need.prefer) else 1.0,
-        score=0.0, excluded=knowledge.excluded.get(model.id) or _unfit(model, quality, need),
+        model_id=model.id, provider=model.provider, estimate_microusd=estimate, cost=cost, quality=quality[0],
+        quality_prior=model.quality[need.task], observations=quality[1], speed=speed, uptime=uptime,
+        success_rate=success_rate, priority=priority, score=weighted * success_rate * priority, excluded=excluded,
     )  # fmt: skip
-
-
-def _score(scored: Scored, dearest: int) -> Scored:
-    cost = 1.0 if dearest == 0 else max(0.0, 1 - scored.estimate_microusd / dearest)
-    weighted = (
-        COST_WEIGHT * cost
-        + QUALITY_WEIGHT * scored.quality
-        + SPEED_WEIGHT * scored.speed
-        + UPTIME_WEIGHT * scored.uptime
-    )
-    return replace(scored, cost=cost, score=weighted * scored.success_rate * scored.priority)
 
 
 def _unfit(model: Model, quality: float, need: Need) -> str | None:

@@ -98,9 +98,12 @@ async def _why(state: State, deps: Deps, say: Speaker) -> None:
         say.text("No model has answered in this chat yet.")
         return
     last: dict[str, Any] = calls[0]  # Any: a row
+    if last["status"] == "refused":
+        say.text(f"No model was asked: {last['selection'].get('reason', '')}")
     same_request = [call for call in calls if call["request_id"] == last["request_id"]][::-1]
     ranking = last["selection"].get("ranking", [])
-    say.text(_answered(last, same_request, ranking))
+    if last["status"] != "refused":
+        say.text(_answered(last, same_request, ranking))
     if ranking:
         rows = [
             f"| {s['model_id']} | {s['cost']:.2f} | {_quality(s)} | {s['speed']:.2f} | {s['uptime']:.2f} "

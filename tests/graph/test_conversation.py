@@ -17,6 +17,7 @@ from app.learning.sessions import Asked
 from app.learning.started import Started
 from app.models import log as call_log
 from app.models import quality
+from app.storage.tables.models import provider_logs
 from graph.conversation import Turn
 from graph.reply import Reply
 from graph.wording import dollars
@@ -283,6 +284,18 @@ async def test_why_shows_every_call_and_every_number(services: Services, owner: 
         assert words in why.text
 
 
+async def test_why_no_model_was_asked_is_told(services: Services, owner: User, providers: FakeProviders) -> None:
+    await say(services, owner, "tell me about the history of unix")
+    await say(services, owner, "cap my spending at 0 dollars a month")
+    await say(services, owner, "tell me about the history of make")
+
+    why = await say(services, owner, "/why", intent="provider.change", parameters={"do": "why"})
+
+    assert "No model was asked: Your budget" in why.text
+    assert "over budget" in why.text
+    assert "It cost" not in why.text
+
+
 async def test_a_model_can_be_pinned_and_given_back(services: Services, owner: User, providers: FakeProviders) -> None:
     pinned = await say(services, owner, "use gpt-5.4")
     await say(services, owner, "tell me about the history of unix")
@@ -397,8 +410,13 @@ async def test_a_graded_solution_speaks_for_the_answer_before_it(
 
     live = await quality.learned(services.database)
     await services.bus.replay("graded-answers")
+    replayed = await quality.learned(services.database)
+    async with services.database.write() as connection:
+        await connection.execute(provider_logs.delete())  # as after 90 days
+    await services.bus.replay("graded-answers")
 
     assert [(one.good, one.total) for one in live.values()] == [(0.5, 0.5)]
+    assert replayed == live
     assert await quality.learned(services.database) == live
 
 

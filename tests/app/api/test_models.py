@@ -155,6 +155,26 @@ async def test_providers_are_told_with_circuit_key_and_figures(
     assert GOOD not in str([status, trail])
 
 
+@pytest.mark.parametrize("path", ["providers/selections", "providers/costs", "audit"])
+async def test_long_lists_come_in_pages(client: httpx.AsyncClient, path: str) -> None:
+    for number in range(5):
+        await client.post(f"{API}/tasks/submit", json={"type": "generate", "input": {"content": f"Say {number}."}})
+    whole = (await client.get(f"{API}/{path}")).json()["items"]
+
+    pages, cursor = [], None
+    while not pages or cursor is not None:
+        answer = (
+            await client.get(f"{API}/{path}", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))
+        ).json()
+        pages.append(answer["items"])
+        cursor = answer["nextCursor"]
+    strange = await client.get(f"{API}/{path}", params={"cursor": "nobody's"})
+
+    assert len(whole) >= 5
+    assert [row for page in pages for row in page] == whole
+    assert strange.status_code == 422
+
+
 async def test_a_circuit_can_be_reset(client: httpx.AsyncClient, providers: FakeProviders) -> None:
     providers.scripts["*"] = Script(status=401)
     for number in range(5):

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.util.concurrency import await_
 
 from app.errors import BudgetExceeded, InvalidInput, NotFound
 from app.events import log as event_log
 from app.identity.accounts import User
+from app.models import ledger
 from app.models.budget import HOLD_LIFETIME, MICROUSD, Budget, Purse, intent_owner, limit_of
 from app.storage.database import Database
 from app.storage.tables.models import charges, holds
@@ -246,6 +248,45 @@ async def test_a_new_cap_counts_what_was_spent_before_it(purse: Purse, clock: Cl
     assert (cap.spent_microusd, cap.held_microusd) == (3 * MICROUSD, 4 * MICROUSD)
     assert (of_chat.spent_microusd, of_chat.held_microusd) == (3 * MICROUSD, 0)
     assert (after.spent_microusd, after.held_microusd) == (4 * MICROUSD, 0)
+
+
+@pytest.mark.xdist_group("postgres")
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)  # SQLite writes one transaction at a time
+@pytest.mark.parametrize("step", ["reserve", "settle"])
+async def test_a_cap_that_is_set_while_a_call_is_held_or_booked_misses_nothing(
+    purse: Purse, clock: Clock, ada: User, database: Database, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The call's transaction is stopped in the middle, in another process as it were, while the cap is set."""
+    await _limit(purse, clock, ada, 10)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    name = "write_holds" if step == "reserve" else "book"
+    original = getattr(ledger, name)
+
+    def paused(*arguments: object, **more: object) -> object:
+        reached.set()
+        await_(go_on.wait())
+        return original(*arguments, **more)
+
+    if step == "settle":
+        await _reserve(purse, clock, ada, "a", 4)
+    monkeypatch.setattr(ledger, name, paused)
+    holding = _reserve(purse, clock, ada, "a", 4) if step == "reserve" else None
+    call = asyncio.ensure_future(holding or purse.settle("a", cost_microusd=3_000_000, now=clock()))
+    await reached.wait()
+    cap = asyncio.create_task(
+        purse.set_limit("user", ada.id, limit_microusd=limit_of(8), active=True, actor=ada.id, now=clock())
+    )
+    await asyncio.wait({cap}, timeout=0.5)
+    go_on.set()
+    await asyncio.gather(call, cap)
+
+    budget = (await purse.budgets(clock(), ids=[f"user:{ada.id}"]))[0]
+    held_and_spent = (4_000_000, 0) if step == "reserve" else (0, 3_000_000)
+    assert (budget.held_microusd, budget.spent_microusd) == held_and_spent
+    await purse.sweep(clock() + timedelta(hours=1))
+    charged = 4_000_000 if step == "reserve" else 3_000_000
+    assert (await purse.budgets(clock(), ids=[f"user:{ada.id}"]))[0].spent_microusd == charged
+    assert await purse.spent_by(ada.id) == charged
 
 
 async def test_a_cap_that_was_lifted_and_set_again_has_missed_nothing(purse: Purse, clock: Clock, ada: User) -> None:

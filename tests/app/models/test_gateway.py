@@ -27,6 +27,7 @@ from app.models.providers.wire import Prompt, StreamEvent, TextDelta, Usage
 from app.models.run import Answered
 from app.settings import Settings
 from app.storage.database import Database
+from app.storage.tables.models import provider_logs, provider_metrics
 from tests.app.models.conftest import OpenGateway, request_to, spent_and_held
 from tests.fakes.clock import Clock
 from tests.fakes.providers import FakeProviders, Script
@@ -193,14 +194,22 @@ async def test_a_spent_budget_moves_to_a_model_that_still_fits(
 
 
 async def test_no_call_leaves_when_nothing_fits(
-    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, clock: Clock
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, clock: Clock, sqlite: Database
 ) -> None:
     await purse.set_limit("user", learner.id, limit_microusd=0, active=True, actor=learner.id, now=clock())
 
     with pytest.raises(NoModelAvailable, match="Your budget"):
         await gateway.complete(request_to(learner))
+    await gateway.log.flush()
+    async with sqlite.read() as connection:
+        row = (await connection.execute(sa.select(provider_logs))).one()
+        measured = (await connection.execute(sa.select(provider_metrics))).all()
 
     assert providers.calls == []
+    assert (row.status, row.cost_microusd, row.states) == ("refused", 0, "Idle > Validating > Failed")
+    assert "Your budget" in row.selection["reason"]
+    assert {scored["excluded"] for scored in row.selection["ranking"]} >= {"over budget"}
+    assert measured == []  # a provider that was not asked has no figures
 
 
 async def test_a_missing_usage_block_never_books_zero(

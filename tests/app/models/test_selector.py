@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import SettingsError
-from app.models.catalog import TASKS, Model, load_catalog
+from app.models.catalog import OLLAMA_QUALITY, TASKS, Model, load_catalog
 from app.models.selector import Knowledge, Learned, Need, Outcome, Scored, Track, explore, rank, reason, speed_of
 from app.settings import Settings
 
@@ -234,6 +234,19 @@ def test_an_administrators_file_adds_models(tmp_path: Path, name: str, text: str
     assert (added.quality["code"], added.quality["chat"], added.wire) == (0.9, 0.5, "litellm")
     cost = added.cost_microusd(input_tokens=100, output_tokens=10, cached_tokens=50, cache_write_tokens=20)
     assert cost == 1000 + 30 + 5 + 80 + 20
+
+
+def test_what_an_administrator_writes_of_an_ollama_model_holds_while_it_is_there(tmp_path: Path) -> None:
+    text = "models: [{provider: ollama, name: qwen, input_usd_per_million: 0, output_usd_per_million: 0, quality: 0.9}]"
+    (tmp_path / "c.yaml").write_text(text)
+    catalog = load_catalog(tmp_path / "c.yaml", today=TODAY)
+
+    there = catalog.with_ollama(["qwen:latest", "llama:8b"])
+    gone = catalog.with_ollama(["llama:8b"])
+
+    qualities = {model.id: model.quality["chat"] for model in there.models if model.provider == "ollama"}
+    assert qualities == {"ollama/qwen": 0.9, "ollama/llama:8b": OLLAMA_QUALITY}
+    assert [model.id for model in gone.models if model.provider == "ollama"] == ["ollama/llama:8b"]
 
 
 @pytest.mark.parametrize(
