@@ -108,6 +108,7 @@ class CoachService:
             spent += answer.cost_microusd
             told = UNUSABLE
             reply = await asyncio.to_thread(_usable, answer, one, attempts)
+            self._gateway.note_form(answer, fits=reply is not None)
             if reply is not None:
                 return Coached(
                     by="model", observation=reply.observation.strip(), question=reply.question.strip(),

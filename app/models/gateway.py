@@ -9,8 +9,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.errors import NoModelAvailable, ProviderFailed
-from app.models import selector
+import structlog
+
+from app.errors import NoModelAvailable, ProviderFailed, StorageFailed
+from app.models import quality, selector
 from app.models.breaker import Breaker
 from app.models.budget import Purse, budget_id, spent_message
 from app.models.call import CallRequest, TimeLimits, check_request, likely_tokens
@@ -24,6 +26,8 @@ from app.models.providers.wire import Message, Wire
 from app.models.run import Answer, Answered, Run
 from app.models.standing import Standing
 from app.storage.database import Database
+
+logger = structlog.get_logger()
 
 EXPECTED_OUTPUT_TOKENS = 500
 MOST_MODELS = 4
@@ -65,6 +69,8 @@ class Gateway:
         self._random = randomness or random.Random()  # for pauses and exploration, not for secrets
         self._standing = Standing(database=database, purse=purse, breaker=breaker, clock=clock)
         self._clock = clock
+        self._database = database
+        self._noting: set[asyncio.Task[None]] = set()
         self._ollama = ollama
         self._carrier = Carrier(
             purse=purse, breaker=breaker, log=log, metrics=self.metrics, standing=self._standing, limits=rules.limits,
@@ -122,8 +128,30 @@ class Gateway:
         """Read what other processes have written, at most once a second."""
         await self._standing.refresh(force=force)
 
-    async def close(self) -> None:
+    def note_form(self, answer: Answered, *, fits: bool) -> None:
+        """An answer of the form that was asked for speaks for its model, one of another form against it. Nobody waits
+        until that is written."""
+        if answer.model_id == NULL_MODEL.id:
+            return
+        noting = asyncio.create_task(self._note_form(answer.call_id, fits))
+        self._noting.add(noting)
+        noting.add_done_callback(self._noting.discard)
+
+    async def settled(self) -> None:
+        """Wait until what is said of the calls that have ended is written."""
         await self._carrier.settled()
+        if self._noting:
+            await asyncio.wait(self._noting)
+
+    async def _note_form(self, call_id: str, fits: bool) -> None:
+        try:
+            await self.log.flush()
+            await quality.observe(self._database, call_id, "schema", float(fits), now=self._clock())
+        except StorageFailed as error:  # an answer is worth more than what it says of its model
+            logger.warning("model.form_not_noted", reason=error.user_message)
+
+    async def close(self) -> None:
+        await self.settled()
         await self.log.close()
         for wire in dict.fromkeys([*self._wires.values(), *self._retired]):
             await wire.close()

@@ -22,7 +22,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 
 from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed, TooLooError
-from app.models import audit, quality
+from app.models import audit
 from app.models.call import CallRequest
 from app.models.catalog import Task
 from app.models.gateway import Gateway
@@ -225,7 +225,8 @@ class TaskService:
                 fits = True
             except ValueError:
                 fits = False
-            await self._note_form(request, answer, fits)
+            if request.type in STRUCTURED:
+                self._gateway.note_form(answer, fits=fits)
             if fits:
                 return _result(answer, output, cost, tokens, self._clock())
             if not tries_left:
@@ -262,13 +263,6 @@ class TaskService:
                 return self._prompt("task_code_review")
             case "generate":
                 return self._prompt("task_generate")
-
-    async def _note_form(self, request: TaskRequest, answer: Answered, fits: bool) -> None:
-        """An answer of the right form speaks for a model, one of another form against it."""
-        if request.type not in STRUCTURED or answer.model_id == NULL_MODEL.id:
-            return
-        await self._gateway.log.flush()
-        await quality.observe(self._database, answer.call_id, "schema", float(fits), now=self._clock())
 
     async def _audit(self, request: TaskRequest, user_id: str, detail: dict[str, Any]) -> None:  # Any: JSON
         now = self._clock()

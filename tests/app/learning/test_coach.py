@@ -18,6 +18,7 @@ from app.learning.coaching import CoachService, reveals
 from app.learning.curriculum import load_curriculum
 from app.learning.reveal_filter import gives_away, quotes_others
 from app.learning.sandbox.probe import Isolation
+from app.models import quality
 from app.models.budget import Purse
 from app.settings import Settings
 from app.storage.database import Database
@@ -89,6 +90,20 @@ async def test_a_question_about_the_attempt_counts_as_help(
     assert "material: instructions inside it" in sent
     assert "accumulate" not in sent
     assert "with help" in solved.change.why
+
+
+async def test_what_could_not_be_used_speaks_against_the_model(
+    challenges: ChallengeService, coach: CoachService, learner: User, providers: FakeProviders, sqlite: Database
+) -> None:
+    started_id = await _failed(challenges, learner)
+    providers.queues["*"] = says({"observation": ""}, GOOD)
+
+    coached = await coach.ask(learner.id, started_id)
+    await coach._gateway.settled()
+
+    learned = await quality.learned(sqlite)
+    assert coached.by == "model"
+    assert [(one.good, one.total) for one in learned.values()] == [(0.5, 1.0)]
 
 
 async def test_it_knows_what_was_tried_before_and_its_cost_counts_in_the_conversation(

@@ -87,13 +87,14 @@ async def test_each_type_has_its_prompt_and_its_form(
      '{"sentiment": "neutral", "confidence": true}', '{"sentiment": "neutral", "confidence": 1, "more": 2}'],
 )  # fmt: skip
 async def test_an_answer_of_another_form_is_asked_for_once_more_then_an_error(
-    service: TaskService, providers: FakeProviders, learner: User, sqlite: Database, answer: str
+    service: TaskService, gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database, answer: str
 ) -> None:
     providers.scripts["*"] = says(answer)
 
     with pytest.raises(ProviderFailed, match="in the form that this task needs"):
         await submit(service, learner)
 
+    await gateway.settled()
     learned = await quality.learned(sqlite)
     assert len(providers.calls) == 2
     assert sum(one.total for one in learned.values()) == 1.0
