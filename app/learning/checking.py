@@ -50,8 +50,8 @@ async def check(sandbox: Sandbox, challenge: Challenge) -> Report:
                 continue
             languages.append(language)
             problems += await _solution(sandbox, challenge, language, solution)
+    problems += _ambiguous(challenge)
     if isinstance(challenge, FunctionChallenge):
-        problems += _ambiguous(challenge)
         advice += _missing(challenge)
     return Report(problems=tuple(problems), advice=tuple(advice), languages=tuple(languages))
 
@@ -107,18 +107,44 @@ async def _answer(sandbox: Sandbox, challenge: AnswerChallenge) -> list[str]:
     return problems
 
 
-def _ambiguous(challenge: FunctionChallenge) -> list[str]:
+def _ambiguous(challenge: Challenge) -> list[str]:
+    """What tells a learner nothing new, or two things at once."""
+    match challenge:
+        case AnswerChallenge():
+            return _repeated("wrong answer", [kinds.same_text(wrong.answer) for wrong in challenge.wrong])
+        case TestChallenge():
+            versions = [
+                (language, [code[language].strip() for code in (challenge.right, *(b.code for b in challenge.broken))])
+                for language in challenge.right
+            ]
+            return [found for language, codes in versions for found in _repeated(f"version in {language}", codes)]
+        case FunctionChallenge():
+            told = [(json.dumps(case.arguments), json.dumps(case.expected)) for case in challenge.all_cases()]
+        case SqlChallenge():
+            told = [(case.rows.strip(), json.dumps(case.expected)) for case in (*challenge.examples, *challenge.cases)]
+        case ShellChallenge():
+            told = [
+                (json.dumps(case.files, sort_keys=True), kinds.same_text(case.expected))
+                for case in (*challenge.examples, *challenge.cases)
+            ]
     seen: dict[str, str] = {}
     problems = []
-    for number, case in enumerate(challenge.all_cases(), start=1):
-        arguments, expected = json.dumps(case.arguments), json.dumps(case.expected)
-        if arguments in seen:
-            what = "repeats an earlier one" if seen[arguments] == expected else "contradicts an earlier one"
+    for number, (given, expected) in enumerate(told, start=1):
+        if given in seen:
+            what = "repeats an earlier one" if seen[given] == expected else "contradicts an earlier one"
             problems.append(f"case {number} {what}")
-        seen[arguments] = expected
-    if len({json.dumps(case.expected) for case in challenge.all_cases()}) < 2:
+        seen[given] = expected
+    if len({expected for _, expected in told}) < 2:
         problems.append("every case expects the same, so a constant passes")
     return problems
+
+
+def _repeated(what: str, texts: Sequence[str]) -> list[str]:
+    return [
+        f"{what} {number} repeats an earlier one"
+        for number, text in enumerate(texts, start=1)
+        if text in texts[: number - 1]
+    ]
 
 
 def _missing(challenge: FunctionChallenge) -> list[str]:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -122,6 +124,43 @@ MISTAKEN = {
     "repeated": ("arguments: [0], expected: 0", "arguments: [1], expected: 2", "repeats an earlier one"),
     "contradicts": ("arguments: [0], expected: 0", "arguments: [1], expected: 3", "contradicts an earlier one"),
 }
+
+
+def _repeat(document: dict[str, Any], expected: object = None) -> None:
+    again = dict(document["cases"][0])
+    document["cases"].append(again if expected is None else {**again, "expected": expected})
+
+
+REPEATED: dict[str, tuple[str, Callable[[dict[str, Any]], None], str]] = {
+    "rows": ("sql", _repeat, "repeats an earlier one"),
+    "rows with another result": ("sql", lambda document: _repeat(document, [["x"]]), "contradicts an earlier one"),
+    "files": ("shell", _repeat, "repeats an earlier one"),
+    "files with another result": ("shell", lambda document: _repeat(document, "x"), "contradicts an earlier one"),
+    "a broken version": (
+        "test", lambda document: document["broken"][1].update(code=document["broken"][0]["code"]),
+        "repeats an earlier one",
+    ),
+    "a broken version that is right": (
+        "test", lambda document: document["broken"][0].update(code=document["right"]), "repeats an earlier one",
+    ),
+    "a wrong answer": (
+        "predict", lambda document: document["wrong"].append(dict(document["wrong"][0])), "repeats an earlier one",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "change", "problem"), REPEATED.values(), ids=REPEATED.keys())
+async def test_a_check_finds_what_is_said_twice_in_every_kind(
+    isolation: Isolation, kind: str, change: Callable[[dict[str, Any]], None], problem: str
+) -> None:
+    document = yaml.safe_load(template("x", kind, "strings"))
+    sound = await check(isolation.require(), CHALLENGE.validate_python(document))
+    change(document)
+
+    report = await check(isolation.require(), CHALLENGE.validate_python(document))
+
+    assert sound.problems == ()
+    assert any(problem in found for found in report.problems), report
 
 
 @pytest.mark.parametrize(("old", "new", "problem"), MISTAKEN.values(), ids=MISTAKEN.keys())
