@@ -75,6 +75,11 @@ MOST_LISTED = 100
 # What an SDK raises where an answer is not what its provider documents.
 BROKEN_ANSWER = (ValueError, TypeError, AttributeError, LookupError)
 
+# Providers by the names that people know them by.
+NAMES = {
+    "anthropic": "Anthropic", "openai": "OpenAI", "gemini": "Gemini", "deepseek": "DeepSeek", "ollama": "Ollama",
+}  # fmt: skip
+
 _MESSAGES: dict[ProviderErrorKind, str] = {
     "auth": "{provider} does not accept the key. Check it under /keys.",
     "rate_limit": "{provider} asks us to slow down. Try again in a moment.",
@@ -98,7 +103,7 @@ def failed(
     provider: str, kind: ProviderErrorKind, *, before_generation: bool, retry_after_seconds: float | None = None
 ) -> ProviderFailed:
     """The error for people; a provider's own words may hold keys or prompts and are never repeated."""
-    message = _MESSAGES[kind].format(provider=provider)
+    message = _MESSAGES[kind].format(provider=NAMES.get(provider, provider))
     return ProviderFailed(
         message, kind=kind, before_generation=before_generation, retry_after_seconds=retry_after_seconds
     )

@@ -30,6 +30,20 @@ OWN_WIRES = pytest.mark.parametrize("provider", [name for name in MODELS if name
 STREAMED = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
 
 
+NAMES = {"anthropic": "Anthropic", "openai": "OpenAI", "gemini": "Gemini", "deepseek": "DeepSeek", "ollama": "Ollama"}
+SENTENCES: dict[str, str] = {
+    "auth": "{} does not accept the key. Check it under /keys.",
+    "rate_limit": "{} asks us to slow down. Try again in a moment.",
+    "quota": "The account at {} has no credit left. Top it up or choose another model with /model.",
+    "context_length": "The conversation is too long for this model. Start a new chat or choose another with /model.",
+    "content_filter": "{} declined to answer this. Put it another way.",
+    "timeout": "{} took too long to answer. Try again.",
+    "network": "{} cannot be reached, or broke off. Check the connection and try again.",
+    "server": "{} has a problem of its own. Try again in a moment.",
+    "invalid_request": "{} does not understand the request for this model. Choose another with /model.",
+}
+
+
 def provider_of(provider: str) -> str:
     return MODELS[provider].partition("/")[0]
 
@@ -37,12 +51,14 @@ def provider_of(provider: str) -> str:
 async def ask(
     gateway: Gateway, fake: FakeProviders, user: User, provider: str, *, stream: bool = True
 ) -> Answered | ProviderFailed:
-    """One question to one model of the provider: its answer, or how it failed."""
+    """One question to one model of the provider: its answer, or how it failed, in the sentence for that kind."""
     fake.ollama_models = ("qwen:7b",)
     try:
         return await gateway.complete(request_to(user, MODELS[provider], stream=stream))
     except ProviderFailed as error:
-        return error
+        failure = error
+    assert failure.user_message == SENTENCES[failure.kind].format(NAMES.get(provider, provider_of(provider)))
+    return failure
 
 
 @pytest.mark.parametrize(
