@@ -3,6 +3,7 @@
 import io
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -141,11 +142,8 @@ class Settings(BaseSettings):
     def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql:// (leave it empty to use SQLite files in TOOLOO_DATA_DIR)")
-        try:
-            if value:
-                _ = urlsplit(value.get_secret_value()).port
-        except ValueError:
-            raise ValueError("has a port that is no number, or a broken address") from None
+        if value and re.search(r":[^@/\d\]:]+(?:/|$)", value.get_secret_value().rpartition("@")[2]):
+            raise ValueError("has a port that is no number")
         return value
 
     @field_validator("tooloo_public_url")

@@ -76,10 +76,11 @@ def _train(arguments: str, slots: Slots) -> tuple[str, Parameters]:
     if step := _STEPS.get(arguments.strip().lower()):
         return "learn.review-topic", {"do": step}
     parameters: Parameters = {"do": "start", **slots}
-    numbers = [int(word) for word in arguments.split() if word.isdecimal()]
+    said = arguments.split()
+    numbers = [int(word) for word in said if re.fullmatch(r"[0-9]{1,6}", word)]
     if numbers:
         parameters["count"] = numbers[0]
-    words = [word for word in arguments.split() if not word.isdecimal()]
+    words = [word for word in said if not re.fullmatch(r"[0-9]{1,6}", word)]
     if words and "topics" not in slots and "count" not in slots:
         raise InvalidInput(f"{' '.join(words)!r} is not a topic I know.")
     return "learn.review-topic", parameters
@@ -210,7 +211,7 @@ COMMANDS = (
     Command(name="help", description="What I can do", icon="circle-help", example="/help",
             parse=_plain("general.help"),
             said="help|(?:show|list)(?: me)?(?: all)? (?:the |your )?commands|what (?:are|is) (?:the|your) commands?"
-                 "|what (?:can|do) you do|what can i (?:do|say|ask)(?: you| here)?|how do(?:es)? (?:this|i use (?:this|you)) ?(?:work)?"),
+                 "|what can you do|what can i (?:do|say|ask)(?: you| here)?|how do i use (?:this|you)"),
     Command(name="challenge", description="A coding challenge: [language] [topic] [difficulty]", icon="swords",
             example="/challenge python strings easy", parse=_challenge),
     Command(name="submit", description="Hand in the code you paste", icon="send", example="/submit",
@@ -239,7 +240,8 @@ COMMANDS = (
             example="/budget anthropic 5", parse=_budget),
     Command(name="keys", description="Keys of model providers (administrators)", icon="key-round", example="/keys",
             parse=lambda arguments, _slots: ("chat.keys", {"arguments": arguments}),
-            said="(?:set|add|enter|change|replace|remove|manage|show)(?: an?| my| the)?(?: new)?(?: api| provider)? keys?"),
+            said="(?:set|add|enter|change|replace|remove|manage|show)(?: an?| my| the)?(?: new)? (?:api|provider) keys?"
+                 "|(?:set|enter|change|replace|remove|manage|show) my keys?"),
     Command(name="models", description="Which models there are", icon="cpu", example="/models",
             parse=_plain("provider.change", do="list"),
             said="(?:which|what) models (?:are there|do you have|can i (?:use|choose))|(?:show|list)(?: me)?(?: the| all)? models"),

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Field
 
 from app.api.identity import Reader, Using, Writer
@@ -64,7 +64,7 @@ async def parse(body: Said, _user: Reader, using: Using) -> Json:
 
 
 @router.post("/intent/execute")
-async def execute(body: Said, user: Writer, using: Using) -> Json:
+async def execute(body: Said, user: Writer, using: Using, request: Request) -> Json:
     """Answer a message as the chat would, commands included.
 
     Cards have no browser here: their props are the same figures.
@@ -78,7 +78,8 @@ async def execute(body: Said, user: Writer, using: Using) -> Json:
         raise NotAllowed("The threadId is too long.")
     reply = await using.conversation.reply(
         Turn(
-            user_id=user.id, is_admin=user.is_admin, thread_id=thread_id, text=command.text if command else body.text,
+            user_id=user.id, is_admin="admin" in request.state.caller.scopes, thread_id=thread_id,
+            text=command.text if command else body.text,
             intent=command.intent if command else None, parameters=command.parameters if command else {},
         )
     )  # fmt: skip

@@ -42,8 +42,8 @@ class Guard:
     """Outermost middleware, for HTTP and websockets alike.
 
     A page of another site can neither read nor act: the Host must be one of ours (rebinding), and whatever a browser
-    sends across sites is refused by its Origin or Sec-Fetch-Site. ``services`` is asked at each request, since they
-    open after the application is built.
+    sends across sites is refused by its Origin or Sec-Fetch-Site. ``identity`` is asked at each request, since the
+    services open after the application is built; ``claim_of`` reads what a request's cookies claim.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Guard:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         scope.setdefault("state", {})["request_id"] = request_id
+        _keep_one_claim(scope)
         headers = Headers(scope=scope)
         started = time.monotonic()
         try:
@@ -246,6 +247,18 @@ def _origin(url: str) -> str:
 
 def _cookies(headers: Headers) -> dict[str, str]:
     return dict(cookie_parser(headers.get("cookie", "")))
+
+
+def _keep_one_claim(scope: Scope) -> None:
+    """One Cookie header, so that all who read it read the same, and no Authorization but for our own API: the chat
+    library takes a cookie's token from there too."""
+    cookies = [value for name, value in scope["headers"] if name == b"cookie"]
+    others = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name != b"cookie" and (name != b"authorization" or scope["path"].startswith("/api/"))
+    ]
+    scope["headers"] = [*others, (b"cookie", b"; ".join(cookies))] if cookies else others
 
 
 def _drop_cookies(scope: Scope) -> None:

@@ -1,6 +1,7 @@
 """The conversation surface: what happens when a chat starts, a message comes, a card is used, a chat is resumed."""
 
 import asyncio
+import re
 import uuid
 from datetime import datetime
 from pathlib import Path
@@ -274,7 +275,7 @@ class Chat:
 
     async def _share(self, answer: Answer, parameters: Json) -> None:
         words = str(parameters.get("arguments", "")).lower().split()
-        days = next((int(word) for word in words if word.isdecimal()), DEFAULT_DAYS)
+        days = next((int(word) for word in words if re.fullmatch(r"[0-9]{1,6}", word)), DEFAULT_DAYS)
         audience = "signed-in" if "team" in words or "signed-in" in words else "public"
         link, token = await self._sharing.draft(
             _user(), cl.context.session.thread_id, audience="signed-in" if audience == "signed-in" else "public",

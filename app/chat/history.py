@@ -114,8 +114,7 @@ class History(BaseDataLayer):
         await self._forget(caller_id(), thread_id)
 
     async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> PaginatedResponse[ThreadDict]:
-        user_id = filters.userId or caller_id()
-        query = sa.select(threads).where(threads.c.user_id == user_id)
+        query = sa.select(threads).where(threads.c.user_id == caller_id())
         if filters.search:
             query = query.where(_mentions(filters.search))
         if filters.feedback is not None:
@@ -134,7 +133,7 @@ class History(BaseDataLayer):
             startCursor=text_of(shown[0].updated_at) if shown else None,
             endCursor=text_of(shown[-1].updated_at) if shown else None,
         )
-        return PaginatedResponse(pageInfo=page, data=[thread_head(row, filters.userId) for row in shown])
+        return PaginatedResponse(pageInfo=page, data=[thread_head(row, caller_id()) for row in shown])
 
     async def get_thread(self, thread_id: str) -> ThreadDict | None:
         """The caller's thread. Of somebody else's only whose it is: by that the library refuses its reader."""

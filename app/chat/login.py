@@ -43,7 +43,7 @@ def claim_of(cookies: Mapping[str, str]) -> Claim | None:
     except jwt.InvalidTokenError:
         return None
     sign_in_id, name = (claims.get("metadata") or {}).get("sid"), claims.get("identifier")
-    return Claim(sign_in_id, name) if isinstance(sign_in_id, str) and isinstance(name, str) else None
+    return Claim(sign_in_id=sign_in_id, name=name) if isinstance(sign_in_id, str) and isinstance(name, str) else None
 
 
 def chat_user(account: Account, sign_in_id: str) -> cl.User:

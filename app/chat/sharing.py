@@ -1,5 +1,6 @@
 """Share links: a frozen, redacted snapshot behind /s/{token}, previewed by its owner, expiring, revocable at once."""
 
+import asyncio
 import hashlib
 import secrets
 import uuid
@@ -59,7 +60,7 @@ class SharingService:
         thread = await self._history.thread_of(user.id, thread_id)
         if thread is None:
             raise NotFound("This conversation is not there.")
-        frozen = snapshot(thread)
+        frozen = await asyncio.to_thread(snapshot, thread)
         if not frozen["messages"]:
             raise InvalidInput("There is nothing to share yet. Say something first.")
         token = secrets.token_urlsafe(24)

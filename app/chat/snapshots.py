@@ -14,13 +14,15 @@ _SPACED = r"(?: [A-Z][\w.@+~%-]*(?=/))?"  # "/home/ada/My Project/x.py": only wh
 _PATHS = re.compile(
     rf"(?<![\w/.])(?!/api/)(?:~[\w.-]*/{_PART}{_SPACED}|/{_PART}{_SPACED}/{_PART}{_SPACED})(?:/{_PART}{_SPACED})*/?"
 )
-_QUOTED = re.compile(r"([\"'`])(?!/api/)(?:~[\w.-]*/|/[^/\s\"'`]+/|[A-Za-z]:[\\/])[^\"'`\n]*\1")
+_QUOTED = re.compile(
+    r"([\"'`])(?!/api/)(?:~[\w.-]{0,64}/|/[^/\s\"'`]{1,200}/(?=[^\s\"'`])|[A-Za-z]:[\\/]|\\\\)[^\"'`\n]{0,1000}\1"
+)
 _FILES = re.compile(r"\bfile:/\S+")
 _WINDOWS_PATHS = re.compile(rf"(?:\b[A-Za-z]:[\\/]+|\\\\){_PART}(?:[\\/]+{_PART})*")
-_EMAILS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+\w")
+_EMAILS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,200}\w")
 _SECRETS = re.compile(
     r"\b(?:sk-[\w-]{12,}|tooloo_[\w-]{12,}|gh[pousr]_\w{20,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{20,}|AKIA\w{12,}"
-    r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,})\b"
+    r"|(?<![\w-])eyJ[\w-]{10,4000}\.[\w-]{10,8000}\.[\w-]{5,2000})\b"
 )  # fmt: skip
 _IDS = re.compile(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
 

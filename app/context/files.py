@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 import pathspec
@@ -33,65 +34,90 @@ def files_of(
     while waiting and not stopped():
         folder, above = waiting.pop()
         try:
-            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+            entries = _entries(root, folder)
         except OSError:
             note_left_out(left_out, "not readable")
             continue
         ignores = [*above, *_gitignore(root, folder, entries)]
         folders = []
-        for entry in entries:
-            path = folder / entry.name
-            is_folder = entry.is_dir(follow_symlinks=False)
-            why = _why_left_out(entry, path, ignores, is_folder=is_folder)
-            if why is None and is_folder and private is not None and root / path == private:
+        for name, status in entries:
+            path = folder / name
+            why = _why_left_out(path, status, ignores)
+            if why is None and private is not None and root / path == private:
                 why = "private"
             if why is not None:
                 note_left_out(left_out, why)
-            elif is_folder:
+            elif stat.S_ISDIR(status.st_mode):
                 folders.append((path, ignores))
-            elif entry.is_file(follow_symlinks=False):
-                status = entry.stat(follow_symlinks=False)
-                if status.st_size > LARGEST_FILE_BYTES:
-                    note_left_out(left_out, "larger than 1 MB")
-                elif count >= MOST_FILES:
-                    note_left_out(left_out, f"or more beyond {MOST_FILES} files")
-                    return
-                else:
-                    count += 1
-                    yield path.as_posix(), status
+            elif count >= MOST_FILES:
+                note_left_out(left_out, f"or more beyond {MOST_FILES} files")
+                return
+            elif stat.S_ISREG(status.st_mode):
+                count += 1
+                yield path.as_posix(), status
         waiting.extend(reversed(folders))
 
 
-def read_regular(file: Path) -> bytes:
-    """A file of at most 1 MB, though it was replaced since it was looked at.
+def read_regular(root: Path, path: PurePath) -> bytes:
+    """A file of at most 1 MB, though it or a folder above it was replaced since it was looked at.
 
     Raises:
         OSError: it cannot be read, or is a link, a pipe or a device.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with _opened(root, path.parent) as folder:
+        descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as opened:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{file} is no regular file")
+            raise OSError(f"{path} is no regular file")
         return opened.read(LARGEST_FILE_BYTES)
 
 
-def _why_left_out(entry: "os.DirEntry[str]", path: PurePath, ignores: Ignores, *, is_folder: bool) -> str | None:
-    if entry.is_symlink():
+@contextmanager
+def _opened(root: Path, folder: PurePath) -> Iterator[int]:
+    """The descriptor of a folder below ``root``, reached step by step: none may have become a link meanwhile."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in folder.parts:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _entries(root: Path, folder: PurePath) -> list[tuple[str, os.stat_result]]:
+    """What a folder holds, by name; what is gone before it was looked at is not there."""
+    found = []
+    with _opened(root, folder) as descriptor:
+        for name in sorted(os.listdir(descriptor)):  # noqa: PTH208  # a path cannot hold a descriptor
+            try:
+                found.append((name, os.stat(name, dir_fd=descriptor, follow_symlinks=False)))
+            except OSError:
+                continue
+    return found
+
+
+def _why_left_out(path: PurePath, status: os.stat_result, ignores: Ignores) -> str | None:
+    is_folder = stat.S_ISDIR(status.st_mode)
+    if stat.S_ISLNK(status.st_mode):
         return "a link"
     try:
-        entry.name.encode()
+        path.name.encode()
     except UnicodeEncodeError:
         return "with a name that is no text"
-    if entry.name in SECRET_FOLDERS if is_folder else _SECRETS.match_file(entry.name):
+    if path.name in SECRET_FOLDERS if is_folder else _SECRETS.match_file(path.name):
         return "secret by name"
-    return "ignored" if _ignored(path, ignores, is_folder=is_folder) else None
+    if _ignored(path, ignores, is_folder=is_folder):
+        return "ignored"
+    return "larger than 1 MB" if not is_folder and status.st_size > LARGEST_FILE_BYTES else None
 
 
-def _gitignore(root: Path, folder: PurePath, entries: "list[os.DirEntry[str]]") -> Ignores:
-    if not any(entry.name == ".gitignore" for entry in entries):
+def _gitignore(root: Path, folder: PurePath, entries: list[tuple[str, os.stat_result]]) -> Ignores:
+    if not any(name == ".gitignore" for name, _ in entries):
         return []
     try:
-        lines = read_regular(root / folder / ".gitignore").decode("utf-8", errors="replace").splitlines()
+        lines = read_regular(root, folder / ".gitignore").decode("utf-8", errors="replace").splitlines()
     except OSError:
         return []
     return [(folder, pathspec.PathSpec.from_lines("gitignore", lines))]

@@ -15,6 +15,8 @@ WINDOW_LINES = 24
 BINARY_SAMPLE_BYTES = 8192
 REPORT_FILES = 25
 
+VERSION = 2  # of the index; another one is made anew. 1 held also what is secret by its name.
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, lines INTEGER NOT NULL);
@@ -87,6 +89,10 @@ def _open(database: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(database, timeout=30)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+        for table in ("words", "windows", "symbols", "files"):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+        connection.execute(f"PRAGMA user_version={VERSION}")
     connection.executescript(_SCHEMA)
     return connection
 
@@ -95,7 +101,7 @@ def _read_file(
     connection: sqlite3.Connection, root: Path, path: str, status: os.stat_result, left_out: dict[str, int]
 ) -> int:
     try:
-        source = read_regular(root / path)
+        source = read_regular(root, PurePath(path))
     except OSError:
         note_left_out(left_out, "not readable")
         return 0

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from app.context import indexing
 from app.context import search as searching
+from app.context.files import ALWAYS_LEFT_OUT, SECRET_FOLDERS
 from app.context.indexing import Progress
 from app.errors import InvalidInput, NotAllowed, NotFound, StorageFailed
 from app.events import log as event_log
@@ -23,6 +24,7 @@ from app.storage.database import Database, unusable_message
 from app.storage.tables.work import repositories
 
 REPORT_SECONDS = 0.2
+NEVER_READ = ALWAYS_LEFT_OUT | SECRET_FOLDERS
 LONGEST_QUESTION = 500
 
 
@@ -144,7 +146,9 @@ class RepositoryService:
         """Run the index in a thread and yield where it is, a few times a second, at last the end."""
         stop = threading.Event()
         latest: list[Progress] = []
-        work = asyncio.create_task(asyncio.to_thread(_index, folder, database, self._private, latest.append, stop))
+        work = asyncio.create_task(
+            asyncio.to_thread(_index, folder, database, private=self._private, report=latest.append, stop=stop)
+        )
         try:
             while not work.done():
                 await asyncio.wait({work}, timeout=REPORT_SECONDS)
@@ -170,9 +174,11 @@ class RepositoryService:
             )
         if folder.is_relative_to(self._private):
             raise NotAllowed(f"{path!r} holds this server's own data, which nobody reads here.")
-        if not self._is_allowed(folder):
+        if not any(folder.is_relative_to(root) for root in self._roots):
             roots = ", ".join(str(root) for root in self._roots)
             raise NotAllowed(f"{path!r} is outside the folders that may be loaded ({roots}). See TOOLOO_REPO_ROOTS.")
+        if self._is_secret(folder):
+            raise NotAllowed(f"{path!r} is never read: it is secret by its name, or holds what others can make anew.")
         if not folder.exists():
             raise InvalidInput(f"There is no folder {path!r}. Check the spelling, or give the whole path.")
         if not folder.is_dir():
@@ -184,7 +190,13 @@ class RepositoryService:
         return folder
 
     def _is_allowed(self, folder: Path) -> bool:
-        return not folder.is_relative_to(self._private) and any(folder.is_relative_to(root) for root in self._roots)
+        is_here = any(folder.is_relative_to(root) for root in self._roots)
+        return is_here and not folder.is_relative_to(self._private) and not self._is_secret(folder)
+
+    def _is_secret(self, folder: Path) -> bool:
+        """Whether it lies in what is passed over where a folder above it is loaded."""
+        below = (folder.relative_to(root).parts for root in self._roots if folder.is_relative_to(root))
+        return all(NEVER_READ.intersection(parts) for parts in below)
 
     async def _id_of(self, user_id: str, folder: Path) -> str:
         query = sa.select(repositories.c.id).where(
@@ -219,7 +231,7 @@ class RepositoryService:
 
 
 def _index(
-    folder: Path, database: Path, private: Path, report: Callable[[Progress], None], stop: threading.Event
+    folder: Path, database: Path, *, private: Path, report: Callable[[Progress], None], stop: threading.Event
 ) -> Progress:
     """An index that is damaged is made anew: the folder itself is all that it is made of."""
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -247,6 +259,8 @@ def _translated() -> Iterator[None]:
 
 def _message(error: BaseException) -> str:
     """What to tell people of an index that cannot be used; nothing but the time to make it is ever lost with one."""
+    if "unable to open" in str(error):
+        return "The index of this repository is not here. Load the repository again."
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-        return "The index of this repository is damaged. Load the repository again: its index is made anew."
+        return "The index of this repository is damaged, or an older one. Load the repository again: it is made anew."
     return unusable_message(error) or f"The index of this repository cannot be used ({error}). Load it again."

@@ -2,12 +2,12 @@
 
 import re
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.context.indexing import split_words
+from app.context.indexing import VERSION, split_words
 
 SNIPPET_LINES = 7
 MOST_RESULTS = 20
@@ -40,7 +40,7 @@ def search(database: Path, question: str, *, limit: int = 5) -> list[Found]:
     words = words_of(question)
     if not words:
         return []
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+    with _reading(database) as connection:
         rows = connection.execute(
             "SELECT windows.path, windows.line, windows.text FROM words JOIN windows ON windows.id = words.rowid "
             "WHERE words MATCH ? ORDER BY bm25(words, 3.0, 8.0, 1.0) LIMIT ?",
@@ -51,16 +51,24 @@ def search(database: Path, question: str, *, limit: int = 5) -> list[Found]:
 
 def structure(database: Path, *, limit: int = 2000) -> list[tuple[str, int]]:
     """Files of the index with their numbers of lines, by path."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+    with _reading(database) as connection:
         return connection.execute("SELECT path, lines FROM files ORDER BY path LIMIT ?", (limit,)).fetchall()
 
 
 def largest_symbols(database: Path, *, limit: int = 200) -> list[tuple[str, str, str, int]]:
     """Definitions (name, kind, path, line) that a quiz or an overview can be made of, by path and line."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+    with _reading(database) as connection:
         return connection.execute(
             "SELECT name, kind, path, line FROM symbols WHERE length(name) > 3 ORDER BY path, line LIMIT ?", (limit,)
         ).fetchall()
+
+
+@contextmanager
+def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+        if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            raise sqlite3.DatabaseError("an index of another version")
+        yield connection
 
 
 def words_of(question: str) -> list[str]:

@@ -8,7 +8,7 @@ from app.identity.access import Scope
 from app.identity.accounts import User
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """What a signed cookie says: the sign-in, and the name of who signed in. The two must belong together."""
 

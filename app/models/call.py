@@ -99,7 +99,11 @@ def hold_microusd(request: CallRequest, model: Model, *, shown: str = "") -> int
     resent = len((shown + GO_ON).encode()) + 2 * FRAMING_TOKENS if shown else 0
     output = min(request.max_output_tokens, model.max_output_tokens)
     most = most_tokens(request) + resent
-    return model.cost_microusd(input_tokens=most, cache_write_tokens=most, output_tokens=output)
+    costs = (
+        model.cost_microusd(input_tokens=most, cache_write_tokens=written, output_tokens=output)
+        for written in (0, most)  # writing the provider's cache may cost more than other input, or less
+    )
+    return max(costs)
 
 
 class Call:

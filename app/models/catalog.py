@@ -247,8 +247,10 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
 
 def _cache_write_price(entry: CatalogEntry, known: PriceEntry, suffix: str) -> Decimal | None:
     """Anthropic's models write their cache only where they are asked to, and we do not ask."""
-    if entry.provider == "anthropic" or entry.input_usd_per_million is not None:
+    if entry.cache_write_usd_per_million is not None:
         return entry.cache_write_usd_per_million
+    if entry.provider == "anthropic" or entry.input_usd_per_million is not None:
+        return None
     return _per_million(known.get(f"cache_creation_input_token_cost{suffix}") or None)
 
 
@@ -260,11 +262,12 @@ def _long_prices(entry: CatalogEntry, known: PriceEntry) -> tuple[LongPrice, ...
             suffix = f"_above_{step[1]}k_tokens"
             output = known.get(f"output_cost_per_token{suffix}") or known["output_cost_per_token"]
             cached = known.get(f"cache_read_input_token_cost{suffix}") or price
+            written = _cache_write_price(entry, known, suffix)
             prices = [Decimal(str(value)) * MILLION for value in (price, output, cached)]
             steps.append(
                 LongPrice(
                     above_tokens=int(step[1]) * 1000, input_price=prices[0], output_price=prices[1],
-                    cached_price=prices[2], cache_write_price=_cache_write_price(entry, known, suffix) or prices[0],
+                    cached_price=prices[2], cache_write_price=prices[0] if written is None else written,
                 )
             )  # fmt: skip
     return tuple(sorted(steps, key=lambda step: step.above_tokens))

@@ -151,7 +151,9 @@ def take_holds(connection: sa.Connection, call_id: str) -> list[tuple[str, int]]
     The budgets are locked before, so that a cap which is set meanwhile holds the call or has its hold taken here.
     """
     if connection.dialect.name != "sqlite":
-        lock(connection, list(connection.scalars(_HELD, {"call": call_id})))
+        known = list(connection.scalars(_HELD, {"call": call_id}))
+        lock(connection, [one for one in known if not _is_own(one)])
+        lock(connection, list(connection.scalars(_HELD, {"call": call_id})))  # caps cannot be set from here on
     taken = connection.execute(_TAKE, {"call": call_id})
     return sorted((row.budget_id, row.amount_microusd) for row in taken)
 

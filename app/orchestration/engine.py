@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -96,7 +97,10 @@ class WorkflowEngine:
         """Start what is due, each slot once, whichever process comes first; returns how many were due."""
         due = await self.store.schedules(due_at=self._clock())
         for schedule in due:
-            await self._fire(schedule)
+            try:
+                await self._fire(schedule)
+            except TooLooError as error:  # the others are due all the same
+                logger.warning("schedule.failed", schedule=schedule.id, reason=error.user_message)
         return len(due)
 
     async def _look_after(self) -> None:
@@ -165,7 +169,7 @@ class WorkflowEngine:
             await self._interpret(execution_id)
 
         async def tick(_scheduled_at: datetime, _context: Any) -> None:  # Any: as DBOS types it
-            await self._on_our_loop(self._look_after())
+            await self._apart(self._look_after())
 
         self._run = DBOS.workflow(name="run_definition", max_recovery_attempts=20)(run_definition)
         ticking = DBOS.workflow(name="tick")(tick)
@@ -214,6 +218,12 @@ class WorkflowEngine:
             return {"error": f"{step_id}: {message}"}
         await self.store.set_step(execution, step_id, "completed", output=output)
         return {"output": output}
+
+    async def _apart(self, work: Coroutine[Any, Any, None]) -> None:  # Any: as asyncio types it
+        """On our loop and outside of the workflow that asks for it: what DBOS does there is no step of that one."""
+        assert self._loop is not None
+        scheduled = contextvars.Context().run(asyncio.run_coroutine_threadsafe, work, self._loop)
+        await asyncio.wrap_future(scheduled)
 
     async def _on_our_loop(self, work: Coroutine[Any, Any, Result]) -> Result:  # Any: as asyncio types it
         """DBOS recovers workflows on a loop of its own; our services belong to the server's."""

@@ -62,15 +62,21 @@ _LANGUAGE_WORDS: dict[str, str] = {
 _NAMED_LANGUAGES = ["c#", "kotlin", "swift", "php", "scala", "haskell"]  # asked for, not offered
 _PATH = re.compile(r"(?:^|\s)((?:~|\.{1,2})?/[^\s'\"]*|~|[A-Za-z]:\\[^\s'\"]+|https?://\S+|git@\S+)")
 _OWNER_NAME = re.compile(r"(?:^|\s)([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?=\s|$)")
-_AMOUNT = re.compile(r"(?:\$\s*(\d+(?:\.\d+)?))|(?:(\d+(?:\.\d+)?)\s*(?:\$|dollars?|usd|bucks)\b)", re.IGNORECASE)
+_AMOUNT = re.compile(
+    r"\$\s{0,3}(\d{1,9}(?:\.\d{1,6})?)|(?<![\d.])(\d{1,9}(?:\.\d{1,6})?)\s{0,3}(?:\$|dollars?|usd|bucks)\b",
+    re.IGNORECASE,
+)
 _CAPPED = re.compile(r"\b(?:on|for) (chat|chatting|conversations?|lessons?|training)\b", re.IGNORECASE)
 _COUNT = re.compile(
     rf"\b(\d{{1,6}}|{'|'.join(_NUMBERS)})[ -](?:\w+ )?(?:questions?|problems?|exercises?|tasks?)\b", re.IGNORECASE
 )
 _TIME = re.compile(r"\bat (\d{1,2}(?:[:.]\d{2})?\s?(?:am|pm)?)(?!\d)|\b(\d{1,2}:\d{2})\b", re.IGNORECASE)
-_MODEL = re.compile(r"\b((?:gpt|claude|gemini|deepseek|llama|qwen|mistral|o\d)-?[\w.:-]*\d[\w.:-]*)", re.IGNORECASE)
+_MODEL = re.compile(
+    r"\b((?:gpt|claude|gemini|deepseek|llama|qwen|mistral|o\d)-?[\w.:-]{0,40}?\d[\w.:-]{0,40})", re.IGNORECASE
+)
 
 
+LONGEST_TEXT = 4000
 _SPANS = {"day": 1, "week": 7, "fortnight": 14, "month": 30}
 _IN = re.compile(
     rf"\b(?:in|within) (\d{{1,3}}|an?|{'|'.join(_NUMBERS)}) (day|week|fortnight|month)s?\b|\b(tomorrow|next week|next month)\b",
@@ -131,7 +137,7 @@ def asks_for_plan(text: str) -> bool:
 
 
 _EXPLAIN = re.compile(
-    r"\b(explain|teach|lesson|what (is|are|does)|tutorial|understand|walk me|introduce|refresher|primer|how .* works?|"
+    r"\b(explain|teach|lesson|what (is|are|does)|tutorial|understand|walk me|introduce|refresher|primer|how .{1,80} works?|"
     r"learn about|deep dive|break down|remind me how|go over|go through|recap|don't understand|struggling)\b",
     re.IGNORECASE,
 )
@@ -143,7 +149,8 @@ def asks_to_explain(text: str) -> bool:
 
 
 def slots_of(text: str, curriculum: Curriculum) -> Slots:
-    """Everything a text says that an intent could use."""
+    """Everything a text says at its beginning that an intent could use; what comes after is content."""
+    text = text[:LONGEST_TEXT]
     said = without_quotes(text)
     words = re.findall(r"[\w+#]+", said.lower())
     slots = Slots()

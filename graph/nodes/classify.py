@@ -48,6 +48,9 @@ async def _from_what_is_in_hand(state: State, deps: Deps) -> Update | None:
             return _certain("learn.start-challenge", {"do": wanted})
         if started is not None and isinstance(started.challenge, AnswerChallenge):
             return _certain("learn.start-challenge", {"do": "submit", "code": wanted})
+    speaks_of_help = len(text) <= MOST_ANSWER and _speaks_of_help(text)
+    if speaks_of_help and await deps.challenges.open_in_thread(state["user_id"], state["thread_id"]) is not None:
+        return _certain("general.chat", {})
     return None
 
 
@@ -82,33 +85,57 @@ _HELP = {
 }  # fmt: skip
 
 
-_ASKS = r"(?:(?:ok(?:ay)?|please|just|well|now|can you|could you|would you|can i|could i|may i|i|i'd|you)[, ]+)*"
-_OF_THIS = r"(?:[, ]+(?:to|of|for|about) (?:this|it|the challenge|this (?:challenge|one|task|problem)))?(?:[, ]+(?:please|now|then))*"
 # Whole requests only: "show me how the answer is compared" asks for no solution, which would end the sitting.
+_ASKS = (
+    r"(?:(?:ok(?:ay)?|please|just|well|now|so|then|sorry|can (?:you|i|we)|could (?:you|i)|would you|may i|i|i'd|you|let me"
+    r"|let's|want to|want|need|like to|like|have to|will|really|do you have) )*"
+)
+_OF_THIS = (
+    r"(?: (?:to|of|for|about|on|with) (?:this|it|that|the|my)(?: [\w'-]+){0,4})?(?: in [\w+#]+)?"
+    r"(?: (?:please|now|then|already|right now))*$"
+)
 _HELP_WORDS = (
-    ("reveal", re.compile(r"\bi give up\b")),
-    ("reveal", re.compile(rf"^{_ASKS}(?:show|give|tell|see|have|reveal)(?: me| us)? (?:the |a |your |its )?"
-                          rf"(?:full |whole |right |correct |reference |sample )?(?:solution|answer){_OF_THIS}$")),
-    ("hint", re.compile(rf"^{_ASKS}(?:(?:have|get|give|show|need|want|like|use)(?: me| us)? )?"
-                        rf"(?:(?:an?|the|one|another|next|more|some|small|little|first|second|third|last|other) )*"
-                        rf"hints?{_OF_THIS}$")),
-    ("skip", re.compile(r"^\W*(?:please )?skip\b|\blet(?: me|'s) skip\b")),
+    ("reveal", re.compile(rf"^{_ASKS}give up\b")),
+    ("reveal", re.compile(rf"^{_ASKS}(?:show|give|tell|see|have|get|reveal)(?: me| us)? (?:the |a |your |its )?"
+                          rf"(?:full |whole |right |correct |reference |sample )?(?:solution|answer){_OF_THIS}")),
+    ("hint", re.compile(rf"^{_ASKS}(?:(?:have|get|give|show|use)(?: me| us)? )?"
+                        rf"(?:(?:an?|any|the|one|another|next|more|some|small|little|first|second|third|last|other) )*"
+                        rf"hints?{_OF_THIS}")),
+    ("skip", re.compile(rf"^{_ASKS}skip(?: (?:this|it|that|the|to the next))?"
+                        rf"(?: (?:challenge|one|task|problem|exercise))?(?: (?:please|now))*$")),
     ("coach", re.compile(r"\bcoach me\b|\bwhat(?: is|'s) wrong with (?:my|this|it)\b|\bwhy (?:does|did) (?:my|this) \w+ fail\b"
                          r"|\b(?:look at|review|help me with) my (?:attempt|code|solution)\b")),
 )  # fmt: skip
+_NOT = re.compile(r"n't\b|\b(?:dont|wont|not|no|never|without|before|until|instead of|rather than)\b")
+_OF_HELP = re.compile(r"\b(?:solutions?|answers?|hints?|give up)\b")
+_OF_ANOTHER = re.compile(
+    r"\b(?:another|new|different|next|easier|harder)\b.{0,40}\b(?:challenge|exercise|problem|task|one)\b"
+)
 
 
-_NOT = re.compile(r"n't\b|n’t\b|\b(?:dont|wont|not|no|never|without|before|until|instead of|rather than)\b")
+def _plain(text: str) -> str:
+    return " ".join(without_quotes(text).replace("’", "'").lower().split()).strip(".!? ")
 
 
 def _help_in(text: str) -> str | None:
-    """The help with the challenge in hand that a message asks for, in whatever words."""
-    words = without_quotes(text).strip().strip(".!?").lower()
+    """The help with the challenge in hand that a message asks for, in whatever words: "I don't get it, give me a hint"."""
+    words = _plain(text)
     if exact := _HELP.get(words):
         return exact
-    if len(words) > MOST_CHOICE or asks_to_explain(words) or _NOT.search(words):
+    if len(words) > MOST_CHOICE:
         return None
-    return next((wanted for wanted, asks in _HELP_WORDS if asks.search(words)), None)
+    for clause in re.split(r"[.,;!?:]+ ?| but ", words):
+        if not asks_to_explain(clause) and not _NOT.search(clause):
+            for wanted, asks in _HELP_WORDS:
+                if asks.search(clause):
+                    return wanted
+    return None
+
+
+def _speaks_of_help(text: str) -> bool:
+    """Whether a message is about a solution, an answer or hints: talk, and never a wish for another challenge."""
+    words = _plain(text)
+    return bool(_OF_HELP.search(words)) and not _OF_ANOTHER.search(words)
 
 
 def _answer_in(text: str) -> str | None:

@@ -89,6 +89,16 @@ def test_behind_a_proxy_there_is_no_single_user(public_url: str | None, single: 
     assert Settings(tooloo_public_url=public_url).is_single_user is single
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://ada:p#s?[s@host/x", "postgresql://ada@[::1]:5432/x", "postgresql://host/x",
+            "postgresql://postgres:@/postgres?host=/tmp/x"],
+)  # fmt: skip
+def test_an_address_that_postgresql_takes_is_taken(tmp_path: Path, url: str) -> None:
+    (tmp_path / ".env").write_text(f"DATABASE_URL='{url}'\n")
+
+    assert load_settings(tmp_path / ".env").database_url is not None
+
+
 def test_a_database_with_a_broken_port_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("DATABASE_URL=postgresql://ada:secret@host:port/x\n")
 

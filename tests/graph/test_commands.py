@@ -89,6 +89,7 @@ def test_what_commands_mean(text: str, intent: str, parameters: dict[str, object
         ("/challenge basket weaving", "For example: /challenge"),
         ("/leaderboard sideways", "For example: /leaderboard month"),
         ("/train basket weaving", "not a topic"),
+        ("/train " + "9" * 5000, "not a topic"),
         ("/model", "For example: /model auto"),
         ("/repo", "For example: /repo"),
         ("/search", "For example: /search"),
@@ -101,7 +102,11 @@ def test_what_does_not_fit_gets_a_sentence(text: str, words: str) -> None:
         parse(text, CURRICULUM)
 
 
-@pytest.mark.parametrize("text", ["hello", "what does /budget do", "/home/ada is my folder", "a /b", "/ x"])
+@pytest.mark.parametrize(
+    "text",
+    ["hello", "what does /budget do", "/home/ada is my folder", "a /b", "/ x", "how does this work?", "remove the key",
+     "add a key", "what do you do"],
+)  # fmt: skip
 def test_plain_words_are_no_command(text: str) -> None:
     assert parse(text, CURRICULUM) is None
 

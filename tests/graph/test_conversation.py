@@ -613,6 +613,13 @@ async def test_in_a_check_nobody_talks(
         ("give me a hint for this challenge please", "Hint 1 of"),
         ("okay, can you please show me the full solution now?", "A solution of"),
         ("can I have another hint", "Hint 1 of"),
+        ("I can't do this, I give up", "A solution of"),
+        ("I want to see the solution", "A solution of"),
+        ("show me the solution already", "A solution of"),
+        ("show the solution in python", "A solution of"),
+        ("I'm stuck, give me a hint", "Hint 1 of"),
+        ("give me a hint about the second case", "Hint 1 of"),
+        ("skip this, I don't like it", "Skipped"),
         ("I'd like a small hint, please", "Hint 1 of"),
         ("skip this challenge", "Skipped"),
     ],
@@ -638,16 +645,22 @@ async def test_help_is_asked_for_in_any_words(services: Services, owner: User, t
         "tell me whether my answer is right",
         "is a hint a bad thing",
         "give me a challenge without hints",
+        "Should I give up?",
+        "skip the explanation, show an example",
+        "Skip hints",
+        "the solution of the first example is odd",
     ],
 )
 async def test_help_that_was_not_asked_for_is_not_given(services: Services, owner: User, text: str) -> None:
     await say(services, owner, "give me an easy python challenge about strings")
+    first = await services.deps.challenges.open_in_thread(owner.id, "t")
 
     await say(services, owner, text)
 
     started = await services.deps.challenges.open_in_thread(owner.id, "t")
+    assert first is not None
     assert started is not None
-    assert (started.status, started.hints) == ("open", ())
+    assert (started.id, started.status, started.hints) == (first.id, "open", ())
 
 
 async def test_a_busy_file_of_checkpoints_gets_a_sentence(services: Services, owner: User, data_dir: Path) -> None:

@@ -126,7 +126,9 @@ def _ending_of(stream: Any) -> list[StreamEvent]:  # Any: litellm.CustomStreamWr
 
 
 def _usage(usage: Any) -> Usage:  # Any: as LiteLLM types it
-    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+    details = getattr(usage, "prompt_tokens_details", None)
     return Usage(
-        input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0, cached_tokens=cached or 0
-    )
+        input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0,
+        cached_tokens=getattr(details, "cached_tokens", None) or 0,
+        cache_write_tokens=getattr(details, "cache_creation_tokens", None) or 0,
+    )  # fmt: skip

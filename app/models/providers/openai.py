@@ -24,10 +24,8 @@ from app.models.providers.wire import (
 )
 
 COMPLETIONS = "/chat/completions"
-_FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
-
-
 Json = dict[str, Any]  # Any: as the provider sends it
+_FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 
 
 class OpenAIWire:
@@ -62,8 +60,8 @@ class OpenAIWire:
                 async for chunk in stream:
                     for choice in (chunk.get("choices") or [])[:1]:
                         said = choice.get("delta") or {}
-                        if said.get("content"):
-                            yield TextDelta(text=said["content"])
+                        if text := _text(said):
+                            yield TextDelta(text=text)
                         declined = declined or bool(said.get("refusal"))
                         if reason := choice.get("finish_reason"):
                             yield self._ended(reason, declined=declined)
@@ -75,7 +73,7 @@ class OpenAIWire:
             completion: Any = await self._client.post(COMPLETIONS, body=self._body(model, prompt), cast_to=object)
             choice = completion["choices"][0]
             said = choice.get("message") or {}
-            events: list[StreamEvent] = [TextDelta(text=said["content"])] if said.get("content") else []
+            events: list[StreamEvent] = [TextDelta(text=text)] if (text := _text(said)) else []
             if completion.get("usage"):
                 events.append(_usage(completion["usage"]))
             if reason := choice.get("finish_reason"):
@@ -114,10 +112,30 @@ class OpenAIWire:
             raise failed(self._provider, "server", before_generation=False) from error
 
 
+def _text(said: Json) -> str:
+    """
+    Raises:
+        TypeError: what is said is no text.
+    """
+    content = said.get("content") or ""
+    if not isinstance(content, str):
+        raise TypeError("content is no text")
+    return content
+
+
 def _usage(usage: Json) -> Usage:
+    """Where the counts are no numbers there are none, and we count."""
+    given = [name for name in ("prompt_tokens", "completion_tokens") if usage.get(name) is not None]
+    if any(_tokens(usage, name) is None for name in given):
+        return Usage(input_tokens=0, output_tokens=0)
     details = usage.get("prompt_tokens_details") or {}
-    cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")  # the other is DeepSeek's name
+    cached = _tokens(details, "cached_tokens") or _tokens(usage, "prompt_cache_hit_tokens")  # that is DeepSeek's name
     return Usage(
-        input_tokens=usage.get("prompt_tokens") or 0, output_tokens=usage.get("completion_tokens") or 0,
-        cached_tokens=cached or 0, cache_write_tokens=details.get("cache_write_tokens") or 0,
+        input_tokens=_tokens(usage, "prompt_tokens") or 0, output_tokens=_tokens(usage, "completion_tokens") or 0,
+        cached_tokens=cached or 0, cache_write_tokens=_tokens(details, "cache_write_tokens") or 0,
     )  # fmt: skip
+
+
+def _tokens(counts: Json, name: str) -> int | None:
+    number = counts.get(name)
+    return number if type(number) is int and number >= 0 else None

@@ -237,11 +237,13 @@ async def test_the_sidebar_lists_and_searches_ones_own(layer: Direct, ada: User,
             await layer.create_step(step(thread, f"about {words}"))
         clock.move(minutes=1)
 
-    async def names(search: str | None) -> list[str | None]:
-        found = await layer.list_threads(Pagination(first=10), ThreadFilter(userId=ada.id, search=search))
+    async def names(search: str | None, *, of: User = ada) -> list[str | None]:
+        with acting_as(ada):
+            found = await layer.list_threads(Pagination(first=10), ThreadFilter(userId=of.id, search=search))
         return [thread["name"] for thread in found.data]
 
     assert await names(None) == ["100% of stacks", "binary search"]
+    assert await names(None, of=eve) == ["100% of stacks", "binary search"]  # whoever is named, one's own are listed
     assert await names("binary") == ["binary search"]
     assert await names("100%") == ["100% of stacks"]
     assert await names("%") == ["100% of stacks"]
@@ -253,8 +255,10 @@ async def test_the_sidebar_pages_without_gaps(layer: Direct, ada: User, clock: C
             await layer.update_thread(str(uuid.uuid4()), name=str(number))
         clock.move(minutes=1)
 
-    first = await layer.list_threads(Pagination(first=3), ThreadFilter(userId=ada.id))
-    rest = await layer.list_threads(Pagination(first=3, cursor=first.pageInfo.endCursor), ThreadFilter(userId=ada.id))
+    with acting_as(ada):
+        mine = ThreadFilter(userId=ada.id)
+        first = await layer.list_threads(Pagination(first=3), mine)
+        rest = await layer.list_threads(Pagination(first=3, cursor=first.pageInfo.endCursor), mine)
 
     assert [t["name"] for t in [*first.data, *rest.data]] == ["4", "3", "2", "1", "0"]
     assert (first.pageInfo.hasNextPage, rest.pageInfo.hasNextPage) == (True, False)

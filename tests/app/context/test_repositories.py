@@ -1,12 +1,15 @@
 """Repositories: what is read and what is not, staying up to date, and finding the place."""
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
+from app.context.files import files_of, read_regular
 from app.context.indexing import Progress, index, split_words
 from app.context.repositories import Repository, RepositoryService
 from app.context.search import search, words_of
@@ -309,8 +312,49 @@ async def test_an_index_that_is_not_there_gets_a_sentence(
     for file in (tmp_path / "data" / "indexes").iterdir():
         file.unlink()
 
-    with pytest.raises(StorageFailed):
+    with pytest.raises(StorageFailed, match="is not here"):
         await service.search(ada.id, repository.id, "retry")
+
+
+async def test_an_index_of_another_version_is_not_searched_and_made_anew(
+    service: RepositoryService, project: Path, ada: User, tmp_path: Path
+) -> None:
+    """Older ones hold what is secret by its name."""
+    repository = await load(service, ada, str(project))
+    (file,) = (tmp_path / "data" / "indexes").glob("*.sqlite")
+    with contextlib.closing(sqlite3.connect(file)) as old:
+        old.execute("UPDATE windows SET text = 'passphrase'")
+        old.execute("PRAGMA user_version=1")
+        old.commit()
+
+    with pytest.raises(StorageFailed, match="an older one"):
+        await service.search(ada.id, repository.id, "retry")
+    await load(service, ada, str(project))
+
+    assert "def fetchWithRetry" in (await service.search(ada.id, repository.id, "retry"))[0].snippet
+
+
+def test_a_folder_that_became_a_link_meanwhile_is_not_entered(project: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_text("passphrase")
+    swapped: list[bool] = []
+
+    def look() -> bool:
+        if not swapped:  # it waits in the list of folders by now
+            swapped.append(True)
+            (project / "src").rename(tmp_path / "away")
+            (project / "src").symlink_to(outside)
+        return False
+
+    left_out: dict[str, int] = {}
+    files = files_of(project, left_out, stopped=look)
+    found = [next(files)[0]]
+    found += [path for path, _ in files]
+
+    assert not [path for path in found if path.startswith("src/secret")]
+    with pytest.raises(OSError, match="Not a directory"):
+        read_regular(project, PurePath("src/secret.txt"))
 
 
 @pytest.mark.parametrize(
@@ -325,6 +369,9 @@ async def test_an_index_that_is_not_there_gets_a_sentence(
         ("{root}/project/linked", NotAllowed, "outside"),
         ("{root}/data", NotAllowed, "own data"),
         ("{root}/data/elements", NotAllowed, "own data"),
+        ("{root}/project/.git", NotAllowed, "never read"),
+        ("{root}/.aws", NotAllowed, "never read"),
+        ("{root}/project/.ssh/keys", NotAllowed, "never read"),
     ],
 )
 async def test_what_cannot_be_loaded_gets_a_sentence(

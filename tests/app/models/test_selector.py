@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import SettingsError
+from app.models.call import CallRequest, hold_microusd
 from app.models.catalog import OLLAMA_QUALITY, TASKS, Model, load_catalog
+from app.models.providers.openai import _usage as openai_usage
+from app.models.providers.wire import Message
 from app.models.selector import Knowledge, Learned, Need, Outcome, Scored, Track, explore, rank, reason, speed_of
 from app.settings import Settings
 
@@ -234,6 +237,51 @@ def test_an_administrators_file_adds_models(tmp_path: Path, name: str, text: str
     assert (added.quality["code"], added.quality["chat"], added.wire) == (0.9, 0.5, "litellm")
     cost = added.cost_microusd(input_tokens=100, output_tokens=10, cached_tokens=50, cache_write_tokens=20)
     assert cost == 1000 + 30 + 5 + 80 + 20
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 10, "completion_tokens": 5}, (10, 5)),
+        ({"prompt_tokens": 10, "completion_tokens": None}, (10, 0)),
+        ({"prompt_tokens": "10", "completion_tokens": 5}, (0, 0)),
+        ({"prompt_tokens": 10, "completion_tokens": -100000}, (0, 0)),
+        ({"prompt_tokens": 10.5, "completion_tokens": 5}, (0, 0)),
+        ({"prompt_tokens": True, "completion_tokens": 5}, (0, 0)),
+        ({"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": "3"}}, (10, 5)),
+    ],
+)
+def test_counts_that_are_no_numbers_book_nothing_of_their_own(
+    usage: dict[str, object], counted: tuple[int, int]
+) -> None:
+    found = openai_usage(usage)
+
+    assert (found.input_tokens, found.output_tokens) == counted
+
+
+def test_a_price_for_writing_the_cache_alone_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("models: [{provider: openai, name: gpt-5.4, cache_write_usd_per_million: 3}]")
+
+    found = load_catalog(tmp_path / "c.yaml", today=TODAY).find("openai/gpt-5.4")
+
+    assert found is not None
+    assert found.cost_microusd(input_tokens=100, output_tokens=0, cache_write_tokens=100) == 300
+
+
+@pytest.mark.parametrize("written", ["0", "4"])
+def test_a_hold_covers_the_dearer_of_two_prices(tmp_path: Path, written: str) -> None:
+    text = ("models: [{provider: acme, name: m, input_usd_per_million: 2, output_usd_per_million: 0,"
+            f" cache_write_usd_per_million: {written}}}]")  # fmt: skip
+    (tmp_path / "c.yaml").write_text(text)
+    found = load_catalog(tmp_path / "c.yaml", today=TODAY).find("acme/m")
+    assert found is not None
+    request = CallRequest(
+        task="chat", user_id="a", thread_id=None, system="", messages=(Message(role="user", content="x" * 1000),)
+    )
+
+    held = hold_microusd(request, found)
+
+    assert held >= 1000 * max(2, int(written))
 
 
 def test_what_an_administrator_writes_of_an_ollama_model_holds_while_it_is_there(tmp_path: Path) -> None:
