@@ -57,6 +57,7 @@ logger = structlog.get_logger()
 
 SWEEP_SECONDS = 60
 KEYS_SECONDS = 5
+SLOT_SECONDS = 10
 SETTLE_SECONDS = 2.0  # a badge that is found later than this shows at the next look
 PRUNE_SECONDS = 3600
 FIT_SECONDS = 3600.0
@@ -161,7 +162,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             storage=await stack.enter_async_context(open_limit_storage(redis_url)),
             cache_seconds=settings.response_cache_ttl_seconds if settings.enable_response_caching else None,
         )  # fmt: skip
-        await stack.enter_async_context(_background(bus, database, deps.purse, keys, access))
+        await stack.enter_async_context(_background(bus, database, deps, keys, access))
         yield Services(
             settings=settings, database=database, bus=bus, accounts=accounts, access=access, isolation=isolation,
             keys=keys, tasks=tasks, deps=deps, conversation=Conversation(checkpoints, deps),
@@ -290,12 +291,13 @@ async def open_limit_storage(redis_url: str | None) -> AsyncIterator[Storage]:
 
 @asynccontextmanager
 async def _background(
-    bus: Bus, database: Database, purse: Purse, keys: KeyService, access: AccessService
+    bus: Bus, database: Database, deps: Deps, keys: KeyService, access: AccessService
 ) -> AsyncIterator[None]:
     fitting = FittingService(database=database, clock=utc_now)
     tasks = [
         asyncio.create_task(bus.run()),
-        asyncio.create_task(_repeated("budget.sweep", lambda: purse.sweep(utc_now()), SWEEP_SECONDS)),
+        asyncio.create_task(_repeated("budget.sweep", lambda: deps.purse.sweep(utc_now()), SWEEP_SECONDS)),
+        asyncio.create_task(_repeated("workflow.slot", deps.engine.keep_slot, SLOT_SECONDS)),
         asyncio.create_task(_repeated("keys.refresh", keys.refresh, KEYS_SECONDS)),
         asyncio.create_task(_repeated("log.prune", lambda: prune(database, utc_now()), PRUNE_SECONDS)),
         asyncio.create_task(_repeated("sign-ins.prune", access.prune, PRUNE_SECONDS)),

@@ -93,6 +93,14 @@ class WorkflowEngine:
             if not now.ended:
                 await asyncio.sleep(WATCH_SECONDS)
 
+    async def keep_slot(self) -> None:
+        """Hold on to this process's name, by which others see that its runs are not abandoned.
+
+        Raises:
+            OSError: another process has it.
+        """
+        await asyncio.to_thread(self._slot.keep)
+
     async def fire_due(self) -> int:
         """Start what is due, each slot once, whichever process comes first; returns how many were due."""
         due = await self.store.schedules(due_at=self._clock())

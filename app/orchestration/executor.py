@@ -17,6 +17,14 @@ class ExecutorSlot(Protocol):
 
     def take(self) -> None: ...
 
+    def keep(self) -> None:
+        """Make sure that the name is still held.
+
+        Raises:
+            OSError: it was lost, and somebody else has it now.
+        """
+        ...
+
     def is_abandoned(self, executor_id: str) -> bool: ...
 
     def release(self) -> None: ...
@@ -38,6 +46,9 @@ class FileSlot:
                 self.executor_id, self._file = f"slot-{number}", file
                 return
         raise OSError(f"more than {MOST_SLOTS} processes share {self._folder}")
+
+    def keep(self) -> None:
+        """A lock of the file system lasts as long as the process."""
 
     def is_abandoned(self, executor_id: str) -> bool:
         file = self._lock(executor_id) if executor_id.startswith("slot-") else None
@@ -76,6 +87,16 @@ class PostgresSlot:
                 self.executor_id = f"slot-{number}"
                 return
         raise OSError(f"more than {MOST_SLOTS} processes share the database")
+
+    def keep(self) -> None:
+        assert self._connection is not None
+        try:
+            self._connection.execute("SELECT 1")
+        except psycopg.OperationalError:  # the server or the network dropped the connection, and the lock with it
+            self._connection.close()
+            self._connection = psycopg.connect(self._url, autocommit=True)
+            if not self._try(int(self.executor_id.removeprefix("slot-"))):
+                raise OSError(f"{self.executor_id} was lost with its connection, and another process has it") from None
 
     def is_abandoned(self, executor_id: str) -> bool:
         number = executor_id.removeprefix("slot-")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from dbos import DBOS
 
@@ -17,12 +18,18 @@ from app.orchestration import dag
 from app.orchestration import engine as orchestration
 from app.orchestration.actions import quiz_questions
 from app.orchestration.engine import WorkflowEngine
+from app.orchestration.executor import PostgresSlot
 from app.orchestration.schedules import next_daily, parse_time
 from app.orchestration.store import Execution, Schedule
 from app.orchestration.templates import TEMPLATES
 from app.storage.database import Database
 from tests.app.orchestration.engines import engine_of
 from tests.fakes.clock import Clock
+
+DROP_LOCKS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid != pg_backend_pid() "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 def definition(*steps: dict[str, object]) -> dag.Definition:
@@ -228,6 +235,39 @@ async def test_what_another_server_left_when_it_died_is_finished_at_a_tick(
     assert (alive.status, alive.executor_id) == ("PENDING", "slot-1")  # it was left to the one that had it
     assert execution.status == "completed"
     assert "### Your week" in execution.outputs["report"]["text"]
+
+
+@pytest.mark.xdist_group("postgres")
+def test_a_name_that_was_lost_with_its_connection_is_taken_again(postgres: str) -> None:
+    one, other = PostgresSlot(postgres), PostgresSlot(postgres)
+    one.take()
+    one.keep()
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(DROP_LOCKS)
+
+    one.keep()
+    other.take()
+
+    assert (one.executor_id, other.executor_id) == ("slot-0", "slot-1")
+    assert not other.is_abandoned("slot-0")
+    one.release()
+    assert other.is_abandoned("slot-0")
+    other.release()
+
+
+@pytest.mark.xdist_group("postgres")
+def test_a_name_that_somebody_else_took_meanwhile_is_said_to_be_lost(postgres: str) -> None:
+    one, other = PostgresSlot(postgres), PostgresSlot(postgres)
+    one.take()
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(DROP_LOCKS)
+    other.take()
+
+    with pytest.raises(OSError, match="another process has it"):
+        one.keep()
+    assert other.executor_id == "slot-0"
+    for slot in (one, other):
+        slot.release()
 
 
 async def test_what_dbos_says_goes_into_our_log(engine: WorkflowEngine) -> None:
