@@ -71,7 +71,7 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
 async def _list(state: State, deps: Deps, say: Speaker) -> None:
     ranking = await deps.gateway.preview("chat", prefer=preference_of(state))
     if not ranking:
-        say.text(CONNECT)
+        say.text(CONNECT + _keyless(deps))
         return
     rows = [
         f"| {place if scored.excluded is None else '–'} | {scored.model_id} | {dollars(scored.estimate_microusd)} "
@@ -85,10 +85,21 @@ async def _list(state: State, deps: Deps, say: Speaker) -> None:
         if pinned
         else f"A question now would go to the first: {reason(ranking)}."
     )
-    say.text(f"{first}\n\n{head}" + "\n".join(rows))
+    say.text(f"{first}\n\n{head}" + "\n".join(rows) + _keyless(deps))
     if deps.gateway.catalog.refused:
         refused = [f"- {name}: {why}" for name, why in deps.gateway.catalog.refused.items()]
         say.text("\n\nNever called:\n\n" + "\n".join(refused))
+
+
+def _keyless(deps: Deps) -> str:
+    """The models that the catalog knows and no key is there for, by provider."""
+    gateway = deps.gateway
+    names: dict[str, list[str]] = {}
+    for model in gateway.catalog.models:
+        if gateway.wire_of(model) is None:
+            names.setdefault(model.provider, []).append(model.name)
+    lines = [f"- {provider}: {', '.join(sorted(names[provider]))}" for provider in sorted(names)]
+    return "\n\nWithout a key (`/keys`):\n\n" + "\n".join(lines) if lines else ""
 
 
 async def _why(state: State, deps: Deps, say: Speaker) -> None:

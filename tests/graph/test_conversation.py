@@ -308,6 +308,9 @@ async def test_a_model_can_be_pinned_and_given_back(services: Services, owner: U
 
 async def test_the_list_of_models_knows_what_this_chat_chose(services: Services, owner: User) -> None:
     usual = await say(services, owner, "/models", intent="provider.change", parameters={"do": "list"})
+    assert "Without a key (`/keys`):" in usual.text
+    assert "- anthropic: claude-" in usual.text
+    assert "- openai:" not in usual.text
     await say(services, owner, "/model", intent="provider.change", parameters={"do": "pin", "model": "gpt-5-mini"})
     pinned = await say(services, owner, "/models", intent="provider.change", parameters={"do": "list"})
 
