@@ -96,7 +96,7 @@ _OF_THIS = (
 )
 _HELP_WORDS = (
     ("reveal", re.compile(rf"^{_ASKS}give up\b")),
-    ("reveal", re.compile(rf"^{_ASKS}(?:show|give|tell|see|have|get|reveal)(?: me| us)? (?:the |a |your |its )?"
+    ("reveal", re.compile(rf"^{_ASKS}(?:show|give|tell|see|have|get|want|need|reveal)(?: me| us)? (?:the |a |your |its )?"
                           rf"(?:full |whole |right |correct |reference |sample )?(?:solution|answer){_OF_THIS}")),
     ("hint", re.compile(rf"^{_ASKS}(?:(?:have|get|give|show|use)(?: me| us)? )?"
                         rf"(?:(?:an?|any|the|one|another|next|more|some|small|little|first|second|third|last|other) )*"

@@ -618,6 +618,7 @@ async def test_in_a_check_nobody_talks(
         ("can I have another hint", "Hint 1 of"),
         ("I can't do this, I give up", "A solution of"),
         ("I want to see the solution", "A solution of"),
+        ("I need the answer to this", "A solution of"),
         ("show me the solution already", "A solution of"),
         ("show the solution in python", "A solution of"),
         ("I'm stuck, give me a hint", "Hint 1 of"),
