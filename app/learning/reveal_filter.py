@@ -41,7 +41,7 @@ def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bo
 def quotes_others(text: str, *, own: Sequence[str]) -> bool:
     """Whether ``text`` quotes code (between backticks, two tokens and more) that does not stand so in ``own``."""
     had = [_exact(one) for one in own]
-    quoted = [_exact(part) for part in re.findall(r"`++([^`]+)`++", text)]
+    quoted = [_exact(part) for part in re.findall(r"(?<!`)`++([^`]+)`++", text)]
     return any(len(part) > 1 and not any(_stands_in(part, one) for one in had) for part in quoted)
 
 
