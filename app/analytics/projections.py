@@ -110,7 +110,7 @@ class MetricsCollector:
                 key = (event.user_id, event.payload["challengeId"])
                 if not event.payload["known"]:  # what was shown before is not passed for the first time by typing it
                     first.setdefault(key, _row(learner_passes, key) | _first_pass(event))
-                best[key] = max(best.get(key, 0), event.payload["score"])
+                    best[key] = max(best.get(key, 0), event.payload["score"])
         await self._add_new(connection, learner_passes, list(first.values()))
         await _set(connection, learner_passes, "score", best, only_up=True)
 
@@ -211,7 +211,7 @@ def _slot_key(event: Event) -> Row:
 
 
 def _used(event: Event) -> Row | None:
-    if event.type == "challenge.finished" and event.payload["solved"]:
+    if event.type == "challenge.finished" and event.payload["solved"] and not event.payload["known"]:
         return (event.user_id, "language", event.payload["language"])
     if event.type == "provider.succeeded" and event.payload["provider"] != NULL_MODEL.provider:  # an echo is no answer
         return (event.user_id, "provider", event.payload["provider"])

@@ -275,7 +275,8 @@ class ChallengeService:
         self, connection: AsyncConnection, user_id: str, one: Started, *, passed: bool, score: int, now: datetime
     ) -> progress.Change:
         """End the sitting where this attempt ends it: solved, or the last answer that may be tried."""
-        out_of_tries = isinstance(one.challenge, AnswerChallenge) and one.attempts >= MOST_ANSWERS
+        tries, _ = await sitting.tries_of(connection, user_id, one, now)
+        out_of_tries = isinstance(one.challenge, AnswerChallenge) and tries >= MOST_ANSWERS
         if passed and await started.end(connection, one.id, "passed", now):
             return await sitting.finish(
                 connection, self._database, user_id=user_id, started_one=one, ending="solved", score=score, now=now
@@ -326,14 +327,14 @@ class ChallengeService:
             raise Conflict("This challenge was skipped. Start another one with /challenge.")
         now = self._clock()
         async with self._database.write() as connection:
+            await progress.lock(connection, user_id)
             one = await started.load(connection, self._curriculum, user_id, started_id)
             if await started.end(connection, one.id, "revealed", now):
                 change = await sitting.finish(
                     connection, self._database, user_id=user_id, started_one=one, ending="revealed", score=0, now=now
                 )
             else:
-                concept = one.challenge.concept
-                change = await progress.standing(connection, user_id, concept, why="counted already")
+                change = await progress.standing(connection, user_id, one.challenge.concept, why="counted already")
         self._wake()
         language, solution = kinds.solution_of(one.challenge, one.language.name)
         return Revealed(
@@ -351,6 +352,7 @@ class ChallengeService:
         one = await self.get(user_id, started_id)
         now = self._clock()
         async with self._database.write() as connection:
+            await progress.lock(connection, user_id)
             one = await started.load(connection, self._curriculum, user_id, started_id)
             if not await started.end(connection, one.id, "skipped", now):
                 raise Conflict("This challenge is not open any more. Start another one with /challenge.")
@@ -371,9 +373,7 @@ class ChallengeService:
         Raises:
             InvalidInput: ``before`` is no attempt of this learner.
         """
-        about = None
-        if concept is not None:
-            about = [challenge.id for challenge in self._curriculum.challenges_about(concept)]
+        about = None if concept is None else [one.id for one in self._curriculum.challenges_about(concept)]
         async with self._database.read() as connection:
             return await attempt_log.newest_first(connection, user_id, challenge_ids=about, before=before, limit=limit)
 

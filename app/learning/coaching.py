@@ -26,6 +26,7 @@ from app.models.run import Answered
 TRIES = 2
 EARLIER_ATTEMPTS = 3  # that the model sees beside the newest
 FEWEST_SHARED_WORDS = 3
+LONGEST_OWN = 8000  # characters of an attempt that are compared with what a model says; what it saw is shorter
 INTENT = "learn.start-challenge"
 UNUSABLE = "The model's words could not be used: they had the wrong form, or gave the solution away."
 
@@ -80,7 +81,7 @@ class CoachService:
         """What tells whether an answer in the conversation would give away the challenge in hand."""
         attempts = await self._challenges.newest_attempts(user_id, one.id, limit=1 + EARLIER_ATTEMPTS)
         stub = kinds.stub(one.challenge, one.language.name)
-        own = (*(attempt.code for attempt in attempts), one.challenge.statement, stub, *one.hints)
+        own = (*(attempt.code[:LONGEST_OWN] for attempt in attempts), one.challenge.statement, stub, *one.hints)
         return lambda said: reveals(said, one.challenge, own=own)
 
     async def note_talk(self, user_id: str, one: Started, talk: str) -> bool:
@@ -129,7 +130,7 @@ def _usable(answer: Answered, one: Started, attempts: Sequence[Attempt]) -> _Rep
         return None
     stub = kinds.stub(one.challenge, attempts[0].language)
     shown = [str(value) for key in ("input", "expected", "got") if (value := (attempts[0].failing or {}).get(key))]
-    own = (*(attempt.code for attempt in attempts), one.challenge.statement, stub, *one.hints, *shown)
+    own = (*(attempt.code[:LONGEST_OWN] for attempt in attempts), one.challenge.statement, stub, *one.hints, *shown)
     said = f"{reply.observation}\n{reply.question}"
     if quotes_others(said, own=own) or reveals(said, one.challenge, own=own):
         logger.info("coach.refused", reason="gives the solution away", model=answer.model_id)

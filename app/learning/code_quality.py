@@ -18,13 +18,14 @@ _SUFFIX: dict[LanguageName, str] = {
     "rust": "rs", "ruby": "rb",
 }  # fmt: skip
 LINT_SECONDS = 5.0
+LONGEST_MEASURED = 8000  # characters: the parser takes time by the square of some texts
 # Mistakes and needless work, never taste: names, spaces and line lengths are the learner's own.
 RULES = "F,E7,E9,B,C4,PIE,SIM,RET5,PLR17"
 
 
 async def measure(challenge: Challenge, language: LanguageName, code: str) -> Signals | None:
-    """The signals of a solution, beside those of the reference; None for what is no function."""
-    if not isinstance(challenge, FunctionChallenge) or language not in _SUFFIX:
+    """The signals of a solution, beside those of the reference; None for what is no function, or very long."""
+    if not isinstance(challenge, FunctionChallenge) or language not in _SUFFIX or len(code) > LONGEST_MEASURED:
         return None
     reference = challenge.solutions.get(language)
     reference_language: LanguageName = language if reference is not None else "python"

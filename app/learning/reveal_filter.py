@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\d+(?:\.\d+)?|[^\s\w]")
 # Words that mean the same in every program; all other names are one to the filter, whatever they are called.
@@ -26,13 +27,13 @@ def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bo
     """Whether ``text`` holds a run of tokens of a solution that is not in what the learner has already (``own``: their
     code, the statement, the start of the editor). Spaces do not matter; neither do names, unless they are all that is
     new, as where a name was the mistake."""
-    had = [_exact(one) for one in own]
+    had = _runs_of([_exact(one) for one in own])
     for part in map(_exact, re.split(r"`+", text)):  # what is quoted, and what stands between
-        if _shares_a_run(part, part, had, is_code=_is_plainly_code):
+        if len(part) >= SHORTEST_RUN and _shares_a_run(part, part, had, is_code=_is_plainly_code):
             return True  # code that is not theirs may be the solution in another form, or in another language
     solutions = list(solutions)
     for read in (normalised, _exact):
-        said, had = read(text), [read(one) for one in own]
+        said, had = read(text), _runs_of([read(one) for one in own])
         if any(_shares_a_run(said, read(solution), had) for solution in solutions):
             return True
     return False
@@ -50,13 +51,22 @@ def _stands_in(part: Sequence[str], whole: Sequence[str]) -> bool:
     return any(list(part) == list(whole[start : start + length]) for start in range(len(whole) - length + 1))
 
 
+def _runs_of(texts: Sequence[Sequence[str]]) -> Callable[[int], frozenset[tuple[str, ...]]]:
+    """The runs of a length in any of the texts, found once for each length."""
+
+    @cache
+    def of_length(length: int) -> frozenset[tuple[str, ...]]:
+        return frozenset(run for text in texts for run in _runs(text, length))
+
+    return of_length
+
+
 def _shares_a_run(
-    said: Sequence[str], reference: Sequence[str], own: Iterable[Sequence[str]],
+    said: Sequence[str], reference: Sequence[str], known: Callable[[int], frozenset[tuple[str, ...]]],
     *, is_code: Callable[[Sequence[str]], bool] | None = None,
 ) -> bool:  # fmt: skip
     length = max(SHORTEST_RUN, min(RUN, len(reference) // 3))
-    known = {run for one in own for run in _runs(one, length)}
-    shared = set(_runs(said, length)) & (set(_runs(reference, length)) - known)
+    shared = set(_runs(said, length)) & (set(_runs(reference, length)) - known(length))
     return any(is_code is None or is_code(run) for run in shared)
 
 

@@ -107,16 +107,19 @@ async def answered_newly(
     connection: AsyncConnection, curriculum: Curriculum, user_id: str, session_id: str, *, now: datetime
 ) -> dict[str, list[Done]]:
     """The answers of a session by concept, without those to questions whose answer the learner was lately shown."""
-    earlier = (
-        sa.select(training_answers.c.question_id)
-        .join(training_sessions, training_sessions.c.id == training_answers.c.session_id)
+    before = training_answers.alias()
+    shown_before = (
+        sa.select(before.c.question_id)
+        .join(training_sessions, training_sessions.c.id == before.c.session_id)
         .where(
-            training_sessions.c.user_id == user_id, training_answers.c.session_id != session_id,
-            training_answers.c.created_at > now - KNOWN_FOR,
+            training_sessions.c.user_id == user_id, before.c.session_id != session_id,
+            before.c.created_at > now - KNOWN_FOR, before.c.created_at <= training_answers.c.created_at,
+            before.c.question_id == training_answers.c.question_id,
         )
+        .exists()
     )  # fmt: skip
     query = sa.select(training_answers.c.question_id, training_answers.c.correct).where(
-        training_answers.c.session_id == session_id, training_answers.c.question_id.not_in(earlier)
+        training_answers.c.session_id == session_id, ~shown_before
     )
     found: dict[str, list[Done]] = {}
     for row in await connection.execute(query):

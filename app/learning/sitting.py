@@ -35,7 +35,7 @@ async def finish(
     """
     await progress.lock(connection, user_id)
     challenge, solved = started_one.challenge, ending == "solved"
-    tries, first_tried_at = await _tries(connection, user_id, started_one, now)
+    tries, first_tried_at = await tries_of(connection, user_id, started_one, now)
     known = await _seen_before(connection, user_id, started_one, now)
     shows_nothing = solved and (started_one.is_aided or known)
     outcome = progress.Outcome(
@@ -55,6 +55,7 @@ async def finish(
         await progress.rate_challenge(
             connection, database, challenge.id, rating=rating, learner=learner, result=outcome.result
         )
+    await _close_others(connection, user_id, started_one, now)
     needs_check = started_one.is_aided or ending == "revealed"
     await _follow_up(connection, database, user_id, started_one, needs_check=needs_check, now=now)
     payload = {
@@ -109,11 +110,24 @@ async def _seen_before(connection: AsyncConnection, user_id: str, one: Started, 
     return await connection.scalar(query.limit(1)) is not None
 
 
-async def _tries(connection: AsyncConnection, user_id: str, one: Started, now: datetime) -> tuple[int, datetime]:
-    """How often the learner tried this challenge lately, and since when: starting it anew makes no first try of one."""
+async def _close_others(connection: AsyncConnection, user_id: str, one: Started, now: datetime) -> None:
+    """A sitting with a challenge ends once, though it was begun several times."""
+    await connection.execute(
+        started_challenges.update()
+        .where(
+            started_challenges.c.user_id == user_id, started_challenges.c.challenge_id == one.challenge.id,
+            started_challenges.c.id != one.id, started_challenges.c.status == "open",
+        )
+        .values(status="skipped", ended_at=now)
+    )  # fmt: skip
+
+
+async def tries_of(connection: AsyncConnection, user_id: str, one: Started, now: datetime) -> tuple[int, datetime]:
+    """How often the learner tried this challenge in this sitting, and since when: starting it anew makes no first try
+    of one."""
     query = sa.select(sa.func.sum(started_challenges.c.attempts), sa.func.min(started_challenges.c.started_at)).where(
         started_challenges.c.user_id == user_id, started_challenges.c.challenge_id == one.challenge.id,
-        started_challenges.c.id != one.id, now - KNOWN_FOR < _LAST_SEEN_AT, started_challenges.c.attempts > 0,
+        started_challenges.c.id != one.id, now - scheduler.SITTING < _LAST_SEEN_AT, started_challenges.c.attempts > 0,
     )  # fmt: skip
     attempts, first_at = (await connection.execute(query)).one()
     return one.attempts + int(attempts or 0), min(one.started_at, first_at or one.started_at)
@@ -146,6 +160,7 @@ async def give_up_abandoned(
     connection: AsyncConnection, database: Database, curriculum: Curriculum, user_id: str, now: datetime
 ) -> None:
     """End open challenges with attempts that were left a sitting ago: they count as given up, as of then."""
+    await progress.lock(connection, user_id)
     query = sa.select(started_challenges.c.id).where(
         started_challenges.c.user_id == user_id, started_challenges.c.status == "open",
         started_challenges.c.attempts > 0, started_challenges.c.started_at < now - scheduler.SITTING,

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Conflict, InvalidInput, NotFound
+from app.events import log as event_log
 from app.identity.accounts import User
 from app.learning import mastery, progress, scheduler
 from app.learning.challenge_files import AnswerChallenge, Challenge, FunctionChallenge, ShellChallenge
@@ -23,7 +24,7 @@ from app.learning.sandbox.probe import Isolation
 from app.learning.sessions import Asked, chosen_of
 from app.learning.training import TrainingService
 from app.storage.database import Database
-from app.storage.tables.learning import cards, started_challenges, unaided_checks
+from app.storage.tables.learning import cards, reviews, started_challenges, unaided_checks
 from tests.fakes.clock import Clock
 
 CURRICULUM = load_curriculum()
@@ -379,6 +380,59 @@ async def test_what_was_left_is_given_up_as_of_then(
     assert started.status == "open"
     assert ended is not None
     assert clock() - ended > timedelta(days=19)
+
+
+async def test_to_start_anew_gives_no_third_answer(challenges: ChallengeService, ada: User) -> None:
+    """Which of four it is would be found by trying them one after the other."""
+    one = next(c for c in CURRICULUM.challenges if isinstance(c, AnswerChallenge))
+    ended = []
+    for answer in ("no", "nor that", right_answer(one)):
+        started = await challenges.start(ada.id, thread_id="t", challenge_id=one.id)
+        ended.append(await challenges.submit(ada.id, started.id, answer))
+
+    assert [found.started.status for found in ended] == ["open", "failed", "passed"]
+    assert ended[1].change.after == ended[2].change.after == 0
+    assert "you know this one already" in ended[2].change.why
+
+
+async def test_a_challenge_that_was_begun_twice_ends_once(
+    challenges: ChallengeService, ada: User, clock: Clock, database: Database
+) -> None:
+    first = await challenges.start(ada.id, thread_id="t1", challenge_id="running-total")
+    await challenges.submit(ada.id, first.id, WRONG)
+    second = await challenges.start(ada.id, thread_id="t2", challenge_id="running-total")
+    solved = await challenges.submit(ada.id, second.id, solution("running-total"))
+    clock.move(hours=5)
+    await challenges.start(ada.id, thread_id="t3", challenge_id="reverse-words")
+
+    async with database.read() as connection:
+        kinds = [event.type for event in await event_log.newest(connection, limit=50)]
+    now = await progress.overview(database, ada.id)
+    assert kinds.count("challenge.finished") == 1
+    assert now[0].mastery == solved.change.after
+    assert (await challenges.get(ada.id, first.id)).status == "skipped"
+
+
+async def test_a_review_is_rated_by_what_was_done_in_it(
+    challenges: ChallengeService, ada: User, clock: Clock, database: Database
+) -> None:
+    first = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    await challenges.submit(ada.id, first.id, WRONG)
+    await challenges.submit(ada.id, first.id, solution("running-total"))
+    for number in range(3):  # practice after it counts for nothing
+        await challenges.submit(ada.id, first.id, solution("running-total") + f"\n# {number}")
+    clock.move(days=20)
+    again = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    clock.move(seconds=30)
+    await challenges.submit(ada.id, again.id, solution("running-total"))
+
+    async with database.read() as connection:
+        (newest, *_) = [
+            event for event in await event_log.newest(connection, limit=50) if event.type == "challenge.finished"
+        ]
+        ratings = list(await connection.scalars(sa.select(reviews.c.rating).order_by(reviews.c.reviewed_at)))
+    assert (newest.payload["attempts"], newest.payload["seconds"]) == (1, 30)
+    assert ratings[-1] >= 3
 
 
 async def test_a_session_of_five_ends_with_a_summary(training: TrainingService, ada: User) -> None:

@@ -397,6 +397,25 @@ async def test_answers_that_were_just_shown_raise_no_mastery(
     assert "known already" in last.why
 
 
+async def test_the_right_answer_given_later_elsewhere_takes_no_mistake_back(
+    training: TrainingService, ada: User, clock: Clock
+) -> None:
+    first = await training.start(ada.id, thread_id="t1", concepts=["sql"], count=6)
+    second = await training.start(ada.id, thread_id="t2", concepts=["sql"], count=6)
+    while first.status == "open":
+        clock.move(seconds=10)
+        marked = await training.answer(ada.id, first.id, wrong_choice(question_of(first)))
+        first, mistaken = marked.session, marked.changes
+    while second.status == "open":
+        clock.move(seconds=10)
+        marked = await training.answer(ada.id, second.id, right_choice(question_of(second)))
+        second, copied = marked.session, marked.changes
+
+    assert "0 of 6 questions right" in mistaken[0].why
+    assert "known already" not in mistaken[0].why
+    assert "known already" in copied[0].why
+
+
 async def test_questions_never_seen_come_first(training: TrainingService, ada: User, clock: Clock) -> None:
     first = await training.start(ada.id, thread_id="a", concepts=["sql"], count=1)
     seen = question_of(first).question_id
