@@ -151,6 +151,25 @@ async def test_speed_and_power_hour_count_first_passes_alone(
     assert after == {"first-challenge", "speed-demon", "power-hour", "quality-focus"}
 
 
+async def test_what_was_known_already_earns_no_quality_and_no_language(
+    database: Database, clock: Clock, bus: Bus, badges: BadgeSystem, ada: User
+) -> None:
+    languages = ("python", "javascript", "go", "rust", "ruby")
+    await publish(
+        database, *(finished(ada, clock, f"c{n}", score=83, aided=True) for n in range(5)),
+        *(finished(ada, clock, f"c{n}", score=100, known=True, language=languages[n]) for n in range(5)),
+    )  # fmt: skip
+    await bus.drain()
+    before = {one.badge.id for one in await badges.earned(ada.id)}
+    await publish(
+        database, *(finished(ada, clock, f"d{n}", score=100, language=languages[n]) for n in range(5)),
+    )  # fmt: skip
+    await bus.drain()
+
+    assert before == {"first-challenge"}
+    assert {one.badge.id for one in await badges.earned(ada.id)} >= {"quality-focus", "language-polyglot"}
+
+
 async def test_a_badge_of_the_clock_waits_until_the_clock_is_known(
     database: Database, clock: Clock, bus: Bus, badges: BadgeSystem, accounts: AccountService, ada: User
 ) -> None:
