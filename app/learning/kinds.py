@@ -226,8 +226,7 @@ def _same_row(expected: list[Any], got: Any) -> bool:  # Any: cells
 
 
 def _same_cell(expected: Any, got: Any) -> bool:  # Any: cells
-    number = (int, float)
-    if type(expected) in number and type(got) in number:
+    if float in (type(expected), type(got)) and {type(expected), type(got)} <= {int, float}:
         return math.isclose(expected, got, rel_tol=grading.FLOAT_TOLERANCE, abs_tol=grading.FLOAT_TOLERANCE)
     same: bool = type(expected) is type(got) and expected == got
     return same

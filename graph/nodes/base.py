@@ -29,5 +29,5 @@ def said(state: State, speaker: Speaker) -> Update:
 async def say_badges(speaker: Speaker, deps: Deps, user_id: str, *, since: datetime) -> None:
     """What was earned in this turn."""
     for one in await deps.badges.fresh(user_id, since=since):
-        speaker.text(f"\n\n🏅 Badge earned: **{one.badge.title}** ({one.badge.description}).")
+        speaker.text(f"\n\nBadge earned: **{one.badge.title}** ({one.badge.description}).")
         speaker.action("My badges", "/badges")

@@ -132,7 +132,7 @@ async def _list(state: State, deps: Deps, say: Speaker) -> None:
             say.action(f"Last result of {one.name}", f"/workflow show {one.id[:8]}")
     for schedule in schedules:
         say.text(
-            f"- ⏱ **{schedule.workflow_name}** daily at {schedule.local_time} ({schedule.timezone}), next "
+            f"- **{schedule.workflow_name}** daily at {schedule.local_time} ({schedule.timezone}), next "
             f"{await _local(schedule.next_at, schedule.timezone)}\n"
         )
         say.action(f"Cancel {schedule.workflow_name}", f"/schedule cancel {schedule.id[:8]}")

@@ -11,6 +11,14 @@ function inline(text) {
   });
 }
 
+function Award() {
+  return (
+    <svg className="tl-award" viewBox="0 0 24 24" aria-hidden="true">
+      <circle cx="12" cy="8" r="6" /><path d="M15.5 12.9 17 22l-5-3-5 3 1.5-9.1" />
+    </svg>
+  );
+}
+
 function Failing({ failing }) {
   return (
     <div>
@@ -263,7 +271,7 @@ export default function ChallengeCard() {
       {error && <p className="tl-bad" role="alert">{error}</p>}
       {result && <Result result={result} ran={ran} />}
       {badges.map((badge) => (
-        <p key={badge.badgeId} className="tl-earned" role="status" data-testid="badge">🏅 Badge earned: {badge.title}. <span className="tl-muted">{badge.description}</span></p>
+        <p key={badge.badgeId} className="tl-earned" role="status" data-testid="badge"><Award /> Badge earned: {badge.title}. <span className="tl-muted">{badge.description}</span></p>
       ))}
       {coached && (
         <div className="tl-hint" role="status" data-testid="coached">

@@ -15,6 +15,7 @@ from app.errors import SettingsError
 from app.learning.challenge_files import CHALLENGE, Challenge
 from app.learning.checking import check
 from app.learning.curriculum import POOL, load_curriculum, read_challenge, shuffled
+from app.learning.kinds import same_rows
 from app.learning.sandbox.probe import Isolation
 from app.learning.templates import KINDS, template
 
@@ -124,6 +125,17 @@ MISTAKEN = {
     "repeated": ("arguments: [0], expected: 0", "arguments: [1], expected: 2", "repeats an earlier one"),
     "contradicts": ("arguments: [0], expected: 0", "arguments: [1], expected: 3", "contradicts an earlier one"),
 }
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "same"),
+    [
+        (5_000_000, 5_000_001, False), (5, 5, True), (1, 1.0, True), (0.3, 0.1 + 0.2, True), (1, "1", False),
+        (1, True, False), (None, None, True), (5_000_000.0, 5_000_000, True),
+    ],
+)  # fmt: skip
+def test_whole_numbers_of_a_query_are_compared_exactly(expected: object, got: object, same: bool) -> None:
+    assert same_rows([[expected]], [[got]], ordered=True) is same
 
 
 def _repeat(document: dict[str, Any], expected: object = None) -> None:
