@@ -95,7 +95,8 @@ _OF_THIS = (
     r"(?: (?:please|now|then|already|right now))*$"
 )
 _HELP_WORDS = (
-    ("reveal", re.compile(rf"^{_ASKS}give up\b")),
+    ("reveal", re.compile(r"^(?:(?:ok(?:ay)?|well|so|then|sorry|now|just|i|i'd|i'll|really|want to|like to|have to|let me) )*"
+                          r"give up\b")),
     ("reveal", re.compile(rf"^{_ASKS}(?:show|give|tell|see|have|get|want|need|reveal)(?: me| us)? (?:the |a |your |its )?"
                           rf"(?:full |whole |right |correct |reference |sample )?(?:solution|answer){_OF_THIS}")),
     ("hint", re.compile(rf"^{_ASKS}(?:(?:have|get|give|show|use)(?: me| us)? )?"

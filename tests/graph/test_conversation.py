@@ -650,6 +650,7 @@ async def test_help_is_asked_for_in_any_words(services: Services, owner: User, t
         "is a hint a bad thing",
         "give me a challenge without hints",
         "Should I give up?",
+        "would you give up on this?",
         "skip the explanation, show an example",
         "Skip hints",
         "the solution of the first example is odd",
