@@ -9,14 +9,13 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.errors import InvalidInput
+from app.analytics.local_time import as_lived, known_zone
 from app.storage.tables.analytics import learner_activity, learner_concepts, learner_passes, learner_used, learners
-from app.zones import zone_named
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """A quarter of an hour with practice. ``at`` is its start by the learner's own clock."""
+    """A quarter of an hour with practice. ``at`` is its start by the learner's own clock, as it went then."""
 
     at: datetime
     submitted: int
@@ -41,11 +40,12 @@ class Slot:
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """A challenge's first pass, by the learner's own clock; ``score`` is the best since, ``alone`` means without help
-    and never seen before."""
+    """A challenge's first pass, by the learner's own clock as it went then, where ``clock_known``. ``score`` is the
+    best since; ``alone`` means without help and never seen before."""
 
     challenge_id: str
     at: datetime
+    clock_known: bool
     seconds: int
     score: int
     alone: bool
@@ -66,11 +66,9 @@ class ConceptRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """One learner; slots and passes are in order of time, ``zone`` is the one that days and hours are counted by: UTC
-    until one is known."""
+    """One learner; slots and passes are in order of time, ``zone`` is the one of now: UTC until one is known."""
 
     zone: ZoneInfo
-    zone_known: bool
     slots: tuple[Slot, ...]
     passes: tuple[Pass, ...]
     concepts: tuple[ConceptRow, ...]
@@ -84,22 +82,22 @@ class Facts:
 async def facts_of(connection: AsyncConnection, user_id: str) -> Facts:
     """What is known of a learner; of one who never did anything, nothing."""
     who = (await connection.execute(sa.select(learners).where(learners.c.user_id == user_id))).first()
-    known = who.timezone if who else None
-    zone = await _zone(known or "UTC")
+    zone = await known_zone((who.timezone if who else None) or "UTC")
     used: dict[str, list[str]] = defaultdict(list)
     for row in await _rows(connection, learner_used, user_id, order=("kind", "name")):
         used[row["kind"]].append(row["name"])
     return Facts(
-        zone=zone, zone_known=known is not None,
+        zone=zone,
         slots=tuple(
-            Slot(at=fields.pop("slot_at").astimezone(zone), **fields)
+            Slot(at=as_lived(fields.pop("slot_at"), fields.pop("utc_offset_minutes"), zone), **fields)
             for row in await _rows(connection, learner_activity, user_id, order=("slot_at",))
             if (fields := dict(row))
         ),
         passes=tuple(
             Pass(
-                challenge_id=row["challenge_id"], at=row["passed_at"].astimezone(zone), seconds=row["seconds"],
-                score=row["score"], alone=row["alone"],
+                challenge_id=row["challenge_id"], at=as_lived(row["passed_at"], row["utc_offset_minutes"], zone),
+                clock_known=row["utc_offset_minutes"] is not None, seconds=row["seconds"], score=row["score"],
+                alone=row["alone"],
             )
             for row in await _rows(connection, learner_passes, user_id, order=("passed_at",))
         ),
@@ -117,14 +115,6 @@ async def _rows(
     columns = [column for column in table.c if column.name != "user_id"]
     query = sa.select(*columns).where(table.c.user_id == user_id).order_by(*(table.c[name] for name in order))
     return (await connection.execute(query)).mappings().all()
-
-
-async def _zone(name: str) -> ZoneInfo:
-    """A stored zone; UTC where this machine's database does not know it any more."""
-    try:
-        return await zone_named(name)
-    except InvalidInput:
-        return await zone_named("UTC")
 
 
 def today(facts: Facts, now: datetime) -> date:

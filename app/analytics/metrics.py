@@ -74,10 +74,11 @@ METRICS: Mapping[str, Metric] = {
     "bestHour": Metric(description="first passes within one hour, at best", of=lambda f, _: best_hour(f)),
     "nightPasses": Metric(
         description="first passes between 20:00 and 06:00",
-        of=lambda f, _: sum(f.zone_known and (p.at.hour >= 20 or p.at.hour < 6) for p in f.passes),
+        of=lambda f, _: sum(p.clock_known and (p.at.hour >= 20 or p.at.hour < 6) for p in f.passes),
     ),
     "earlyPasses": Metric(
-        description="first passes before 08:00", of=lambda f, _: sum(f.zone_known and p.at.hour < 8 for p in f.passes)
+        description="first passes before 08:00",
+        of=lambda f, _: sum(p.clock_known and p.at.hour < 8 for p in f.passes),
     ),
     "languages": Metric(description="languages passed in", of=lambda f, _: len(f.languages)),
     "providers": Metric(description="model providers that answered", of=lambda f, _: len(f.providers)),

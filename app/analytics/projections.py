@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.analytics.local_time import known_zone, offset_minutes
 from app.events.schema import Event
 from app.models.providers.null import NULL_MODEL
 from app.storage.database import Database
@@ -53,10 +54,11 @@ class MetricsCollector:
 
     async def apply(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
         own = [event for event in events if event.user_id is not None]
+        offsets = await self._offsets(connection, own)
         await self._people(connection, own)
-        await self._count(connection, learner_activity, _sums((_slot_key(e), _slot_counts(e)) for e in own))
+        await self._slots(connection, own, offsets)
         await self._concepts(connection, own)
-        await self._passes(connection, own)
+        await self._passes(connection, own, offsets)
         used = {key for event in own if (key := _used(event))}
         await self._add_new(connection, learner_used, [_row(learner_used, key) for key in sorted(used)])
         touched = sorted({event.user_id for event in own if event.user_id is not None})
@@ -75,6 +77,29 @@ class MetricsCollector:
             )
             await connection.execute(again, [{"user_id": user_id} for user_id in user_ids])
 
+    async def _offsets(self, connection: AsyncConnection, events: Sequence[Event]) -> dict[str, int | None]:
+        """How far from UTC the learner's clock was at each event, by the zone that was theirs then."""
+        people = {event.user_id for event in events}
+        query = sa.select(learners.c.user_id, learners.c.timezone).where(learners.c.user_id.in_(people))
+        zones = {row.user_id: row.timezone for row in await connection.execute(query)}
+        found: dict[str, int | None] = {}
+        for event in events:
+            if event.type == "user.changed":
+                zones[event.user_id] = event.payload["timezone"]
+            name = zones.get(event.user_id)
+            found[event.id] = offset_minutes(event.occurred_at, await known_zone(name)) if name else None
+        return found
+
+    async def _slots(
+        self, connection: AsyncConnection, events: Sequence[Event], offsets: Mapping[str, int | None]
+    ) -> None:
+        counted = [(_slot_key(event), counts, event) for event in events if (counts := _slot_counts(event))]
+        clocks: dict[Row, Json] = {}
+        for key, _, event in counted:
+            clocks.setdefault(key, {"utc_offset_minutes": offsets[event.id]})
+        sums = _sums((key, counts) for key, counts, _ in counted)
+        await self._count(connection, learner_activity, sums, once=clocks)
+
     async def _people(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
         for event in events:
             if event.type == "user.created":
@@ -87,12 +112,12 @@ class MetricsCollector:
     async def _concepts(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
         about = [event for event in events if isinstance(event.payload.get("concept"), str)]
         sums = _sums(((event.user_id, event.payload["concept"]), _concept_counts(event)) for event in about)
-        newest: dict[Row, datetime] = {}
+        newest: dict[Row, Json] = {}
         mastered: dict[Row, int] = {}
         best: dict[Row, int] = {}
         for event in about:
             key = (event.user_id, event.payload["concept"])
-            newest[key] = event.occurred_at
+            newest[key] = {"last_at": event.occurred_at}
             if event.type == "mastery.changed":
                 mastered[key] = event.payload["after"]
             elif event.type == "challenge.passed":
@@ -101,7 +126,9 @@ class MetricsCollector:
         for column, values in (("mastery", mastered), ("best_score", best)):
             await _set(connection, learner_concepts, column, values, only_up=column == "best_score")
 
-    async def _passes(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+    async def _passes(
+        self, connection: AsyncConnection, events: Sequence[Event], offsets: Mapping[str, int | None]
+    ) -> None:
         """The first pass stays as it was; a better score later is kept beside it."""
         first: dict[Row, Json] = {}
         best: dict[Row, int] = {}
@@ -109,7 +136,7 @@ class MetricsCollector:
             if event.type == "challenge.finished" and event.payload["solved"]:
                 key = (event.user_id, event.payload["challengeId"])
                 if not event.payload["known"]:  # what was shown before is not passed for the first time by typing it
-                    first.setdefault(key, _row(learner_passes, key) | _first_pass(event))
+                    first.setdefault(key, _row(learner_passes, key) | _first_pass(event, offsets[event.id]))
                     best[key] = max(best.get(key, 0), event.payload["score"])
         await self._add_new(connection, learner_passes, list(first.values()))
         await _set(connection, learner_passes, "score", best, only_up=True)
@@ -120,23 +147,24 @@ class MetricsCollector:
 
     async def _count(
         self, connection: AsyncConnection, table: sa.Table, sums: Mapping[Row, Mapping[str, int]], *,
-        also: Mapping[Row, datetime] | None = None,
+        once: Mapping[Row, Json] | None = None, also: Mapping[Row, Json] | None = None,
     ) -> None:  # fmt: skip
-        """Add to rows' counters, whether the rows are there or not; ``also`` sets when each was last touched."""
-        counters = [
-            c.name for c in table.c if isinstance(c.type, sa.Integer) and c.name not in ("best_score", "mastery")
-        ]
-        rows = [
-            _row(table, key) | dict.fromkeys(counters, 0) | dict(counts) | ({"last_at": also[key]} if also else {})
-            for key, counts in sums.items()
-            if counts or also
-        ]
+        """Add to rows' counters, whether the rows are there or not; ``once`` is written when a row is made, ``also``
+        each time."""
+        counters = [column.name for column in table.c if column.info.get("counts")]
+        others = [values for values in (once, also) if values is not None]
+        rows = []
+        for key, counts in sums.items():
+            row = _row(table, key) | dict.fromkeys(counters, 0) | dict(counts)
+            for values in others:
+                row |= values[key]
+            rows.append(row)
         if not rows:
             return
         statement = self._database.insert(table)
         changes: Json = {name: table.c[name] + statement.excluded[name] for name in counters}
-        if also:
-            changes["last_at"] = statement.excluded.last_at
+        for name in next(iter(also.values())) if also else ():
+            changes[name] = statement.excluded[name]
         keys = [column.name for column in table.primary_key]
         await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), rows)
 
@@ -181,11 +209,11 @@ async def _set(
     await connection.execute(table.update().where(*where).values({column: sa.bindparam("value")}), rows)
 
 
-def _first_pass(event: Event) -> Json:
+def _first_pass(event: Event, offset: int | None) -> Json:
     seconds = min(LONGEST_SECONDS, max(0, int(event.payload.get("seconds", LONGEST_SECONDS))))
     return {
-        "passed_at": event.occurred_at, "seconds": seconds, "score": event.payload["score"],
-        "alone": not event.payload["aided"],
+        "passed_at": event.occurred_at, "utc_offset_minutes": offset, "seconds": seconds,
+        "score": event.payload["score"], "alone": not event.payload["aided"],
     }  # fmt: skip
 
 

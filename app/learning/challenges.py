@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from app.learning import (
     code_quality,
     grading,
     kinds,
+    left_behind,
     progress,
     sitting,
     started,
@@ -29,37 +30,15 @@ from app.learning.mistakes import KnownMistakes
 from app.learning.path import path_of
 from app.learning.sandbox.probe import Isolation
 from app.learning.sandbox.program import Sandbox
-from app.learning.score import Score, Signals, score
+from app.learning.score import Signals, score
 from app.learning.started import Started
+from app.learning.submission import Revealed, Submission
 from app.storage.database import Database
 from app.storage.tables.learning import attempts, started_challenges
 
 MOST_ANSWERS = 2  # tries at predicting or choosing an answer: more would be guessing
 UNISOLATED = "(This ran without isolation.)"
 STILL_OPEN = "counted once you solve it or give it up"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Submission:
-    """A graded attempt. ``change`` says what it did to mastery, or that it did nothing yet."""
-
-    started: Started
-    attempt_id: str
-    graded: grading.Graded
-    score: Score
-    feedback: str
-    change: progress.Change
-
-
-@dataclass(frozen=True, kw_only=True)
-class Revealed:
-    """The reference solution, in the language that the learner chose where there is one."""
-
-    started: Started
-    language: str
-    solution: str
-    explanation: str
-    change: progress.Change
 
 
 class ChallengeService:
@@ -85,6 +64,8 @@ class ChallengeService:
             NotFound: no challenge has that id.
         """
         wanted = known_language(language) if language else None
+        async with self._database.write() as connection:  # before anything is chosen by what is known
+            await left_behind.settle(connection, self._database, self._curriculum, user_id, self._clock())
         if challenge_id is not None:
             choice = await self._taken(user_id, self._named(challenge_id))
         else:
@@ -92,7 +73,6 @@ class ChallengeService:
         now = self._clock()
         one = self.new_start(choice, now=now, language=wanted)
         async with self._database.write() as connection:
-            await sitting.give_up_abandoned(connection, self._database, self._curriculum, user_id, now)
             await started.begin(connection, one, user_id=user_id, thread_id=thread_id, session_id=None, now=now)
         self._wake()
         return one

@@ -1,6 +1,6 @@
 """What a session asks next: concepts in turn, more of what goes wrong, a challenge where questions go well. Pure."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,11 +87,3 @@ def _is_ready(offer: Offer, done: Sequence[Done]) -> bool:
     """A challenge comes after a right answer, or at once where the concept is known."""
     own = [item.correct for item in done if item.concept == offer.concept]
     return own[-1] if own else offer.known
-
-
-def by_concept(done: Sequence[Done]) -> Mapping[str, list[Done]]:
-    """The items of each concept, in the order in which the concepts first came."""
-    found: dict[str, list[Done]] = {}
-    for item in done:
-        found.setdefault(item.concept, []).append(item)
-    return found

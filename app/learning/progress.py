@@ -54,6 +54,7 @@ class Outcome:
     why: str
     source: str
     overrides: bool = False
+    is_late: bool = False
 
 
 async def lock(connection: AsyncConnection, user_id: str) -> None:
@@ -183,12 +184,14 @@ async def _store_skill(
 async def _review(
     connection: AsyncConnection, database: Database, user_id: str, card_id: str, outcome: Outcome, now: datetime
 ) -> datetime | None:
-    """Rate a card, once a sitting: what came first decides, unless the outcome overrides. Returns when it is due."""
+    """Rate a card, once a sitting: what came first decides, unless the outcome overrides. One that is told late leaves
+    a card that was reviewed since as it is. Returns when it is due."""
     grade = outcome.grade
     query = sa.select(cards).where(cards.c.user_id == user_id, cards.c.card_id == card_id)
     old = (await connection.execute(query)).first()
     is_rated = old is not None and abs(now - old.reviewed_at) < scheduler.SITTING
-    if grade is None or (is_rated and not outcome.overrides):
+    is_over = outcome.is_late and old is not None and old.reviewed_at > now
+    if grade is None or is_over or (is_rated and not outcome.overrides):
         return old.due_at if old is not None else None
     weights = await weights_of(connection, user_id)
     reviewed = scheduler.review(old.card if old is not None else None, grade, now, weights)

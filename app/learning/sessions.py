@@ -13,7 +13,6 @@ from app.errors import NotFound
 from app.learning import started
 from app.learning.curriculum import Curriculum, Question, shuffled
 from app.learning.interleaving import Done
-from app.learning.sitting import KNOWN_FOR
 from app.learning.started import Started
 from app.storage.tables.learning import training_answers, training_sessions
 
@@ -101,31 +100,6 @@ async def questions_seen(connection: AsyncConnection, user_id: str) -> dict[str,
         .group_by(training_answers.c.question_id)
     )
     return {row.question_id: row.at.timestamp() for row in await connection.execute(query)}
-
-
-async def answered_newly(
-    connection: AsyncConnection, curriculum: Curriculum, user_id: str, session_id: str, *, now: datetime
-) -> dict[str, list[Done]]:
-    """The answers of a session by concept, without those to questions whose answer the learner was lately shown."""
-    before = training_answers.alias()
-    shown_before = (
-        sa.select(before.c.question_id)
-        .join(training_sessions, training_sessions.c.id == before.c.session_id)
-        .where(
-            training_sessions.c.user_id == user_id, before.c.session_id != session_id,
-            before.c.created_at > now - KNOWN_FOR, before.c.created_at <= training_answers.c.created_at,
-            before.c.question_id == training_answers.c.question_id,
-        )
-        .exists()
-    )  # fmt: skip
-    query = sa.select(training_answers.c.question_id, training_answers.c.correct).where(
-        training_answers.c.session_id == session_id, ~shown_before
-    )
-    found: dict[str, list[Done]] = {}
-    for row in await connection.execute(query):
-        if (known := curriculum.question(row.question_id)) is not None:
-            found.setdefault(known[0], []).append(Done(kind="question", concept=known[0], correct=row.correct))
-    return found
 
 
 async def _in_hand(

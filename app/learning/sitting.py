@@ -6,9 +6,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.errors import NotFound
 from app.learning import mastery, progress, scheduler, started
-from app.learning.curriculum import Curriculum
 from app.learning.mastery import Skill
 from app.learning.started import Started
 from app.storage.database import Database
@@ -26,12 +24,12 @@ CHECK_AFTER = timedelta(minutes=20)  # later in the session, or whenever the lea
 
 async def finish(
     connection: AsyncConnection, database: Database, *, user_id: str, started_one: Started, ending: End, score: int,
-    now: datetime,
+    now: datetime, is_late: bool = False,
 ) -> progress.Change:  # fmt: skip
     """Rate a sitting that has just ended, in the caller's transaction.
 
     The skill moves only by what was done without help: an aided solve leaves it as it was, and the concept is checked
-    without help later. The card is rated either way.
+    without help later. The card is rated either way. ``is_late``: it ended some time ago.
     """
     await progress.lock(connection, user_id)
     challenge, solved = started_one.challenge, ending == "solved"
@@ -46,7 +44,7 @@ async def finish(
             earlier_successes=await _earlier_successes(connection, user_id, started_one),
         ),
         why=_why(started_one, ending, tries=tries, known=known), source=started_one.id,
-        overrides=ending == "revealed" or (started_one.is_check and not solved),
+        overrides=ending == "revealed" or (started_one.is_check and not solved), is_late=is_late,
     )  # fmt: skip
     learner = (await progress.skills_of(connection, user_id)).get(challenge.concept, Skill())
     rating = (await progress.ratings_of(connection)).get(challenge.id, mastery.of_rating(challenge.rating))
@@ -154,24 +152,3 @@ async def _follow_up(
         values = {"challenge_id": one.challenge.id, "due_at": now + CHECK_AFTER}
         statement = database.insert(unaided_checks).values(user_id=user_id, concept=concept, **values)
         await connection.execute(statement.on_conflict_do_update(index_elements=["user_id", "concept"], set_=values))
-
-
-async def give_up_abandoned(
-    connection: AsyncConnection, database: Database, curriculum: Curriculum, user_id: str, now: datetime
-) -> None:
-    """End open challenges with attempts that were left a sitting ago: they count as given up, as of then."""
-    await progress.lock(connection, user_id)
-    query = sa.select(started_challenges.c.id).where(
-        started_challenges.c.user_id == user_id, started_challenges.c.status == "open",
-        started_challenges.c.attempts > 0, started_challenges.c.started_at < now - scheduler.SITTING,
-    )  # fmt: skip
-    for started_id in list(await connection.scalars(query.limit(20))):
-        try:
-            one = await started.load(connection, curriculum, user_id, started_id)
-        except NotFound:
-            continue  # its file is gone
-        left_at = min(now, one.started_at + scheduler.SITTING)
-        if await started.end(connection, one.id, "failed", left_at):
-            await finish(
-                connection, database, user_id=user_id, started_one=one, ending="given up", score=0, now=left_at
-            )  # fmt: skip

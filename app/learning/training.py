@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.errors import Conflict, InvalidInput
 from app.events import log as event_log
 from app.events.schema import NewEvent
-from app.learning import interleaving, mastery, plans, progress, sessions, sitting, started
+from app.learning import answering, interleaving, left_behind, mastery, plans, progress, sessions, started
 from app.learning.challenges import ChallengeService
 from app.learning.curriculum import Curriculum
-from app.learning.interleaving import Done, Kind, Offer
+from app.learning.interleaving import Kind, Offer
 from app.learning.mastery import Skill
 from app.learning.path import WEAK_MASTERY, path_of
 from app.learning.sessions import Asked, InHand, Session
@@ -24,7 +24,6 @@ from app.storage.database import Database
 from app.storage.tables.learning import started_challenges, training_answers, training_sessions
 
 DEFAULT_ITEMS, MOST_ITEMS = 6, 20
-QUESTION_RATING = 1100.0  # of a choice among four, on the scale of challenges
 Json = dict[str, Any]  # Any: JSON
 
 
@@ -71,6 +70,7 @@ class TrainingService:
         if not 1 <= wanted <= MOST_ITEMS:
             raise InvalidInput(f"A session has 1 to {MOST_ITEMS} questions, not {wanted}.")
         mixes = count is None if with_challenges is None else with_challenges
+        await self._settle(user_id)
         planned = await plans.due(self._database, user_id, today) if today is not None and not concepts else None
         chosen = list(concepts) or (list(planned.concepts) if planned else await self._mixed(user_id))
         self._check_concepts(chosen)
@@ -190,6 +190,7 @@ class TrainingService:
         session = await self.get(user_id, session_id)
         if session.status == "ended":
             raise Conflict("This session has ended. Start another one with /train.")
+        await self._settle(user_id)
         async with self._database.write() as connection:
             if thread_id is not None:
                 await sessions.set_status(connection, "paused", user_id=user_id, thread_id=thread_id, status="open")
@@ -220,6 +221,11 @@ class TrainingService:
                 changes = await self._end(connection, user_id, session)
             self._wake()
         return Moved(session=await self.get(user_id, session_id), changes=changes)
+
+    async def _settle(self, user_id: str) -> None:
+        """Rate what was left a sitting ago, before anything is chosen by what is known."""
+        async with self._database.write() as connection:
+            await left_behind.settle(connection, self._database, self._curriculum, user_id, self._clock())
 
     # -- items -------------------------------------------------------------------------------------------------
 
@@ -252,8 +258,6 @@ class TrainingService:
         now = self._clock()
         async with self._database.write() as connection:
             row = await sessions.row_of(connection, user_id, session.id)
-            if choice is not None:
-                await sitting.give_up_abandoned(connection, self._database, self._curriculum, user_id, now)
             one = self._challenges.new_start(choice, now=now) if choice is not None else None
             kind: Kind = "challenge" if one else "question"
             item = {"kind": kind, "id": one.id if one else following.question_id, "concept": following.concept}
@@ -273,6 +277,7 @@ class TrainingService:
                 await progress.lock(connection, user_id)
                 if (await sessions.row_of(connection, user_id, session.id)).status != "open":
                     raise Conflict("This session has ended, or is paused.")
+                await left_behind.settle(connection, self._database, self._curriculum, user_id, self._clock())
                 await connection.execute(
                     training_answers.insert().values(
                         id=uuid.uuid4().hex, session_id=session.id, question_id=asked.question_id,
@@ -297,28 +302,14 @@ class TrainingService:
             return ()
         # An answer may have come in the meantime.
         session = await sessions.load(connection, self._curriculum, user_id, session.id)
-        new = await sessions.answered_newly(connection, self._curriculum, user_id, session.id, now=now)
-        changes = []
-        for concept, items in interleaving.by_concept(session.answers).items():
-            right, share = _share(items)
-            fresh = new.get(concept)
-            outcome = progress.Outcome(
-                concept=concept, card=concept, result=_share(fresh)[1] if fresh else None,
-                grade="good" if share >= 0.8 else "hard" if share >= 0.6 else "again",
-                why=_why(right, len(items), known=len(items) - len(fresh or ())), source=session.id,
-            )  # fmt: skip
-            changes.append(
-                await progress.record(
-                    connection, self._database, user_id=user_id, outcome=outcome,
-                    opponent=mastery.of_rating(QUESTION_RATING), now=now,
-                )
-            )  # fmt: skip
+        changes = await answering.rate(
+            connection, self._database, self._curriculum, user_id=user_id, session_id=session.id, now=now
+        )
         rated = {change.concept for change in changes}
-        practised = [item.started.challenge.concept for item in session.done if isinstance(item, InHand)]
         changes += [
-            await progress.standing(connection, user_id, concept, why="by its challenge")
-            for concept in dict.fromkeys(practised)
-            if concept not in rated
+            await progress.standing(connection, user_id, item.concept, why=_RATED_BEFORE[item.kind])
+            for item in {item.concept: item for item in session.done}.values()
+            if item.concept not in rated
         ]
         is_left = sa.and_(started_challenges.c.session_id == session.id, started_challenges.c.status == "open")
         alone = started_challenges.update().where(is_left).values(session_id=None)  # it goes on by itself
@@ -365,16 +356,5 @@ class TrainingService:
         )
 
 
-def _share(items: Sequence[Done]) -> tuple[int, float]:
-    right = sum(item.correct for item in items)
-    return right, right / len(items)
-
-
-def _why(right: int, asked: int, *, known: int) -> str:
-    said = f"{right} of {asked} questions right"
-    if not known:
-        return said
-    return f"{said}; {'all' if known == asked else known} known already, which moves no mastery"
-
-
+_RATED_BEFORE = {"question": "rated when you left it", "challenge": "rated by its challenge"}
 PAUSED = "This session is paused. Go on with /train resume."

@@ -7,7 +7,6 @@ from typing import Any
 
 from app.learning import kinds, progress
 from app.learning.challenge_files import Challenge
-from app.learning.challenges import Revealed, Submission
 from app.learning.coaching import Coached
 from app.learning.curriculum import Curriculum
 from app.learning.grading import CaseResult, Graded, first_failing
@@ -15,6 +14,7 @@ from app.learning.languages import LANGUAGES
 from app.learning.plans import Plan
 from app.learning.sessions import Asked, InHand, Session
 from app.learning.started import Started
+from app.learning.submission import Revealed, Submission
 from app.learning.training import Marked, Moved
 
 Json = dict[str, Any]  # Any: JSON

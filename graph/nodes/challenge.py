@@ -3,9 +3,9 @@
 from typing import Any
 
 from app.learning import views
-from app.learning.challenges import Revealed, Submission
 from app.learning.coaching import Coached
 from app.learning.started import Started
+from app.learning.submission import Revealed, Submission
 from graph import wording
 from graph.deps import Deps
 from graph.nodes.base import Run, said, say_badges, speaker

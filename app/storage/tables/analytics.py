@@ -6,7 +6,12 @@ from app.storage.tables.base import UtcDateTime, at_column, id_column, metadata,
 
 
 def _count(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer, nullable=False, server_default="0")
+    return sa.Column(name, sa.Integer, nullable=False, server_default="0", info={"counts": True})
+
+
+def _offset() -> sa.Column[int | None]:
+    """How far the learner's clock was from UTC at that time; none until a zone was known."""
+    return sa.Column("utc_offset_minutes", sa.Integer, nullable=True)
 
 
 # Who is counted, and by what clock: none until a browser or a choice has named one.
@@ -24,6 +29,7 @@ learner_activity = sa.Table(
     metadata,
     user_column(primary_key=True),
     sa.Column("slot_at", UtcDateTime(), primary_key=True),
+    _offset(),
     _count("submitted"),
     _count("passed"),
     _count("answered"),
@@ -43,12 +49,12 @@ learner_concepts = sa.Table(
     sa.Column("concept", sa.String(48), primary_key=True),
     _count("tried"),
     _count("succeeded"),
-    _count("best_score"),
+    sa.Column("best_score", sa.Integer, nullable=False, server_default="0"),
     _count("alone_ended"),
     _count("alone_solved"),
     _count("aided_ended"),
     _count("aided_solved"),
-    _count("mastery"),
+    sa.Column("mastery", sa.Integer, nullable=False, server_default="0"),
     at_column("last_at"),
 )
 
@@ -59,6 +65,7 @@ learner_passes = sa.Table(
     user_column(primary_key=True),
     sa.Column("challenge_id", sa.String(80), primary_key=True),
     at_column("passed_at", index=True),
+    _offset(),
     sa.Column("seconds", sa.Integer, nullable=False),
     sa.Column("score", sa.Integer, nullable=False),
     sa.Column("alone", sa.Boolean, nullable=False),

@@ -161,5 +161,6 @@ training_answers = sa.Table(
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("correct", sa.Boolean, nullable=False),
     at_column("created_at"),
+    at_column("rated_at", nullable=True),
     sa.UniqueConstraint("session_id", "question_id"),
 )

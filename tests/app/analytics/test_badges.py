@@ -61,6 +61,11 @@ def finished(user: User, clock: Clock, challenge: str, **more: object) -> NewEve
     )  # fmt: skip
 
 
+def submitted(user: User, clock: Clock) -> NewEvent:
+    payload = {"challengeId": "one", "concept": "sql", "score": 95, "language": "sql", "verdict": "passed"}
+    return NewEvent(type="challenge.submitted", key="one", user_id=user.id, occurred_at=clock(), payload=payload)
+
+
 def mastered(user: User, clock: Clock, mastery: int) -> NewEvent:
     return NewEvent(
         type="mastery.changed", key=user.id, user_id=user.id, occurred_at=clock(),
@@ -111,7 +116,7 @@ async def test_two_processes_that_follow_at_once_count_once(
 
     assert await contents(database) == live
     assert await _count(database, "challenge.submitted") == 140
-    assert sum(int(str(row[2])) for row in live["learner_activity"]) == 140
+    assert sum(int(str(row[3])) for row in live["learner_activity"]) == 140
     await other.close()
 
 
@@ -179,12 +184,37 @@ async def test_a_badge_of_the_clock_waits_until_the_clock_is_known(
     before = {one.badge.id for one in await badges.earned(ada.id)}
     await accounts.prefer(ada.id, seen_timezone="America/Los_Angeles")
     await bus.drain()
+    await publish(database, finished(ada, clock, "two"))
+    await bus.drain()
     afternoon = {one.badge.id for one in await badges.earned(ada.id)}
     await accounts.prefer(ada.id, seen_timezone="UTC")
+    await publish(database, finished(ada, clock, "three"))
     await bus.drain()
 
     assert before == afternoon == {"first-challenge"}
     assert {one.badge.id for one in await badges.earned(ada.id)} == {"first-challenge", "night-owl"}
+
+
+async def test_days_and_hours_stay_as_they_were_lived_when_the_zone_changes(
+    database: Database, clock: Clock, bus: Bus, badges: BadgeSystem, accounts: AccountService, ada: User
+) -> None:
+    reports = ReportService(database=database, clock=clock)
+    await accounts.prefer(ada.id, seen_timezone="Europe/Berlin")
+    for number, hours in enumerate((0, 37, 11)):  # Monday at 10:00, Tuesday at 23:00, Wednesday at 10:00 in Berlin
+        clock.move(hours=hours)
+        await publish(database, submitted(ada, clock), finished(ada, clock, f"c{number}", seconds=300))
+    await bus.drain()
+    at_home = await reports.report(ada.id)
+
+    await accounts.prefer(ada.id, timezone="Australia/Sydney")
+    await bus.drain()
+
+    abroad = await reports.report(ada.id)
+    assert (at_home.streak.current, abroad.streak.current) == (3, 3)
+    assert abroad.streak.frozen == ()
+    assert abroad.hours == at_home.hours
+    await bus.replay("learner-stats")
+    assert await reports.report(ada.id) == abroad
 
 
 async def test_a_revoked_badge_stays_revoked_and_in_the_record(

@@ -16,7 +16,7 @@ from app.errors import InvalidInput
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TODAY = NOW.date()
-NOBODY = Facts(zone=ZoneInfo("UTC"), zone_known=True, slots=(), passes=(), concepts=(), languages=(), providers=())
+NOBODY = Facts(zone=ZoneInfo("UTC"), slots=(), passes=(), concepts=(), languages=(), providers=())
 
 
 def days(*back: int) -> list[date]:
@@ -30,7 +30,7 @@ def slot(at: datetime, **counts: int) -> Slot:
 
 
 def passed(number: int, at: datetime, *, seconds: int = 300, score: int = 80, alone: bool = True) -> Pass:
-    return Pass(challenge_id=f"c{number}", at=at, seconds=seconds, score=score, alone=alone)
+    return Pass(challenge_id=f"c{number}", at=at, clock_known=True, seconds=seconds, score=score, alone=alone)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from app.errors import Conflict, InvalidInput, NotFound
 from app.identity.accounts import User
@@ -20,6 +21,7 @@ from app.learning.sandbox.probe import Isolation
 from app.learning.sessions import Asked, InHand, Session
 from app.learning.training import TrainingService
 from app.storage.database import Database
+from app.storage.tables.learning import reviews
 from tests.fakes.clock import Clock
 
 CURRICULUM = load_curriculum()
@@ -414,6 +416,68 @@ async def test_the_right_answer_given_later_elsewhere_takes_no_mistake_back(
     assert "0 of 6 questions right" in mistaken[0].why
     assert "known already" not in mistaken[0].why
     assert "known already" in copied[0].why
+
+
+async def test_mistakes_in_a_session_that_was_left_count_when_something_new_begins(
+    training: TrainingService, challenges: ChallengeService, database: Database, ada: User, clock: Clock
+) -> None:
+    left = await training.start(ada.id, thread_id="t1", concepts=["sql"], count=3)
+    await training.answer(ada.id, left.id, wrong_choice(question_of(left)))
+    left_at = clock()
+    before = await progress.overview(database, ada.id)
+    clock.move(days=1)
+
+    await challenges.start(ada.id, thread_id="t2")
+
+    (rated,) = await progress.overview(database, ada.id)
+    async with database.read() as connection:
+        (reviewed,) = (await connection.execute(sa.select(reviews))).all()
+    assert (before, rated.concept, rated.outcomes) == ([], "sql", 1)
+    assert (reviewed.rating, reviewed.reviewed_at) == (1, left_at)
+
+
+async def test_a_session_that_was_left_goes_on_and_rates_each_sitting_once(
+    training: TrainingService, database: Database, ada: User, clock: Clock
+) -> None:
+    session = await training.start(ada.id, thread_id="t1", concepts=["sql"], count=3)
+    marked = await training.answer(ada.id, session.id, wrong_choice(question_of(session)))
+    clock.move(days=1)
+    marked = await training.answer(ada.id, session.id, right_choice(question_of(marked.session)))
+    marked = await training.answer(ada.id, session.id, right_choice(question_of(marked.session)))
+
+    (change,) = marked.changes
+    async with database.read() as connection:
+        ratings = list(await connection.scalars(sa.select(reviews.c.rating).order_by(reviews.c.reviewed_at)))
+    assert (change.why, ratings) == ("2 of 2 questions right", [1, 3])
+
+
+async def test_a_concept_that_was_rated_when_it_was_left_is_named_at_the_end(
+    training: TrainingService, ada: User, clock: Clock
+) -> None:
+    session = await training.start(ada.id, thread_id="t1", concepts=["sql"], count=3)
+    await training.answer(ada.id, session.id, wrong_choice(question_of(session)))
+    clock.move(days=1)
+    await training.resume(ada.id, session.id)
+
+    moved = await training.finish(ada.id, session.id)
+
+    assert [(change.concept, change.why) for change in moved.changes] == [("sql", "rated when you left it")]
+
+
+async def test_what_was_left_does_not_set_back_a_card_that_was_reviewed_since(
+    training: TrainingService, challenges: ChallengeService, database: Database, ada: User, clock: Clock
+) -> None:
+    in_hand = await challenges.start(ada.id, thread_id="t1", challenge_id="two-sum")
+    left = await training.start(ada.id, thread_id="t2", concepts=["dictionaries"], count=3)
+    await training.answer(ada.id, left.id, wrong_choice(question_of(left)))
+    clock.move(days=1)
+    await challenges.submit(ada.id, in_hand.id, _solution("two-sum"))
+    (solved,) = await progress.overview(database, ada.id)
+
+    await challenges.start(ada.id, thread_id="t1")
+
+    (after,) = await progress.overview(database, ada.id)
+    assert (solved.concept, after.due_at, after.outcomes) == ("dictionaries", solved.due_at, 2)
 
 
 async def test_questions_never_seen_come_first(training: TrainingService, ada: User, clock: Clock) -> None:
