@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from app.analytics.badges import Earned, Progress
 from app.analytics.ranking import FEWEST, Ranking
-from app.analytics.reports import Ended, MasteryChange, Report
+from app.analytics.reports import Ended, Report, Stretch
 from app.analytics.streaks import FREEZES_A_MONTH
 from app.learning import path, progress
 from app.learning.path import Step
@@ -44,7 +44,8 @@ async def overview(deps: Deps, user_id: str) -> Json:
         "gap": _gap(report),
         "days": [asdict(day) for day in report.days],
         "hours": [asdict(hour) for hour in report.hours],
-        "weeks": [_week(asdict(week)) for week in report.weeks],
+        "weeks": [{"monday": week.start.isoformat(), **_stretch(week)} for week in report.weeks],
+        "months": [{"month": month.start.isoformat()[:7], **_stretch(month)} for month in report.months],
         "concepts": _concepts(report, tried, deps, zone),
         "forecast": [{"day": day, "due": count} for day, count in due.items()],
         "standing": standing_of(ranking, user_id),
@@ -91,10 +92,10 @@ def _gap(report: Report) -> int | None:
     return report.aided.percent - report.alone.percent
 
 
-def _week(week: Json) -> Json:
+def _stretch(of: Stretch) -> Json:
     return {
-        "monday": week["monday"], "tried": week["tried"], "right": week["right"], "endedAlone": week["ended_alone"],
-        "solvedAlone": week["solved_alone"], "averageScore": week["average_score"],
+        "tried": of.tried, "right": of.right, "endedAlone": of.ended_alone, "solvedAlone": of.solved_alone,
+        "averageScore": of.average_score,
     }  # fmt: skip
 
 
@@ -121,14 +122,23 @@ def _concepts(report: Report, tried: list[ConceptProgress], deps: Deps, zone: Zo
     return rows
 
 
-def change_view(change: MasteryChange) -> Json:
-    return {
-        "at": change.at.isoformat(),
-        "before": change.before,
-        "after": change.after,
-        "why": change.why,
-        "source": change.source,
-    }
+async def behind_mastery(deps: Deps, user_id: str, concept: str, *, before: str | None, limit: int) -> Json:
+    """The outcomes behind a concept's mastery, newest first, with the challenge of each that has one; ``earlier`` is how
+    many are left for the next page.
+
+    Raises:
+        InvalidInput: ``before`` is no outcome of this learner and concept.
+    """
+    changes, earlier = await deps.reports.changes(user_id, concept, before=before, limit=limit)
+    titles = await deps.challenges.titles(user_id, [change.source for change in changes if change.source])
+    items = [
+        {
+            "at": change.at.isoformat(), "before": change.before, "after": change.after, "why": change.why,
+            "source": change.source, "challenge": titles.get(change.source or ""),
+        }
+        for change in changes
+    ]  # fmt: skip
+    return {"items": items, "nextCursor": changes[-1].id if earlier else None, "earlier": earlier}
 
 
 def standing_of(ranking: Ranking, user_id: str) -> Json:

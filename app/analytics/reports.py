@@ -1,7 +1,7 @@
 """A learner's report: numbers and charts of what really happened, read from the projections alone."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from app.analytics.facts import ConceptRow, Facts, Slot, facts_of, today
 from app.analytics.metrics import Engagement, average_score, engagement_of, minutes_practised, practice_streak
 from app.analytics.streaks import Streak
+from app.errors import InvalidInput
 from app.storage.database import Database
 from app.storage.tables.events import events
 
-CALENDAR_WEEKS, TREND_WEEKS = 26, 12
-MOST_OUTCOMES = 1000
+CALENDAR_WEEKS, TREND_WEEKS, TREND_MONTHS = 26, 12, 12
 WEEK = timedelta(days=7)
 
 
@@ -40,10 +40,10 @@ class Hour:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Week:
-    """One week from its Monday on. ``average_score`` is None without submissions."""
+class Stretch:
+    """A week from its Monday on, or a month from its first day on. ``average_score`` is None without submissions."""
 
-    monday: str
+    start: date
     tried: int
     right: int
     ended_alone: int
@@ -65,8 +65,8 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """``days`` are those of the last 26 weeks, the first a Monday, oldest first, without gaps; ``weeks`` are the last
-    twelve. All days and hours are those of ``timezone``."""
+    """``days`` are those of the last 26 weeks, the first a Monday, oldest first, without gaps; ``weeks`` and ``months``
+    are the last twelve. All days and hours are by the learner's own clock, which shows ``timezone`` now."""
 
     timezone: str
     today: date
@@ -81,7 +81,8 @@ class Report:
     engagement: Engagement
     days: tuple[Day, ...]
     hours: tuple[Hour, ...]
-    weeks: tuple[Week, ...]
+    weeks: tuple[Stretch, ...]
+    months: tuple[Stretch, ...]
     concepts: tuple[ConceptRow, ...]
     alone: Ended
     aided: Ended
@@ -93,8 +94,9 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class MasteryChange:
-    """One outcome; ``source`` is the started challenge or the training session behind it."""
+    """One outcome; ``id`` is its event, ``source`` the started challenge or the training session behind it."""
 
+    id: str
     at: datetime
     before: int
     after: int
@@ -111,24 +113,35 @@ class ReportService:
         async with self._database.read() as connection:
             return await facts_of(connection, user_id)
 
-    async def changes(self, user_id: str, concept: str) -> list[MasteryChange]:
-        """What moved a concept's mastery, or left it as it was: the newest 1000 outcomes, newest first."""
-        query = (
-            sa.select(events.c.occurred_at, events.c.payload)
-            .where(events.c.user_id == user_id, events.c.type == "mastery.changed")
-            .where(events.c.payload["concept"].as_string() == concept)
-            .order_by(events.c.seq.desc())
-            .limit(MOST_OUTCOMES)
-        )
+    async def changes(
+        self, user_id: str, concept: str, *, before: str | None = None, limit: int
+    ) -> tuple[list[MasteryChange], int]:
+        """What moved a concept's mastery, or left it as it was, newest first; and how many are older than these.
+
+        Raises:
+            InvalidInput: ``before`` is no outcome of this learner and concept.
+        """
+        own = sa.and_(
+            events.c.user_id == user_id, events.c.type == "mastery.changed",
+            events.c.payload["concept"].as_string() == concept,
+        )  # fmt: skip
+        query = sa.select(events.c.id, events.c.occurred_at, events.c.payload).where(own).order_by(events.c.seq.desc())
+        count = sa.select(sa.func.count()).select_from(events).where(own)
         async with self._database.read() as connection:
-            rows = (await connection.execute(query)).all()
+            if before is not None:
+                seq = await connection.scalar(sa.select(events.c.seq).where(own, events.c.id == before))
+                if seq is None:
+                    raise InvalidInput("This cursor belongs to no row of the list. Begin again without one.")
+                query, count = query.where(events.c.seq < seq), count.where(events.c.seq < seq)
+            rows = (await connection.execute(query.limit(limit))).all()
+            older = int(await connection.scalar(count) or 0) - len(rows)
         return [
             MasteryChange(
-                at=row.occurred_at, before=row.payload["before"], after=row.payload["after"],
+                id=row.id, at=row.occurred_at, before=row.payload["before"], after=row.payload["after"],
                 why=row.payload.get("why", ""), source=row.payload.get("source"),
             )
             for row in rows
-        ]  # fmt: skip
+        ], older  # fmt: skip
 
     async def report(self, user_id: str) -> Report:
         return report_of(await self.facts(user_id), self._clock())
@@ -137,7 +150,7 @@ class ReportService:
 def report_of(facts: Facts, now: datetime) -> Report:
     day, streak = today(facts, now), practice_streak(facts, now)
     submitted = sum(slot.submitted for slot in facts.slots)
-    monday = day - timedelta(days=day.weekday())
+    monday = _monday(day)
     return Report(
         timezone=facts.zone.key, today=day, submitted=submitted, passed=sum(slot.passed for slot in facts.slots),
         answered=sum(slot.answered for slot in facts.slots), correct=sum(slot.correct for slot in facts.slots),
@@ -145,7 +158,8 @@ def report_of(facts: Facts, now: datetime) -> Report:
         average_score=round(average_score(facts)) if submitted else None, streak=streak,
         engagement=engagement_of(facts, now),
         days=_days(facts.slots, first=monday - (CALENDAR_WEEKS - 1) * WEEK, last=day, frozen=streak.frozen),
-        hours=_hours(facts.slots), weeks=_weeks(facts.slots, last=monday),
+        hours=_hours(facts.slots), weeks=_stretches(facts.slots, _weeks(monday), _monday),
+        months=_stretches(facts.slots, _months(day), _first_of_month),
         concepts=tuple(sorted(facts.concepts, key=lambda row: (-row.mastery, row.concept))),
         alone=_ended((row.alone_ended, row.alone_solved) for row in facts.concepts),
         aided=_ended((row.aided_ended, row.aided_solved) for row in facts.concepts),
@@ -177,17 +191,34 @@ def _hours(slots: Iterable[Slot]) -> tuple[Hour, ...]:
     return tuple(Hour(hour=hour, tried=tried[hour], right=right[hour]) for hour in range(24))
 
 
-def _weeks(slots: Iterable[Slot], *, last: date) -> tuple[Week, ...]:
-    by_monday: dict[date, list[Slot]] = {last - n * WEEK: [] for n in reversed(range(TREND_WEEKS))}
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())
+
+
+def _first_of_month(day: date) -> date:
+    return day.replace(day=1)
+
+
+def _weeks(last: date) -> list[date]:
+    return [last - n * WEEK for n in reversed(range(TREND_WEEKS))]
+
+
+def _months(last: date) -> list[date]:
+    months = [divmod(last.year * 12 + last.month - 1 - n, 12) for n in reversed(range(TREND_MONTHS))]
+    return [date(year, month + 1, 1) for year, month in months]
+
+
+def _stretches(slots: Iterable[Slot], starts: Sequence[date], start_of: Callable[[date], date]) -> tuple[Stretch, ...]:
+    slots_from: dict[date, list[Slot]] = {start: [] for start in starts}
     for slot in slots:
-        by_monday.get(slot.day - timedelta(days=slot.day.weekday()), []).append(slot)
-    return tuple(_week(monday, own) for monday, own in by_monday.items())
+        slots_from.get(start_of(slot.day), []).append(slot)
+    return tuple(_stretch(start, own) for start, own in slots_from.items())
 
 
-def _week(monday: date, slots: list[Slot]) -> Week:
+def _stretch(start: date, slots: list[Slot]) -> Stretch:
     submitted = sum(slot.submitted for slot in slots)
-    return Week(
-        monday=monday.isoformat(), tried=submitted + sum(slot.answered for slot in slots),
+    return Stretch(
+        start=start, tried=submitted + sum(slot.answered for slot in slots),
         right=sum(slot.passed + slot.correct for slot in slots), ended_alone=sum(slot.ended_alone for slot in slots),
         solved_alone=sum(slot.solved_alone for slot in slots),
         average_score=round(sum(slot.score_sum for slot in slots) / submitted) if submitted else None,

@@ -13,7 +13,7 @@ from app.learning import path, progress, views
 from app.learning.grading import LARGEST_CODE_BYTES, encoded
 from app.learning.languages import LANGUAGES, known_language
 from app.learning.sandbox.raw import MOST_STDIN_BYTES, run_script
-from graph.overview import change_view, step_view
+from graph.overview import behind_mastery, step_view
 
 router = APIRouter(tags=["learning"])
 Json = dict[str, Any]  # Any: JSON
@@ -227,11 +227,14 @@ async def mastery(user: Reader, using: Using) -> Json:
 
 
 @router.get("/training/mastery/{concept}")
-async def mastery_of(concept: str, user: Reader, using: Using) -> Json:
+async def mastery_of(
+    concept: str, user: Reader, using: Using, cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Json:  # fmt: skip
     """What is behind a concept's mastery: each outcome with what it moved and why, newest first."""
     if using.deps.curriculum.concept(concept) is None:
         raise NotFound(f"There is no concept {concept!r}. See GET /api/v1/training/mastery.")
-    return page([change_view(change) for change in await using.deps.reports.changes(user.id, concept)])
+    return await behind_mastery(using.deps, user.id, concept, before=cursor, limit=limit)
 
 
 @router.get("/training/{session_id}")

@@ -25,7 +25,7 @@ from app.identity.accounts import User
 from app.learning import views
 from graph import commands
 from graph.conversation import Turn, check_message
-from graph.overview import change_view, earned_view
+from graph.overview import behind_mastery, earned_view
 from graph.state import KEPT_MESSAGES
 from graph.wording import dollars
 
@@ -237,11 +237,13 @@ class Chat:
         return shown
 
     async def mastery_behind(self, action: cl.Action) -> Json:
-        return await _card(self._mastery_behind(str(action.payload.get("concept", ""))))
+        return await _card(self._mastery_behind(action.payload))
 
-    async def _mastery_behind(self, concept: str) -> Json:
-        changes = await self._services.deps.reports.changes(_user().id, concept)
-        return {"changes": [change_view(change) for change in changes[:SHOWN_CHANGES]], "all": len(changes)}
+    async def _mastery_behind(self, payload: Json) -> Json:
+        concept, before = str(payload.get("concept", "")), payload.get("before")
+        return await behind_mastery(
+            self._services.deps, _user().id, concept, before=str(before) if before else None, limit=SHOWN_CHANGES
+        )
 
     # -- keys --------------------------------------------------------------------------------------------------
 

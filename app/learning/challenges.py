@@ -1,11 +1,12 @@
 """Challenges: choose one, start it, run and grade solutions, give hints, reveal, skip."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import Conflict, NotFound
@@ -356,6 +357,16 @@ class ChallengeService:
         about = None if concept is None else [one.id for one in self._curriculum.challenges_about(concept)]
         async with self._database.read() as connection:
             return await attempt_log.newest_first(connection, user_id, challenge_ids=about, before=before, limit=limit)
+
+    async def titles(self, user_id: str, started_ids: Sequence[str]) -> dict[str, str]:
+        """What the challenges are called that this learner started, of those that are still in the pool."""
+        query = sa.select(started_challenges.c.id, started_challenges.c.challenge_id).where(
+            started_challenges.c.user_id == user_id, started_challenges.c.id.in_(started_ids)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        known = {row.id: self._curriculum.challenge(row.challenge_id) for row in rows}
+        return {started_id: challenge.title for started_id, challenge in known.items() if challenge is not None}
 
     async def newest_attempts(self, user_id: str, started_id: str, *, limit: int) -> list[Attempt]:
         """What was submitted last to a started challenge, newest first."""

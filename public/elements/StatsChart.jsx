@@ -95,15 +95,23 @@ function Share({ title, of }) {
 
 // A concept's mastery; pressed, it opens to every outcome behind the number.
 function Concept({ of }) {
-  const [behind, setBehind] = useState(null);
+  const [outcomes, setOutcomes] = useState([]);
+  const [page, setPage] = useState(null); // the newest answer: { nextCursor, earlier } or { error }
   const [open, setOpen] = useState(false);
+  const [loading, setLoading] = useState(false);
 
-  async function toggle() {
+  async function load(before) {
+    setLoading(true);
+    const answer = await callAction({ name: "mastery_behind", payload: { concept: of.concept, before } });
+    const found = answer.response || { error: "This could not be loaded. Try again." };
+    setOutcomes((shown) => [...shown, ...(found.items || [])]);
+    setPage((last) => ({ ...last, error: null, ...found }));
+    setLoading(false);
+  }
+
+  function toggle() {
     setOpen(!open);
-    if (!open && !behind) {
-      const answer = await callAction({ name: "mastery_behind", payload: { concept: of.concept } });
-      setBehind(answer.response || { error: "This could not be loaded. Try again.", changes: [] });
-    }
+    if (!open && outcomes.length === 0) load(null);
   }
 
   return (
@@ -115,17 +123,23 @@ function Concept({ of }) {
       <div className="tl-bar" role="img" aria-label={`Mastery of ${of.title}: ${of.mastery} of 100`}><span style={{ width: of.mastery + "%" }} /></div>
       {open && (
         <div className="tl-behind" role="status" data-testid="behind">
-          {!behind && "Loading …"}
-          {behind && behind.error && <span className="tl-bad">{behind.error}</span>}
-          {behind && !behind.error && behind.changes.length === 0 && "Nothing has moved it yet."}
-          {behind && behind.changes.length > 0 && (
+          {outcomes.length > 0 && (
             <ul>
-              {behind.changes.map((change, i) => (
-                <li key={i}><span className="tl-num">{window.tooLooDay(change.at)}</span><span className="tl-num">{change.before} → {change.after}</span><span>{change.why}</span></li>
+              {outcomes.map((one, i) => (
+                <li key={i}>
+                  <span className="tl-num">{window.tooLooDay(one.at)}</span>
+                  <span className="tl-num">{one.before} → {one.after}</span>
+                  <span>{one.challenge && <strong>{one.challenge}: </strong>}{one.why}</span>
+                </li>
               ))}
             </ul>
           )}
-          {behind && behind.all > behind.changes.length && <span>And {behind.all - behind.changes.length} earlier.</span>}
+          {loading && "Loading …"}
+          {page && page.error && <span className="tl-bad">{page.error}</span>}
+          {page && !page.error && outcomes.length === 0 && "Nothing has moved it yet."}
+          {page && page.earlier > 0 && !loading && (
+            <button className="tl-btn" onClick={() => load(page.nextCursor)}>Show earlier ones ({page.earlier})</button>
+          )}
         </div>
       )}
     </div>
@@ -150,6 +164,7 @@ function Standing({ of }) {
 export default function StatsChart() {
   const { streak, badges, next } = props;
   const weeks = props.weeks.map((week) => ({ label: dayName(week.monday), tried: week.tried, right: week.right }));
+  const months = props.months.map((one) => ({ label: MONTHS[Number(one.month.slice(5)) - 1], tried: one.tried, right: one.right }));
   const hours = props.hours.map((hour) => ({ label: String(hour.hour), tried: hour.tried, right: hour.right }));
   return (
     <section className="tl-card" aria-label="Your progress" data-testid="stats-chart">
@@ -184,6 +199,12 @@ export default function StatsChart() {
       <Calendar days={props.days} />
       <h4>By week: right, of all tried</h4>
       <Bars bars={weeks} name="Practice by week" every={2} />
+      {props.months.filter((month) => month.tried).length > 1 && (
+        <>
+          <h4>By month: right, of all tried</h4>
+          <Bars bars={months} name="Practice by month" />
+        </>
+      )}
       <h4>By hour of the day ({props.timezone})</h4>
       <Bars bars={hours} name="Practice by hour" every={3} height={56} />
       <h4>Badges: {badges.earned.length} of {badges.total}</h4>

@@ -217,6 +217,21 @@ async def test_days_and_hours_stay_as_they_were_lived_when_the_zone_changes(
     assert await reports.report(ada.id) == abroad
 
 
+async def test_mastery_opens_to_every_outcome_a_page_at_a_time(
+    database: Database, clock: Clock, ada: User, eve: User
+) -> None:
+    reports = ReportService(database=database, clock=clock)
+    await publish(database, *(mastered(ada, clock, n) for n in range(5)), mastered(eve, clock, 50))
+
+    newest, older = await reports.changes(ada.id, "sql", limit=3)
+    rest, none = await reports.changes(ada.id, "sql", before=newest[-1].id, limit=3)
+
+    assert ([one.after for one in newest], older) == ([4, 3, 2], 2)
+    assert ([one.after for one in rest], none) == ([1, 0], 0)
+    with pytest.raises(InvalidInput, match="cursor"):
+        await reports.changes(eve.id, "sql", before=newest[-1].id, limit=3)
+
+
 async def test_a_revoked_badge_stays_revoked_and_in_the_record(
     database: Database, clock: Clock, bus: Bus, badges: BadgeSystem, ada: User, eve: User
 ) -> None:

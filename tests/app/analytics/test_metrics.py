@@ -70,6 +70,18 @@ def test_the_same_moments_are_counted_once_in_any_time_zone() -> None:
     assert (streak_in(honolulu), streak_in(tokyo)) == (1, 1)
 
 
+def test_months_are_twelve_by_ones_own_calendar() -> None:
+    moments = [datetime(2025, 3, 31, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC), datetime(2026, 2, 28, tzinfo=UTC)]
+    slots = tuple(slot(moment, submitted=2, passed=1, score_sum=150) for moment in [*moments, NOW])
+
+    months = report_of(replace(NOBODY, slots=slots), NOW).months
+
+    assert [(one.start.isoformat(), one.tried, one.right, one.average_score) for one in months if one.tried] == [
+        ("2025-04-01", 2, 1, 75), ("2026-02-01", 2, 1, 75), ("2026-03-01", 2, 1, 75),
+    ]  # fmt: skip
+    assert [one.start.month for one in months] == [4, 5, 6, 7, 8, 9, 10, 11, 12, 1, 2, 3]
+
+
 def test_every_metric_of_nobody_is_nothing() -> None:
     assert set(metrics_of(NOBODY, NOW).values()) == {0}
     assert metrics_of(NOBODY, NOW).keys() == METRICS.keys()

@@ -35,15 +35,18 @@ async def test_what_was_solved_is_in_every_number(app: FastAPI, client: httpx.As
 
     concept = overview["concepts"][0]["concept"]
     behind = (await client.get(f"/api/v1/training/mastery/{concept}")).json()["items"]
+    titles = {row["challenge"] for row in behind}
     training = (await client.get("/api/v1/training/overview")).json()
 
     assert [(row["before"], row["after"], row["why"]) for row in behind] == [
         (0, overview["concepts"][0]["mastery"], "solved alone, 1 attempt")
     ]
+    assert titles == {app.state.services.deps.curriculum.challenge("running-total").title}
     assert [row["concept"] for row in training["weak"]] == [concept]
     assert (training["plan"], training["unfinished"]) == (None, [])
     assert (overview["passed"], overview["streak"]["current"], overview["alone"]["percent"]) == (1, 1, 100)
-    assert (len(overview["hours"]), len(overview["forecast"]), len(overview["weeks"])) == (24, 14, 12)
+    assert (len(overview["hours"]), len(overview["forecast"])) == (24, 14)
+    assert (len(overview["weeks"]), len(overview["months"])) == (12, 12)
     assert sum(day["due"] for day in overview["forecast"]) == 1
     assert metrics["challengesPassed"] == 1
     assert (engagement["activeDays"], engagement["score"]) == (1, 3)
