@@ -30,6 +30,7 @@ CHARACTERS_PER_TOKEN = 4
 # No tokenizer makes tokens of more than 16 characters on average: what sends more does not heed the limit we gave it.
 LONGEST_TOKEN_CHARACTERS = 16
 SHORTEST_CAP_CHARACTERS = 64_000
+MOST_ANSWERED_TOKENS = 131_072  # in one answer, thinking included; a usage block that says more is broken
 
 GO_ON = (
     "Your answer above was cut off by a technical fault. Go on exactly where it stops, in the middle of a word if need "
@@ -94,9 +95,14 @@ def likely_tokens(request: CallRequest) -> int:
     return most_tokens(request) // CHARACTERS_PER_TOKEN
 
 
+def resent_tokens(shown: str) -> int:
+    """What going on from an answer that broke off adds to the question, at most."""
+    return len((shown + GO_ON).encode()) + 2 * FRAMING_TOKENS if shown else 0
+
+
 def hold_microusd(request: CallRequest, model: Model, *, shown: str = "") -> int:
     """The most that a call can cost; ``shown`` is sent again, where it goes on from what broke off."""
-    resent = len((shown + GO_ON).encode()) + 2 * FRAMING_TOKENS if shown else 0
+    resent = resent_tokens(shown)
     output = min(request.max_output_tokens, model.max_output_tokens)
     most = most_tokens(request) + resent
     costs = (
@@ -134,6 +140,7 @@ class Call:
             messages = (*messages, Message(role="assistant", content=shown), Message(role="user", content=GO_ON))
         self.prompt = Prompt(system=request.system, messages=messages, max_output_tokens=output)
         self.hold_microusd = hold_microusd(request, model, shown=shown)
+        self._resent_tokens = resent_tokens(shown)
         self._cap = max(SHORTEST_CAP_CHARACTERS, output * LONGEST_TOKEN_CHARACTERS)
 
     @property
@@ -202,12 +209,20 @@ class Call:
                 self._text.append(text)
                 if self.first_token_ms is None:
                     self.first_token_ms = self.elapsed_ms()
-            case Usage(input_tokens=input_tokens) if input_tokens > 0:  # nothing is asked in no tokens at all
-                self.usage = event
             case Usage():
-                pass
+                self.usage = event if self._is_plausible(event) else None
             case Finished(reason=finish):
                 self.finish = finish
+
+    def _is_plausible(self, usage: Usage) -> bool:
+        """Whether a usage block can be true: whole counts, none of them negative, of a question that was asked, and no
+        more than the model can read and write."""
+        counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens)
+        if not all(isinstance(count, int) and count >= 0 for count in counts):
+            return False
+        longest = max(self.model.context_tokens, most_tokens(self.request) + self._resent_tokens)
+        most = max(self.model.max_output_tokens, MOST_ANSWERED_TOKENS)
+        return 0 < usage.input_tokens <= longest and usage.output_tokens <= most
 
     def owes_nothing(self, error: ProviderFailed | None) -> bool:
         """Whether the provider refused before it generated anything."""
@@ -216,12 +231,13 @@ class Call:
     async def cost(self) -> int:
         """What the provider can have billed, in micro-dollars.
 
-        By its usage block once it has ended its answer; counted by us where it ended without one; and the whole hold
-        where it did not end, because it may have gone on generating, or where it may have thought what nobody sees.
+        By its usage block once it has ended its answer; counted by us where it ended without one, or with one that
+        counts nothing of what was said; and the whole hold where it did not end, because it may have gone on
+        generating, or where it may have thought what nobody sees.
         """
         if self.finish is None:
             return self.hold_microusd
-        if self.usage is None:
+        if self.usage is None or (self.has_said and self.usage.output_tokens == 0):
             self.usage = await self._counted_usage()
             self.tokens_counted = True
             if self.model.thinks_unseen:

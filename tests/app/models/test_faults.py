@@ -402,10 +402,21 @@ THINKING = ("openai", "gemini", "deepseek")
 
 @EVERY_WIRE
 @STREAMED
-async def test_without_usage_the_tokens_are_counted(
-    gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database, provider: str, stream: bool
-) -> None:
-    providers.scripts["*"] = Script(usage=False)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(Script(usage=False), id="none"),
+        pytest.param(Script(output_tokens=0), id="nothing-of-the-answer"),
+        pytest.param(Script(output_tokens=-1_000_000), id="less-than-nothing"),
+        pytest.param(Script(input_tokens=10**19), id="more-than-it-can-read"),
+        pytest.param(Script(output_tokens=3 * 10**9), id="more-than-it-can-write"),
+    ],
+)
+async def test_without_a_usage_block_that_can_be_true_the_tokens_are_counted(
+    gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database, provider: str, stream: bool,
+    script: Script,
+) -> None:  # fmt: skip
+    providers.scripts["*"] = script
 
     answer = await ask(gateway, providers, learner, provider, stream=stream)
 
