@@ -105,9 +105,9 @@ def hold_microusd(request: CallRequest, model: Model, *, shown: str = "") -> int
     resent = resent_tokens(shown)
     output = min(request.max_output_tokens, model.max_output_tokens)
     most = most_tokens(request) + resent
-    costs = (
-        model.cost_microusd(input_tokens=most, cache_write_tokens=written, output_tokens=output)
-        for written in (0, most)  # writing the provider's cache may cost more than other input, or less
+    costs = (  # what is read from or written to the provider's cache may cost more than other input, or less
+        model.cost_microusd(input_tokens=most, cached_tokens=read, cache_write_tokens=written, output_tokens=output)
+        for read, written in ((0, 0), (most, 0), (0, most))
     )
     return max(costs)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import chain
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +29,10 @@ LONG_INPUT = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 MILLION = 1_000_000
 DEFAULT_CONTEXT_TOKENS = 8192
 DEFAULT_OUTPUT_TOKENS = 4096
+
+# What these serve runs on one's own machines, so that a price of 0 is one.
+SELF_HOSTED = frozenset({"ollama", "ollama_chat", "hosted_vllm", "vllm", "lm_studio", "llamafile", "xinference",
+                         "docker_model_runner", "lemonade"})  # fmt: skip
 
 # Nothing is published about a model that somebody pulled by a tag of their own: a middling one, until it was seen.
 OLLAMA_QUALITY = 0.55
@@ -79,7 +84,8 @@ class Model:
 
     @property
     def is_free(self) -> bool:
-        return self.input_price == 0 and self.output_price == 0 and self.request_price == 0
+        prices = (self.input_price, self.output_price, self.request_price, self.cached_price, self.cache_write_price)
+        return not any(prices)
 
     def cost_microusd(
         self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0, cache_write_tokens: int = 0
@@ -153,10 +159,18 @@ class Catalog:
     models: tuple[Model, ...]
     refused: Mapping[str, str]
 
+    @cached_property
+    def by_id(self) -> Mapping[str, Model]:
+        return {model.id: model for model in self.models}
+
     def find(self, name: str) -> Model | None:
-        """A model by ``provider/name`` or by its name alone."""
-        wanted = name.strip().lower()
-        return next((model for model in self.models if wanted in (model.id.lower(), model.name.lower())), None)
+        """A model by ``provider/name``, or else by its name alone, whatever the case of its letters."""
+        wanted = name.strip()
+        if exact := self.by_id.get(wanted):
+            return exact
+        ids = (model for model in self.models if model.id.lower() == wanted.lower())
+        names = (model for model in self.models if model.name.lower() == wanted.lower())
+        return next(chain(ids, names), None)
 
     def with_ollama(self, tags: Iterable[str]) -> "Catalog":
         """The same catalog with the models that a local Ollama offers; what is written here of one of them holds."""
@@ -220,8 +234,9 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
     ends_on = known.get("deprecation_date")
     if ends_on and date.fromisoformat(ends_on) <= today:
         return f"its provider ends it on {ends_on}"
-    input_price = _first(entry.input_usd_per_million, _per_million(known.get("input_cost_per_token")))
-    output_price = _first(entry.output_usd_per_million, _per_million(known.get("output_cost_per_token")))
+    mapped = {} if _is_unpriced(entry, known) else known
+    input_price = _first(entry.input_usd_per_million, _per_million(mapped.get("input_cost_per_token")))
+    output_price = _first(entry.output_usd_per_million, _per_million(mapped.get("output_cost_per_token")))
     if input_price is None or output_price is None:
         return "its price is not known; give input_usd_per_million and output_usd_per_million in TOOLOO_CATALOG"
     default = entry.quality.get("default", 0.0)
@@ -234,7 +249,7 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
             None if entry.input_usd_per_million is not None else _per_million(known.get("cache_read_input_token_cost")),
         ),
         cache_write_price=_cache_write_price(entry, known, ""),
-        request_price=(entry.usd_per_request or Decimal(str(known.get("input_cost_per_request") or 0))) * MILLION,
+        request_price=(entry.usd_per_request or _request_price(entry, known)) * MILLION,
         context_tokens=entry.context_tokens or known.get("max_input_tokens") or DEFAULT_CONTEXT_TOKENS,
         max_output_tokens=entry.max_output_tokens or known.get("max_output_tokens") or DEFAULT_OUTPUT_TOKENS,
         quality={task: entry.quality.get(task, default) for task in TASKS}, speed=entry.speed,
@@ -243,6 +258,21 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
         # Anthropic's models think only where they are asked to, and we do not ask.
         thinks_unseen=bool(known.get("supports_reasoning")) and entry.provider != "anthropic",
     )  # fmt: skip
+
+
+def _is_unpriced(entry: CatalogEntry, known: PriceEntry) -> bool:
+    """The map says 0 also of what somebody charges for: that is a price only of what runs on one's own machines."""
+    prices = (known.get("input_cost_per_token"), known.get("output_cost_per_token"))
+    return not any(prices) and entry.provider not in SELF_HOSTED
+
+
+def _request_price(entry: CatalogEntry, known: PriceEntry) -> Decimal:
+    """What a request costs beside its tokens: for a model that searches at each, also the dearest search."""
+    price = Decimal(str(known.get("input_cost_per_request") or 0))
+    if entry.provider == "perplexity" or "search" in entry.name:
+        fees = (known.get("search_context_cost_per_query") or {}).values()
+        price += max((Decimal(str(fee)) for fee in fees), default=Decimal(0))
+    return price
 
 
 def _cache_write_price(entry: CatalogEntry, known: PriceEntry, suffix: str) -> Decimal | None:

@@ -304,7 +304,7 @@ class Gateway:
         return True
 
     def _model(self, scored: selector.Scored) -> Model:
-        model = NULL_MODEL if scored.model_id == NULL_MODEL.id else self.catalog.find(scored.model_id)
+        model = NULL_MODEL if scored.model_id == NULL_MODEL.id else self.catalog.by_id.get(scored.model_id)
         assert model is not None
         return model
 

@@ -204,6 +204,34 @@ def test_a_model_without_a_price_is_refused() -> None:
     assert catalog.find("claude-of-the-future") is None
 
 
+def test_a_price_of_nothing_is_believed_only_of_ones_own_machines() -> None:
+    wanted = [("volcengine", "kimi-k2-thinking-251104"), ("ollama", "llama3.1")]
+
+    catalog = load_catalog(None, wanted, today=TODAY)
+
+    assert "price is not known" in catalog.refused["volcengine/kimi-k2-thinking-251104"]
+    assert catalog.by_id["ollama/llama3.1"].is_free
+
+
+def test_a_model_that_searches_costs_a_search_at_each_request() -> None:
+    catalog = load_catalog(None, [("perplexity", "sonar"), ("openai", "gpt-5")], today=TODAY)
+
+    assert catalog.by_id["perplexity/sonar"].request_price == 12_000  # the dearest of its searches, in micro-dollars
+    assert catalog.by_id["openai/gpt-5"].request_price == 0
+
+
+def test_a_model_is_found_by_its_id_before_it_is_by_anothers_name(tmp_path: Path) -> None:
+    entries = [("hosted_vllm", "openai/gpt-5-mini"), ("openai", "gpt-5-mini"), ("openai", "GPT-5-mini")]
+    prices = "input_usd_per_million: 1, output_usd_per_million: 1"
+    rows = (f"{{provider: {provider}, name: {name}, {prices}}}" for provider, name in entries)
+    (tmp_path / "c.yaml").write_text(f"models: [{', '.join(rows)}]")
+    catalog = load_catalog(tmp_path / "c.yaml", today=TODAY)
+
+    found = [catalog.find(name) for name in ("openai/gpt-5-mini", "openai/GPT-5-mini", "OPENAI/GPT-5-MINI")]
+
+    assert [model and model.id for model in found] == ["openai/gpt-5-mini", "openai/GPT-5-mini", "openai/gpt-5-mini"]
+
+
 def test_every_built_in_model_has_a_quality_of_its_own_for_each_kind_of_task() -> None:
     catalog = load_catalog(None, today=TODAY)
 
@@ -268,10 +296,10 @@ def test_a_price_for_writing_the_cache_alone_is_taken(tmp_path: Path) -> None:
     assert found.cost_microusd(input_tokens=100, output_tokens=0, cache_write_tokens=100) == 300
 
 
-@pytest.mark.parametrize("written", ["0", "4"])
-def test_a_hold_covers_the_dearer_of_two_prices(tmp_path: Path, written: str) -> None:
+@pytest.mark.parametrize(("cache", "price"), [("cache_write", "0"), ("cache_write", "4"), ("cached_input", "50")])
+def test_a_hold_covers_the_dearest_of_the_prices(tmp_path: Path, cache: str, price: str) -> None:
     text = ("models: [{provider: acme, name: m, input_usd_per_million: 2, output_usd_per_million: 0,"
-            f" cache_write_usd_per_million: {written}}}]")  # fmt: skip
+            f" {cache}_usd_per_million: {price}}}]")  # fmt: skip
     (tmp_path / "c.yaml").write_text(text)
     found = load_catalog(tmp_path / "c.yaml", today=TODAY).find("acme/m")
     assert found is not None
@@ -281,7 +309,8 @@ def test_a_hold_covers_the_dearer_of_two_prices(tmp_path: Path, written: str) ->
 
     held = hold_microusd(request, found)
 
-    assert held >= 1000 * max(2, int(written))
+    assert held >= 1000 * max(2, int(price))
+    assert not found.is_free
 
 
 def test_what_an_administrator_writes_of_an_ollama_model_holds_while_it_is_there(tmp_path: Path) -> None:
