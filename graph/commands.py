@@ -7,7 +7,8 @@ from typing import Any
 
 from app.errors import InvalidInput
 from app.learning.curriculum import Curriculum
-from graph.intents.slots import PROVIDERS, Slots, goal_of, slots_of
+from graph.intents.money import PROVIDERS, amount_of
+from graph.intents.slots import Slots, goal_of, slots_of
 
 Parameters = dict[str, Any]  # Any: slots of several types
 LONGEST_SAID = 80
@@ -110,22 +111,33 @@ def _challenge(arguments: str, slots: Slots) -> tuple[str, Parameters]:
 def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     if not arguments:
         return "provider.check-budget", {}
-    words = arguments.lower().replace("$", "").split()
+    words = arguments.lower().split()
     if words in (["burst"], ["burst", "off"]):
         return "provider.check-budget", {"burst": words == ["burst"]}
-    amounts = [float(word) for word in words if re.fullmatch(r"\d+(\.\d+)?", word)]
-    providers = [PROVIDERS[word] for word in words if word in PROVIDERS]
-    intents = [word for word in words if re.fullmatch(r"[a-z]+\.[a-z][a-z_.-]{1,20}", word)]
-    known = {*PROVIDERS, *intents, "dollars", "dollar", "usd", "to"}
-    others = [word for word in words if word not in known and not re.fullmatch(r"\d+(\.\d+)?", word)]
-    if len(others) == 1 and amounts and not providers and not intents:
-        providers, others = others, []  # one of the administrator's own catalog; the purse knows whether it is there
-    if len(amounts) != 1 or others or (providers and intents):
-        raise InvalidInput(
-            f"{arguments!r} is not a budget: give an amount in dollars, and a provider or an intent if you like."
-        )
-    named = {"provider": providers[0]} if providers else {"capped_intent": intents[0]} if intents else {}
-    return "provider.check-budget", {"amount_usd": amounts[0], **named}
+    names = [word for word in words if re.fullmatch(r"[a-z][a-z0-9_.-]*", word) and word not in _BESIDE_MONEY]
+    if len(names) > 1:
+        raise InvalidInput(f"{arguments!r} is not a budget: give one provider or intent, and an amount in dollars.")
+    named = _capped(names[0]) if names else {}
+    if set(words) & _OFF:
+        if "provider" in named:
+            raise InvalidInput("A provider's budget is not lifted, only changed: give an amount.")
+        return "provider.check-budget", {"lifts": True, **named}
+    amount = amount_of(" ".join(word for word in words if word not in names))
+    if isinstance(amount, str):
+        raise InvalidInput(f"{arguments!r} is not a budget: {amount}.")
+    return "provider.check-budget", {"amount_usd": amount, **named}
+
+
+def _capped(name: str) -> Parameters:
+    """An intent by its type, or a provider; the purse knows which there are."""
+    return {"capped_intent": name} if "." in name else {"provider": PROVIDERS.get(name, name)}
+
+
+_OFF = frozenset({"off", "none", "remove", "unlimited", "lift"})
+_BESIDE_MONEY = frozenset({
+    "dollars", "dollar", "usd", "to", "bucks", "cents", "cent", "euros", "euro", "eur", "pounds", "gbp", "at", "a", "per", "month",
+    "monthly", "week", "weekly", "day", "daily", "year", "yearly", "for", "by", "from", *_OFF,
+})  # fmt: skip
 
 
 PREFERENCES = {"free": "free", "best": "quality", "fast": "fast"}

@@ -85,7 +85,8 @@ async def check(body: Check, user: Reader, using: Using) -> Json:
     ]  # fmt: skip
     if not any(b.kind == "provider" for b in applying):
         raise NotFound(f"There is no provider {body.provider!r}. See GET /api/v1/budget/status.")
-    refusing = [b for b in applying if not b.active or b.remaining_microusd < microusd(body.amount_usd)]
+    wanted = microusd(body.amount_usd)
+    refusing = [b for b in applying if not b.active or 0 < wanted > b.remaining_microusd]
     return {
         "fits": not refusing,
         "remainingUsd": _usd(min(b.remaining_microusd if b.active else 0 for b in applying)),
@@ -128,7 +129,7 @@ async def alerts(user: Reader, using: Using) -> Json:
 
 
 class IntentLimit(Body):
-    intent: str = Field(pattern=r"^[a-z][a-z_.-]{1,24}$")
+    intent: str = Field(max_length=48)
     monthly_usd: float = Field(ge=0)
     active: bool = True
 
@@ -166,21 +167,24 @@ async def set_allowance(name: str, body: OwnLimit, user: Admin, using: Using) ->
 @router.put("/budget/{provider}")
 async def set_provider(provider: str, body: Limits, user: Admin, using: Using) -> Json:
     now = using.deps.clock()
-    kinds = (("provider", body.monthly_usd), ("burst", body.burst_usd))
+    limits = {  # both are looked at before one is set
+        "provider": None if body.monthly_usd is None else limit_of(body.monthly_usd),
+        "burst": None if body.burst_usd is None else limit_of(body.burst_usd),
+    }
     if not any(b.owner == provider and b.kind == "provider" for b in await using.deps.purse.budgets(now)):
         raise NotFound(f"There is no provider {provider!r}. See GET /api/v1/budget/status.")
-    for kind, dollars in kinds:
+    for kind, limit in limits.items():
         await using.deps.purse.set_limit(
-            "provider" if kind == "provider" else "burst", provider,
-            limit_microusd=None if dollars is None else limit_of(dollars), active=body.active, actor=user.id, now=now,
+            "provider" if kind == "provider" else "burst", provider, limit_microusd=limit, active=body.active,
+            actor=user.id, now=now,
         )  # fmt: skip
     budgets = await using.deps.purse.budgets(now)
     return next(_budget(b, budgets, using) for b in budgets if b.kind == "provider" and b.owner == provider)
 
 
 @router.post("/providers/select")
-async def select(body: Choice, _user: Reader, using: Using) -> Json:
-    ranking = await using.deps.gateway.preview(body.task, prefer=body.prefer)
+async def select(body: Choice, user: Reader, using: Using) -> Json:
+    ranking = await using.deps.gateway.preview(body.task, prefer=body.prefer, user_id=user.id)
     return {"reason": reason(ranking), "ranking": [_in_dollars(scored.to_json()) for scored in ranking]}
 
 

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.bootstrap import open_database, utc_now
+from app.errors import InvalidInput
 from app.identity.accounts import OWNER, AccountService
-from app.models.budget import DEFAULT_LIMITS_USD, MICROUSD, BudgetKind, Purse, intent_owner, limit_of
+from app.models.budget import DEFAULT_LIMITS_USD, MICROUSD, Budget, BudgetKind, Purse, intent_owner, limit_of
 from app.settings import load_settings
 from app.storage.database import Database
 
@@ -58,20 +59,25 @@ def set_budget(
     dollars: float,
     burst: Annotated[bool, typer.Option("--burst", help="The burst budget instead")] = False,
     off: Annotated[bool, typer.Option("--off", help="Switch the provider off")] = False,
+    on: Annotated[bool, typer.Option("--on", help="Switch the provider on again")] = False,
 ) -> None:
-    """Change a provider's budget."""
-    _change("burst" if burst else "provider", provider, dollars, active=not off)
-    typer.echo(f"The {'burst ' if burst else ''}budget for {provider} is ${dollars:.2f}{' and off' if off else ''}.")
+    """Change a provider's budget; whether the provider is on stays as it is."""
+    active = False if off else True if on else None
+    changed = _change("burst" if burst else "provider", provider, dollars, active=active)
+    state = "" if changed.active else " and off"
+    typer.echo(f"The {'burst ' if burst else ''}budget for {provider} is {_dollars(changed)}{state}.")
 
 
 @cli.command("cap")
 def cap(
-    dollars: float,
+    dollars: Annotated[float | None, typer.Argument(help="The limit; not needed with --off")] = None,
     user: Annotated[str, typer.Option(help="Whose spending")] = OWNER,
     intent: Annotated[str | None, typer.Option(help="Only this intent, such as general.chat")] = None,
     off: Annotated[bool, typer.Option("--off", help="Lift the cap")] = False,
 ) -> None:
     """Cap what somebody may spend, in all or on one intent. They cannot lift a cap in all that is set here."""
+    if dollars is None and not off:
+        raise InvalidInput("Give the limit in dollars, such as 5, or --off to lift the cap.")
 
     async def run() -> str:
         async with open_database(load_settings()) as database:
@@ -80,22 +86,31 @@ def cap(
 
     user_id = asyncio.run(run())
     if intent is None:
-        _change("user" if user == OWNER else "allowance", user_id, dollars, active=not off)
+        changed = _change("user" if user == OWNER else "allowance", user_id, dollars, active=not off)
     else:
-        _change("intent", intent_owner(user_id, intent), dollars, active=not off)
+        changed = _change("intent", intent_owner(user_id, intent), dollars, active=not off)
     what = f" on {intent}" if intent else ""
-    typer.echo(f"The cap of {user}{what} is {'lifted' if off else f'${dollars:.2f} for 30 days'}.")
+    typer.echo(f"The cap of {user}{what} is {'lifted' if off else f'{_dollars(changed)} for 30 days'}.")
 
 
-def _change(kind: BudgetKind, owner: str, dollars: float, *, active: bool) -> None:
-    limit = limit_of(dollars)
+def _dollars(budget: Budget) -> str:
+    """A limit to the cent, or as exactly as it is kept."""
+    text = f"{budget.limit_microusd / MICROUSD:.6f}"
+    whole, _, rest = text.partition(".")
+    return f"${whole}.{rest.rstrip('0').ljust(2, '0')}"
 
-    async def run() -> None:
+
+def _change(kind: BudgetKind, owner: str, dollars: float | None, *, active: bool | None) -> Budget:
+    limit = None if dollars is None else limit_of(dollars)
+
+    async def run() -> Budget:
         async with _purse() as (database, purse):
             admin = await AccountService(database=database, clock=utc_now).owner()
-            await purse.set_limit(kind, owner, limit_microusd=limit, active=active, actor=admin.id, now=utc_now())
+            return await purse.set_limit(
+                kind, owner, limit_microusd=limit, active=active, actor=admin.id, now=utc_now()
+            )
 
-    asyncio.run(run())
+    return asyncio.run(run())
 
 
 @asynccontextmanager

@@ -20,6 +20,11 @@ from app.storage.tables.models import budgets, call_costs, charges, holds, told_
 
 BudgetKind = Literal["provider", "burst", "user", "allowance", "intent"]
 
+# What calls are made for, and may be capped by itself: each is some call's ``intent``.
+CAPPED_INTENTS = (
+    "general.chat", "learn.review-topic", "learn.start-challenge", "task.sentiment_analysis", "task.summarize",
+    "task.classify", "task.extract", "task.translate", "task.code_review", "task.generate",
+)  # fmt: skip
 HOLD_LIFETIME = timedelta(minutes=15)
 MICROUSD = 1_000_000
 LARGEST_LIMIT_USD = 1_000_000.0
@@ -190,7 +195,11 @@ class Purse:
 
         Raises:
             NotFound: a provider's budget that does not exist.
+            InvalidInput: an intent that no call is made for.
         """
+        if kind == "intent" and owner.partition(":")[2] not in CAPPED_INTENTS:
+            known = ", ".join(CAPPED_INTENTS)
+            raise InvalidInput(f"{owner.partition(':')[2]!r} cannot be capped. What can be: {known}.")
         wanted = budget_id(kind, owner)
         changes: dict[str, object] = {} if active is None else {"active": active}
         changes |= {} if limit_microusd is None else {"limit_microusd": limit_microusd}
@@ -248,6 +257,15 @@ class Purse:
             for budget in await self.budgets(now)
             if budget.kind not in OWN_KINDS or budget.owner.split(":", 1)[0] == user_id
         ]
+
+    async def room(self, user_id: str | None, intent: str | None, now: datetime) -> dict[str, int]:
+        """How much one more call may cost at each provider, in micro-dollars; where a user is named, by their own caps,
+        too."""
+        known = await self.budgets(now)
+        own = {budget_id("user", user_id), budget_id("allowance", user_id)} if user_id else set()
+        own |= {budget_id("intent", intent_owner(user_id, intent))} if user_id and intent else set()
+        caps = [budget.remaining_microusd for budget in known if budget.id in own and budget.active]
+        return {b.owner: min([b.remaining_microusd, *caps]) for b in known if b.kind == "provider" and b.active}
 
     async def spent_by(self, user_id: str, *, since: datetime | None = None, thread_id: str | None = None) -> int:
         """What a user's calls have cost since then, in micro-dollars; of one thread, if given."""
@@ -317,7 +335,7 @@ class Purse:
     async def closed(self, now: datetime) -> dict[str, Literal["off", "spent"]]:
         """Providers whose budget is switched off, or spent."""
         known = [budget for budget in await self.budgets(now) if budget.kind == "provider"]
-        spent = {b.owner for b in known if b.spent_microusd >= b.limit_microusd > 0}
+        spent = {b.owner for b in known if b.spent_microusd >= b.limit_microusd}
         return {b.owner: "spent" if b.active else "off" for b in known if b.owner in spent or not b.active}
 
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -15,7 +15,7 @@ from app.errors import NoModelAvailable, ProviderFailed, StorageFailed
 from app.models import quality, selector
 from app.models.breaker import Breaker
 from app.models.budget import Purse, budget_id, spent_message
-from app.models.call import CallRequest, TimeLimits, check_request, likely_tokens
+from app.models.call import CallRequest, TimeLimits, check_request, hold_microusd, likely_tokens
 from app.models.carrier import Carrier
 from app.models.catalog import Catalog, Model, Task
 from app.models.log import CallLog
@@ -30,6 +30,7 @@ from app.storage.database import Database
 logger = structlog.get_logger()
 
 EXPECTED_OUTPUT_TOKENS = 500
+PREVIEWED_INTENT = "general.chat"
 MOST_MODELS = 4
 MOST_RETRIES = 2  # of one model, beside the first try
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 0.25, 4.0
@@ -67,6 +68,7 @@ class Gateway:
         self._retired: deque[Wire] = deque()
         self._rules = rules
         self._random = randomness or random.Random()  # for pauses and exploration, not for secrets
+        self._purse = purse
         self._standing = Standing(database=database, purse=purse, breaker=breaker, clock=clock)
         self._clock = clock
         self._database = database
@@ -105,13 +107,31 @@ class Gateway:
     def wire_of(self, model: Model) -> Wire | None:
         return self._wires.get(model.provider) or (self._wires.get("litellm") if model.wire == "litellm" else None)
 
-    async def preview(self, task: Task, *, prefer: selector.Preference | None = None) -> list[selector.Scored]:
-        """The ranking that a question of usual length would get now."""
+    async def preview(
+        self, task: Task, *, prefer: selector.Preference | None = None, user_id: str | None = None
+    ) -> list[selector.Scored]:
+        """The ranking that a question of usual length would get now, in the order in which its models would be asked.
+        What does not fit into the provider's budget, or a cap of the user's, is left out."""
         question = Message(role="user", content="?" * 400)
         await self.refresh()
-        return await self._rank(
-            CallRequest(task=task, user_id="", thread_id=None, system="", messages=(question,), prefer=prefer)
+        request = CallRequest(
+            task=task, user_id=user_id or "", thread_id=None, system="", messages=(question,), prefer=prefer
         )
+        ranking = await self._rank(request)
+        room = await self._purse.room(user_id, PREVIEWED_INTENT, self._clock())
+        models = [self._model(scored) for scored in ranking]
+        unfit = {
+            model.id for model in models
+            if not model.is_free and hold_microusd(request, model) > room.get(model.provider, 0)
+        }  # fmt: skip
+        first = next((scored for scored in ranking if scored.excluded is None), None)
+        free_first = bool(self._passed_over(ranking)) or (first is not None and first.model_id in unfit)
+        free = {model.id for model in models if model.is_free}
+        shown = [
+            replace(one, excluded="over budget") if one.excluded is None and one.model_id in unfit else one
+            for one in ranking
+        ]
+        return sorted(shown, key=lambda one: (one.excluded is not None, free_first and one.model_id not in free))
 
     def best_of(self, provider: str, ranking: Sequence[selector.Scored]) -> str | None:
         """The model that answers where a provider is asked for: its default one, else the first in the ranking."""
@@ -122,7 +142,8 @@ class Gateway:
 
     def why_unusable(self, provider: str) -> str | None:
         """Why no call goes to a provider now; None when one does."""
-        return self._standing.why_unusable(provider)
+        is_free = any(model.is_free for model in self.catalog.models if model.provider == provider)
+        return self._standing.why_unusable(provider, is_free=is_free)
 
     async def refresh(self, *, force: bool = False) -> None:
         """Read what other processes have written, at most once a second."""

@@ -50,7 +50,10 @@ _HOLD = (
     .where(
         _IDS,
         budgets.c.active,
-        budgets.c.spent_microusd + budgets.c.held_microusd + sa.bindparam("amount") <= budgets.c.limit_microusd,
+        sa.or_(
+            sa.bindparam("amount") == 0,
+            budgets.c.spent_microusd + budgets.c.held_microusd + sa.bindparam("amount") <= budgets.c.limit_microusd,
+        ),
     )
     .values(held_microusd=budgets.c.held_microusd + sa.bindparam("amount"))
 )
@@ -128,7 +131,8 @@ def _applies(wanted: str, rows: Rows, amount: int) -> bool:
 def _fits(row: sa.RowMapping | None, amount: int) -> bool:
     if row is None or not row["active"]:
         return False
-    return bool(row["spent_microusd"] + row["held_microusd"] + amount <= row["limit_microusd"])
+    # what costs nothing always fits, also where more is spent than a limit that was set later
+    return amount == 0 or bool(row["spent_microusd"] + row["held_microusd"] + amount <= row["limit_microusd"])
 
 
 def write_holds(
@@ -202,8 +206,9 @@ def book(connection: sa.Connection, call_id: str, ids: Sequence[str], cost: int,
 
 
 def _share(row: sa.RowMapping, cost: int) -> float:
-    """How much of a budget is spent with ``cost`` more; a limit of 0 says that there is nothing to spend."""
-    return float(row["spent_microusd"] + cost) / row["limit_microusd"] if row["limit_microusd"] else 0.0
+    """How much of a budget is spent with ``cost`` more; of a limit of 0 all is, once anything is spent."""
+    spent = row["spent_microusd"] + cost
+    return float(spent) / row["limit_microusd"] if row["limit_microusd"] else float(spent > 0)
 
 
 def open_cost(

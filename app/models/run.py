@@ -66,6 +66,7 @@ class Run:
     broke_off: str | None = None
     explored: str | None = None
     models_tried: int = 0
+    _reasons: dict[str, str] = field(default_factory=dict)
 
     def seconds_left(self) -> float:
         return max(0.0, self.deadline - time.monotonic())
@@ -83,11 +84,17 @@ class Run:
     def _why_none(self) -> str:
         if not self.ranking:
             return "No model is connected. Give a key with /keys or in the environment, or start Ollama; see /models."
-        reasons = ", ".join(f"{scored.model_id}: {scored.excluded}" for scored in self.ranking[:5] if scored.excluded)
-        return f"No model can answer this now ({reasons or 'none of those asked for'})."
+        asked = self.request.providers
+        ranked = [scored for scored in self.ranking if not asked or scored.provider in asked]
+        reasons = [f"{scored.model_id}: {scored.excluded}" for scored in ranked[:5] if scored.excluded]
+        reasons += [f"{name}: no key" for name in asked if name not in {scored.provider for scored in ranked}]
+        return f"No model can answer this now ({', '.join(reasons) or 'none of those asked for'})."
 
     def reason(self, model_id: str) -> str:
-        """Why this model was asked, for people."""
+        """Why this model was asked, for people; as it was when it was asked, whatever became of it."""
+        return self._reasons.setdefault(model_id, self._reason(model_id))
+
+    def _reason(self, model_id: str) -> str:
         if self.request.model:
             return "chosen for this chat" if self.request.thread_id else "asked for by name"
         if self.request.providers:

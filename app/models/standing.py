@@ -65,12 +65,12 @@ class Standing:
         """Whether a provider's budget for 30 days is spent, as far as is known."""
         return self._closed.get(provider) == "spent"
 
-    def why_unusable(self, provider: str, *, allow_burst: bool = False) -> str | None:
-        """Why no call goes to a provider now; None when one does."""
+    def why_unusable(self, provider: str, *, allow_burst: bool = False, is_free: bool = False) -> str | None:
+        """Why no call goes to a provider now; None when one does. A spent budget keeps back no model that is free."""
         now = self._clock()
         if self._closed.get(provider) == "off":
             return "its budget is switched off"
-        if self.is_spent(provider) and not allow_burst:
+        if self.is_spent(provider) and not allow_burst and not is_free:
             return "its budget is spent"
         until = self._limited_until.get(provider)
         if until is not None and until > now:
@@ -79,12 +79,15 @@ class Standing:
 
     def knowledge(self, models: Sequence[Model], *, allow_burst: bool = False) -> Knowledge:
         """What the selector needs to know about these models."""
-        providers = {model.provider for model in models}
-        reasons = {provider: self.why_unusable(provider, allow_burst=allow_burst) for provider in providers}
+        kinds = {(model.provider, model.is_free) for model in models}
+        reasons = {
+            (provider, is_free): self.why_unusable(provider, allow_burst=allow_burst, is_free=is_free)
+            for provider, is_free in kinds
+        }
         return Knowledge(
             now=self._clock(), tracks=self._tracks, learned=self._learned,
-            excluded={model.id: why for model in models if (why := reasons[model.provider])},
-        )  # fmt: skip
+            excluded={model.id: why for model in models if (why := reasons[model.provider, model.is_free])},
+        )
 
     def remember(self, outcome: Outcome, *, first_token_ms: int | None = None) -> None:
         track = self._tracks.get(outcome.model_id, Track(at=outcome.at))

@@ -2,44 +2,25 @@
 
 import re
 from datetime import date, timedelta
-from typing import TypedDict
 
 from app.learning.challenge_files import DIFFICULTIES
 from app.learning.curriculum import Curriculum
 from app.learning.languages import ALIASES, LANGUAGES
 from graph.intents.classifier import without_quotes
+from graph.intents.money import PROVIDERS, Wish, wish_of
 
 
-class Slots(TypedDict, total=False):
+class Slots(Wish, total=False):
     topics: list[str]
     language: str
     difficulty: str
     count: int
-    provider: str
     model: str
-    amount_usd: float
-    capped_intent: str
     path: str
     query: str
     time: str
 
 
-PROVIDERS = {
-    "claude": "anthropic",
-    "anthropic": "anthropic",
-    "sonnet": "anthropic",
-    "opus": "anthropic",
-    "haiku": "anthropic",
-    "openai": "openai",
-    "gpt": "openai",
-    "chatgpt": "openai",
-    "gemini": "gemini",
-    "google": "gemini",
-    "deepseek": "deepseek",
-    "ollama": "ollama",
-    "local": "ollama",
-    "offline": "ollama",
-}
 _NUMBERS = {
     word: number
     for number, word in enumerate(
@@ -62,11 +43,6 @@ _LANGUAGE_WORDS: dict[str, str] = {
 _NAMED_LANGUAGES = ["c#", "kotlin", "swift", "php", "scala", "haskell"]  # asked for, not offered
 _PATH = re.compile(r"(?:^|\s)((?:~|\.{1,2})?/[^\s'\"]*|~|[A-Za-z]:\\[^\s'\"]+|https?://\S+|git@\S+)")
 _OWNER_NAME = re.compile(r"(?:^|\s)([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?=\s|$)")
-_AMOUNT = re.compile(
-    r"\$\s{0,3}(\d{1,9}(?:\.\d{1,6})?)|(?<![\d.])(\d{1,9}(?:\.\d{1,6})?)\s{0,3}(?:\$|dollars?|usd|bucks)\b",
-    re.IGNORECASE,
-)
-_CAPPED = re.compile(r"\b(?:on|for) (chat|chatting|conversations?|lessons?|training)\b", re.IGNORECASE)
 _COUNT = re.compile(
     rf"\b(\d{{1,6}}|{'|'.join(_NUMBERS)})[ -](?:\w+ )?(?:questions?|problems?|exercises?|tasks?)\b", re.IGNORECASE
 )
@@ -173,10 +149,7 @@ def slots_of(text: str, curriculum: Curriculum) -> Slots:
         slots["provider"] = provider
     if match := _MODEL.search(said):
         slots["model"] = match[1]
-    if match := _AMOUNT.search(said):
-        slots["amount_usd"] = float(match[1] or match[2])
-        if capped := _CAPPED.search(said):
-            slots["capped_intent"] = "general.chat" if capped[1].lower().startswith("c") else "learn.review-topic"
+    slots = Slots(**{**slots, **wish_of(said)})
     if match := _PATH.search(text) or _OWNER_NAME.search(text):
         slots["path"] = match[1].rstrip(".,;!?") if len(match[1]) > 2 else match[1]
     if match := _TIME.search(said):

@@ -1,17 +1,20 @@
 """Budgets in the conversation: what was spent, and changing a limit."""
 
+import re
 from typing import Any
 
 from app.errors import NotAllowed
-from app.models.budget import Budget, BudgetKind, intent_owner, limit_of
+from app.models.budget import Budget, BudgetKind, budget_id, intent_owner, limit_of
 from app.models.ledger import OWN_KINDS, WINDOW
 from graph.answering import say_alerts
 from graph.deps import Deps
+from graph.intents.money import EXAMPLE
 from graph.nodes.base import Run, said, speaker
 from graph.reply import Speaker
 from graph.state import State, Update
 from graph.wording import dollars
 
+_MONEY = re.compile(r"\$\s?\d|\d\s?(?:\$|dollars?|usd|bucks|euros?|€)", re.IGNORECASE)
 _NAMES = {"provider": "{}", "user": "your own cap", "allowance": "your cap by an administrator",
           "intent": "your cap on {}"}  # fmt: skip
 
@@ -22,8 +25,14 @@ async def budget(state: State, runtime: Run) -> Update:
     update = Update()
     if "burst" in slots:
         update["burst"] = _allow_burst(state, say)
-    if "amount_usd" in slots:
+    if unclear := slots.get("unclear"):
+        say.text(f"I changed nothing, because {unclear}. {EXAMPLE}\n\n")
+    elif "amount_usd" in slots:
         await _change(state, deps, say)
+    elif slots.get("lifts"):
+        await _lift(state, deps, say)
+    elif _MONEY.search(state["text"]):
+        say.text(f"I changed nothing: that is no order to set a limit. {EXAMPLE}\n\n")
     await _show(state, deps, say)
     await say_alerts(state, deps, say)
     update["messages"] = said(state, say)["messages"]
@@ -48,15 +57,45 @@ async def _change(state: State, deps: Deps, say: Speaker) -> None:
     slots = state["parameters"]
     limit = limit_of(slots["amount_usd"])
     provider, intent = slots.get("provider"), slots.get("capped_intent")
-    if provider and not state.get("is_admin"):
+    if not provider:
+        changed = await _set_own(state, deps, intent, limit=limit)
+        say.text(f"{_own_name(intent)} is now **{dollars(changed.limit_microusd)}** for 30 days.\n\n")
+        return
+    if not state.get("is_admin"):
         raise NotAllowed("Only an administrator changes a provider's budget. You can cap your own: /budget 5")
-    kind: BudgetKind = "provider" if provider else "intent" if intent else "user"
-    owner = provider or (intent_owner(state["user_id"], intent) if intent else state["user_id"])
+    kind: BudgetKind = "burst" if slots.get("is_burst") else "provider"
     changed = await deps.purse.set_limit(
-        kind, owner, limit_microusd=limit, active=True, actor=state["user_id"], now=deps.clock()
+        kind, provider, limit_microusd=limit, active=None, actor=state["user_id"], now=deps.clock()
     )
-    whose = f"The budget for **{provider}**" if provider else f"Your cap on **{intent}**" if intent else "Your own cap"
-    say.text(f"{whose} is now **{dollars(changed.limit_microusd)}** for 30 days.\n\n")
+    off = "" if changed.active else " It stays switched off."
+    name = "burst budget" if kind == "burst" else "budget"
+    say.text(f"The {name} for **{provider}** is now **{dollars(changed.limit_microusd)}** for 30 days.{off}\n\n")
+
+
+async def _lift(state: State, deps: Deps, say: Speaker) -> None:
+    """Lift a cap of one's own; what an administrator set stays."""
+    intent = state["parameters"].get("capped_intent")
+    wanted = budget_id("intent", intent_owner(state["user_id"], intent)) if intent else budget_id("user", state["user_id"])
+    known = await deps.purse.budgets(deps.clock(), ids=[wanted])
+    if not any(one.active for one in known):
+        say.text("There was no cap of your own to lift.\n\n")
+        return
+    await _set_own(state, deps, intent, limit=None)
+    say.text(f"{_own_name(intent)} is lifted.\n\n")
+
+
+async def _set_own(state: State, deps: Deps, intent: str | None, *, limit: int | None) -> Budget:
+    """Set a cap of one's own, in all or on one intent; lift it without a limit."""
+    user_id = state["user_id"]
+    kind: BudgetKind = "intent" if intent else "user"
+    return await deps.purse.set_limit(
+        kind, intent_owner(user_id, intent) if intent else user_id, limit_microusd=limit, active=limit is not None,
+        actor=user_id, now=deps.clock(),
+    )  # fmt: skip
+
+
+def _own_name(intent: str | None) -> str:
+    return f"Your cap on **{intent}**" if intent else "Your own cap"
 
 
 async def _show(state: State, deps: Deps, say: Speaker) -> None:
@@ -64,8 +103,9 @@ async def _show(state: State, deps: Deps, say: Speaker) -> None:
     spent = await deps.purse.spent_by(state["user_id"], since=now - WINDOW)
     here = await deps.purse.spent_by(state["user_id"], thread_id=state["thread_id"])
     budgets = await deps.purse.of_user(state["user_id"], now)
+    costly = {model.provider for model in deps.gateway.catalog.models if not model.is_free}
     own = [_row(b) for b in budgets if b.kind in OWN_KINDS and b.active]
-    rows = [_row(b) for b in budgets if b.kind == "provider"]
+    rows = [_row(b, is_free=b.limit_microusd == 0 and b.owner not in costly) for b in budgets if b.kind == "provider"]
     props: dict[str, Any] = {  # Any: JSON
         "spent": dollars(spent),
         "spentHere": dollars(here),
@@ -74,6 +114,7 @@ async def _show(state: State, deps: Deps, say: Speaker) -> None:
     }
     lines = [
         f"- {row['name']}: {'free' if row['limit'] == 'free' else row['spent'] + ' of ' + row['limit']}"
+        f"{'' if row['active'] else ' (switched off)'}"
         for row in [*own, *rows]
     ]
     text = f"You spent {props['spent']} in the last 30 days, and {props['spentHere']} in this chat.\n\n" + "\n".join(
@@ -82,14 +123,14 @@ async def _show(state: State, deps: Deps, say: Speaker) -> None:
     say.block("BudgetGauge", props, text)
 
 
-def _row(budget: Budget) -> dict[str, Any]:  # Any: JSON
+def _row(budget: Budget, *, is_free: bool = False) -> dict[str, Any]:  # Any: JSON
     used = budget.spent_microusd + budget.held_microusd
-    share = used / budget.limit_microusd if budget.limit_microusd else float(budget.kind in OWN_KINDS)
+    share = used / budget.limit_microusd if budget.limit_microusd else float(not is_free)
     return {
         "name": _NAMES[budget.kind].format(budget.owner.rpartition(":")[2]),
         "spent": dollars(budget.spent_microusd),
         "held": dollars(budget.held_microusd) if budget.held_microusd else None,
-        "limit": "free" if budget.limit_microusd == 0 and budget.kind == "provider" else dollars(budget.limit_microusd),
+        "limit": "free" if is_free else dollars(budget.limit_microusd),
         "share": round(min(1.0, share), 4),
         "active": budget.active,
     }

@@ -69,7 +69,7 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
 
 
 async def _list(state: State, deps: Deps, say: Speaker) -> None:
-    ranking = await deps.gateway.preview("chat", prefer=preference_of(state))
+    ranking = await deps.gateway.preview("chat", prefer=preference_of(state), user_id=state["user_id"])
     if not ranking:
         say.text(CONNECT + _keyless(deps))
         return
@@ -114,7 +114,8 @@ async def _why(state: State, deps: Deps, say: Speaker) -> None:
     same_request = [call for call in calls if call["request_id"] == last["request_id"]][::-1]
     ranking = last["selection"].get("ranking", [])
     if last["status"] != "refused":
-        say.text(_answered(last, same_request, ranking))
+        answered = next((call for call in same_request if call["status"] == "ok"), last)
+        say.text(_answered(answered, same_request, ranking))
     if ranking:
         rows = [
             f"| {s['model_id']} | {s['cost']:.2f} | {_quality(s)} | {s['speed']:.2f} | {s['uptime']:.2f} "

@@ -484,3 +484,33 @@ def test_a_long_request_costs_what_its_length_costs(tokens: int) -> None:
 
     assert step.input_price > model.input_price
     assert model.cost_microusd(input_tokens=tokens, output_tokens=0) == ceil(price * tokens)
+
+
+async def test_what_is_shown_first_is_what_is_asked_where_a_budget_has_no_room(
+    open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User
+) -> None:
+    providers.ollama_models = ("qwen:7b",)
+    gateway = await open_one()
+    now = datetime.now(UTC)
+    first = (await gateway.preview("chat", user_id=learner.id))[0]
+    await purse.set_limit("user", learner.id, limit_microusd=0, active=True, actor=learner.id, now=now)
+
+    shown = await gateway.preview("chat", user_id=learner.id)
+    answer = await gateway.complete(request_to(learner))
+
+    assert first.model_id != shown[0].model_id == answer.model_id == "ollama/qwen:7b"
+    assert {one.excluded for one in shown if one.model_id == first.model_id} == {"over budget"}
+
+
+async def test_a_limit_below_what_is_spent_keeps_back_nothing_that_is_free(
+    open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User
+) -> None:
+    providers.ollama_models = ("qwen:7b",)
+    gateway = await open_one()
+    now = datetime.now(UTC)
+    await purse.record("elsewhere", provider="openai", user_id=learner.id, cost_microusd=900, actor="a", now=now)
+
+    await purse.set_limit("user", learner.id, limit_microusd=0, active=True, actor=learner.id, now=now)
+
+    assert (await gateway.complete(request_to(learner, "ollama/qwen:7b"))).cost_microusd == 0
+    assert [alert.kind for alert in await purse.tell(learner.id, is_admin=False, now=now)] == ["exceeded"]

@@ -1,0 +1,135 @@
+"""Only a plain order with one amount of dollars sets a limit; questions, stories and guesses change nothing."""
+
+import pytest
+
+from app.bootstrap import Services
+from app.errors import InvalidInput, NotFound
+from app.identity.accounts import User
+from app.models.budget import CAPPED_INTENTS, MICROUSD, budget_id
+from app.models.tasks import KIND_OF
+from graph.intents.money import wish_of
+from tests.graph.test_conversation import say
+
+
+@pytest.mark.parametrize(
+    ("text", "wish"),
+    [
+        ("cap my spending at 5 dollars a month", {"amount_usd": 5.0}),
+        ("Please cap my spending at $5/mo", {"amount_usd": 5.0}),
+        ("can you cap my spending at 5 bucks?", {"amount_usd": 5.0}),
+        ("set my budget to 1,000 dollars", {"amount_usd": 1000.0}),
+        ("set my cap to $1,234.50", {"amount_usd": 1234.5}),
+        ("cap my spending at 5,50 dollars", {"amount_usd": 5.5}),
+        ("cap my spending at $1k", {"amount_usd": 1000.0}),
+        ("cap my spending at a thousand dollars", {"amount_usd": 1000.0}),
+        ("set my cap at twenty five dollars", {"amount_usd": 25.0}),
+        ("limit my spending to 50 cents", {"amount_usd": 0.5}),
+        ("set my budget to 20 dollars for 30 days", {"amount_usd": 20.0}),
+        ("raise my cap from $5 to $20", {"amount_usd": 20.0}),
+        ("I am broke. Cap my spending at $5.", {"amount_usd": 5.0}),
+        ("never let me spend more than 5 dollars", {"amount_usd": 5.0}),
+        ("I don't want to spend more than $5", {"amount_usd": 5.0}),
+        ("my budget is 5 dollars", {"amount_usd": 5.0}),
+        ("set my budget to 10", {"amount_usd": 10.0}),
+        ("limit training to 2 dollars", {"amount_usd": 2.0, "capped_intent": "learn.review-topic"}),
+        ("spend at most 3 dollars on chat", {"amount_usd": 3.0, "capped_intent": "general.chat"}),
+        ("set the anthropic budget to $12.50", {"amount_usd": 12.5, "provider": "anthropic"}),
+        ("set burst budget for openai to 2 dollars", {"amount_usd": 2.0, "provider": "openai", "is_burst": True}),
+        ("set a budget of $5 for anna", {"amount_usd": 5.0, "provider": "anna"}),
+        ("remove my $5 cap", {"lifts": True}),
+        ("no limit on my spending", {"lifts": True}),
+    ],
+)
+def test_an_order_is_followed_as_it_was_meant(text: str, wish: dict[str, object]) -> None:
+    assert wish_of(text) == wish
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "how much of my $5 budget is left?",
+        "why does my budget tracker show $0 instead of $20",
+        "if the total cost is above $100 apply a discount",
+        "how much did I spend on openai, more than 10 dollars?",
+        "don't cap my spending at 5 dollars",
+        "put 5 dollars in the variable price",
+        "what would it cost to cap my spending at 5 dollars?",
+        "set my budget to 5 dollars. " * 20,
+        "",
+    ],
+)
+def test_a_question_or_a_story_orders_nothing(text: str) -> None:
+    assert wish_of(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("cap my spending at 5 euros", "US dollars"),
+        ("cap me at €5", "US dollars"),
+        ("cap my spending at $5 per week", "30 rolling days"),
+        ("limit my spending to 5 dollars a day", "30 rolling days"),
+        ("raise my budget by 1 dollar", "not by how much"),
+        ("set my budget to 5 or 10 dollars", "more than one amount"),
+        ("cap my spending at -5 dollars", "less than nothing"),
+        ("set my budget to 1.000 dollars", "read in two ways"),
+        ("cap my spending", "no amount"),
+        ("set the burst budget to 5 dollars", "belongs to a provider"),
+        ("remove the budget for openai", "not lifted"),
+    ],
+)
+def test_an_order_that_is_not_plain_says_why(text: str, why: str) -> None:
+    (said,) = wish_of(text).values()
+
+    assert why in str(said)
+
+
+def test_what_can_be_capped_is_what_calls_are_made_for() -> None:
+    assert {one for one in CAPPED_INTENTS if one.startswith("task.")} == {f"task.{kind}" for kind in KIND_OF}
+
+
+async def test_a_question_about_money_changes_nothing_and_says_so(services: Services, owner: User) -> None:
+    await say(services, owner, "cap my spending at 7 dollars")
+    asked = await say(services, owner, "how much of my $5 budget is left?")
+    unclear = await say(services, owner, "cap my spending at 5 euros")
+
+    (cap,) = await services.deps.purse.budgets(services.deps.clock(), ids=[budget_id("user", owner.id)])
+    assert cap.limit_microusd == 7 * MICROUSD
+    assert "I changed nothing" in asked.text
+    assert "because budgets are in US dollars" in unclear.text
+
+
+async def test_a_cap_is_lifted_in_words_and_by_command(services: Services, owner: User) -> None:
+    await say(services, owner, "cap my spending at 7 dollars")
+    lifted = await say(services, owner, "remove my cap")
+    again = await say(services, owner, "x", intent="provider.check-budget", parameters={"lifts": True})
+
+    (cap,) = await services.deps.purse.budgets(services.deps.clock(), ids=[budget_id("user", owner.id)])
+    assert not cap.active
+    assert "Your own cap is lifted" in lifted.text
+    assert "no cap of your own" in again.text
+
+
+async def test_an_amount_for_nobody_we_know_sets_nothing(services: Services, owner: User) -> None:
+    with pytest.raises(NotFound, match="no provider 'anna'"):
+        await say(services, owner, "set a budget of $5 for anna")
+    with pytest.raises(InvalidInput, match="cannot be capped"):
+        await say(services, owner, "x", intent="provider.check-budget",
+                  parameters={"amount_usd": 2.0, "capped_intent": "general.chatt"})  # fmt: skip
+
+    assert await services.deps.purse.budgets(services.deps.clock(), ids=[budget_id("user", owner.id)]) == []
+
+
+async def test_a_limit_leaves_a_provider_switched_off_and_the_other_budget_alone(
+    services: Services, owner: User
+) -> None:
+    purse, now = services.deps.purse, services.deps.clock()
+    await purse.set_limit("provider", "openai", limit_microusd=None, active=False, actor=owner.id, now=now)
+
+    said = await say(services, owner, "set the openai budget to 25 dollars")
+    await say(services, owner, "set burst budget for openai to 2 dollars")
+
+    burst, monthly = await purse.budgets(now, ids=["provider:openai", "burst:openai"])
+    assert "It stays switched off" in said.text
+    assert (monthly.limit_microusd, monthly.active) == (25 * MICROUSD, False)
+    assert burst.limit_microusd == 2 * MICROUSD
