@@ -1,12 +1,13 @@
 """A model's answer in the conversation: its words, what happened on the way, and what it cost."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from typing import get_args
 
 from app.errors import NoModelAvailable, ProviderFailed
+from app.learning.started import Started
 from app.models import log as call_log
 from app.models import quality
 from app.models.budget import name_of
@@ -90,6 +91,33 @@ class _Said:
         elif len(self._whole) - but_for > self._shown:
             self._say.text(self._whole[self._shown : len(self._whole) - but_for])
             self._shown = len(self._whole) - but_for
+
+
+def say_silence(say: Speaker, check: Started) -> None:
+    say.text(
+        f"**{check.challenge.title}** shows what you can do without help, so I say nothing about it until it is over. "
+        "Submit it, or put it aside with `/skip`."
+    )
+
+
+async def guard_of(
+    state: State, deps: Deps, open_ones: Sequence[Started], *, is_lesson: bool = False
+) -> Callable[[str], bool] | None:
+    """What holds back of an answer what would give away a challenge that is open; None where none is."""
+    if not open_ones:
+        return None
+    return await deps.coach.guard(
+        state["user_id"], open_ones, thread_id=state["thread_id"], asked=state["text"], is_lesson=is_lesson
+    )
+
+
+async def note_help(state: State, deps: Deps, say: Speaker, open_ones: Sequence[Started], answered: str) -> None:
+    """A conversation about a challenge that is open is help, and the learner is told so the first time."""
+    talk = f"{state['text']} {answered}"
+    helped = await deps.coach.note_talk(state["user_id"], open_ones, thread_id=state["thread_id"], talk=talk)
+    for one in helped:
+        if not one.is_aided:
+            say.text(f"\n\n*(This counts as help with **{one.challenge.title}**.)*")
 
 
 async def say_alerts(state: State, deps: Deps, say: Speaker) -> None:

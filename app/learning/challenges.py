@@ -141,6 +141,11 @@ class ChallengeService:
         """The challenge that was started last in a conversation, if it is still open."""
         return await self._newest(user_id, thread_id=thread_id, status="open")
 
+    async def all_open(self, user_id: str) -> list[Started]:
+        """What this learner has in hand, in whatever conversation, newest first."""
+        async with self._database.read() as connection:
+            return await started.all_open(connection, self._curriculum, user_id)
+
     async def latest(self, user_id: str, challenge_id: str) -> Started | None:
         """The newest start of a challenge by this learner, whatever became of it."""
         return await self._newest(user_id, challenge_id=challenge_id)

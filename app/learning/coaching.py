@@ -16,16 +16,19 @@ from app.learning.attempt_log import Attempt
 from app.learning.challenge_files import AnswerChallenge, Challenge
 from app.learning.challenges import ChallengeService
 from app.learning.curriculum import content_words
-from app.learning.reveal_filter import gives_away, quotes_others
+from app.learning.reveal_filter import gives_away, quotes_others, shows_code
 from app.learning.started import Started
 from app.models.call import CallRequest
 from app.models.gateway import Gateway
 from app.models.providers.wire import Message
 from app.models.run import Answered
+from app.number_words import NUMBER_WORDS
 
 TRIES = 2
 EARLIER_ATTEMPTS = 3  # that the model sees beside the newest
 FEWEST_SHARED_WORDS = 3
+SHORTEST_TIGHT = 3  # characters of an answer that is looked for without its spaces
+_NUMBER_WORD = re.compile(rf"\b({'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))})(?:fold)?\b")
 LONGEST_OWN = 8000  # characters of an attempt that are compared with what a model says; what it saw is shorter
 INTENT = "learn.start-challenge"
 UNUSABLE = "The model's words could not be used: they had the wrong form, or gave the solution away."
@@ -77,19 +80,40 @@ class CoachService:
         await self._challenges.note_coached(user_id, one, by=coached.by)
         return coached
 
-    async def guard(self, user_id: str, one: Started) -> Callable[[str], bool]:
-        """What tells whether an answer in the conversation would give away the challenge in hand."""
+    async def guard(
+        self, user_id: str, open_ones: Sequence[Started], *, thread_id: str, asked: str, is_lesson: bool = False
+    ) -> Callable[[str], bool]:
+        """What tells whether an answer to ``asked`` would give away a challenge that the learner has open, here or in
+        another conversation. Talk that is about one shows no code at all that is not theirs; a lesson does."""
+        kept = [(one, await self._own(user_id, one)) for one in open_ones]
+
+        def gives_one_away(said: str) -> bool:
+            return any(
+                _gives_away(
+                    said, one=one, own=own, is_here=one.thread_id == thread_id,
+                    is_about=not is_lesson and concerns(f"{asked} {said}", one.challenge),
+                )
+                for one, own in kept
+            )  # fmt: skip
+
+        return gives_one_away
+
+    async def note_talk(
+        self, user_id: str, open_ones: Sequence[Started], *, thread_id: str, talk: str
+    ) -> list[Started]:
+        """What a model said in a conversation counts as help with the challenges that it was about: these."""
+        about = [
+            one for one in open_ones
+            if await asyncio.to_thread(_is_about, talk, one, is_here=one.thread_id == thread_id)
+        ]  # fmt: skip
+        for one in about:
+            await self._challenges.note_coached(user_id, one, by="model")
+        return about
+
+    async def _own(self, user_id: str, one: Started) -> tuple[str, ...]:
         attempts = await self._challenges.newest_attempts(user_id, one.id, limit=1 + EARLIER_ATTEMPTS)
         stub = kinds.stub(one.challenge, one.language.name)
-        own = (*(attempt.code[:LONGEST_OWN] for attempt in attempts), one.challenge.statement, stub, *one.hints)
-        return lambda said: reveals(said, one.challenge, own=own)
-
-    async def note_talk(self, user_id: str, one: Started, talk: str) -> bool:
-        """What a model said in the conversation counts as help, where it was about the challenge; whether it was."""
-        if not await asyncio.to_thread(concerns, talk, one.challenge):
-            return False
-        await self._challenges.note_coached(user_id, one, by="model")
-        return True
+        return (*(attempt.code[:LONGEST_OWN] for attempt in attempts), one.challenge.statement, stub, *one.hints)
 
     async def _by_model(self, user_id: str, one: Started, attempts: Sequence[Attempt]) -> Coached:
         request = CallRequest(
@@ -132,7 +156,7 @@ def _usable(answer: Answered, one: Started, attempts: Sequence[Attempt]) -> _Rep
     shown = [str(value) for key in ("input", "expected", "got") if (value := (attempts[0].failing or {}).get(key))]
     own = (*(attempt.code[:LONGEST_OWN] for attempt in attempts), one.challenge.statement, stub, *one.hints, *shown)
     said = f"{reply.observation}\n{reply.question}"
-    if quotes_others(said, own=own) or reveals(said, one.challenge, own=own):
+    if quotes_others(said, own=own) or shows_code(said, own=own) or reveals(said, one.challenge, own=own):
         logger.info("coach.refused", reason="gives the solution away", model=answer.model_id)
         return None
     return reply
@@ -147,16 +171,47 @@ def reveals(said: str, challenge: Challenge, *, own: Sequence[str]) -> bool:
     )
 
 
+def silenced_by(open_ones: Sequence[Started], *, thread_id: str, text: str) -> Started | None:
+    """The check that keeps a conversation silent: the one in hand there, or one in hand elsewhere that it is about."""
+    checks = [one for one in open_ones if one.is_check]
+    here = next((one for one in open_ones if one.thread_id == thread_id), None)
+    if here is not None and here.is_check:
+        return here
+    return next((one for one in checks if concerns(text, one.challenge)), None)
+
+
+def _gives_away(said: str, *, one: Started, own: Sequence[str], is_here: bool, is_about: bool) -> bool:
+    if isinstance(one.challenge, AnswerChallenge):  # a short answer stands in many texts
+        return (is_here or is_about) and reveals(said, one.challenge, own=own)
+    strictly = is_about and (quotes_others(said, own=own) or shows_code(said, own=own))
+    return strictly or reveals(said, one.challenge, own=own)
+
+
+def _is_about(talk: str, one: Started, *, is_here: bool) -> bool:
+    """To predict or read something, any word about it may be the answer."""
+    fewest = 1 if is_here and isinstance(one.challenge, AnswerChallenge) else FEWEST_SHARED_WORDS
+    return concerns(talk, one.challenge, fewest=fewest)
+
+
 def _names(said: str, answer: str) -> bool:
-    """Whether every line of an answer stands in what was said."""
-    lines = [line.strip() for line in answer.strip().splitlines() if line.strip()]
-    return all(re.search(rf"(?<!\w){re.escape(line)}(?!\w)", said) for line in lines)
+    """Whether every line of an answer stands in what was said, in whatever form: "three" or "threefold" for 3, "B G D"
+    for "BGD"."""
+    lines = [_plain(line) for line in answer.splitlines() if line.strip()]
+    spoken = _plain(said)
+    tight, whole = re.sub(r"[\s,]+", "", spoken), re.sub(r"[\s,]+", "", " ".join(lines))
+    if len(whole) >= SHORTEST_TIGHT and not whole.isdigit() and whole in tight:
+        return True
+    return all(re.search(rf"(?<!\w){re.escape(line)}(?!\w)", spoken) for line in lines)
 
 
-def concerns(text: str, challenge: Challenge) -> bool:
+def _plain(text: str) -> str:
+    return _NUMBER_WORD.sub(lambda match: str(NUMBER_WORDS.index(match[1])), " ".join(text.casefold().split()))
+
+
+def concerns(text: str, challenge: Challenge, *, fewest: int = FEWEST_SHARED_WORDS) -> bool:
     """Whether a conversation is about a challenge."""
     about = content_words(f"{challenge.title} {challenge.statement}")
-    return len(content_words(text) & about) >= FEWEST_SHARED_WORDS
+    return len(content_words(text) & about) >= fewest
 
 
 def _material(one: Started, attempts: Sequence[Attempt]) -> str:

@@ -18,6 +18,17 @@ _KEYWORDS = frozenset(
     )
 )
 _SIGNS = frozenset("()[]{}=<>+*/%;&|!")
+_CODE = re.compile(
+    r"\b(?:def|fn|func|function)\s{1,3}\w{1,60}\s{0,3}\("  # a definition
+    r"|\breturn\s[^.\n]{0,80}?\w[\[(][^\n]{0,80}"
+    r"|\b(?:SELECT|select)\s[^.\n]{0,120}?[*(,=][^.\n]{0,120}?\b(?:FROM|from)\s\w+"
+    r"|\b[A-Za-z_]\w{0,40}(?:\.[A-Za-z_]\w{1,40}){2,6}"  # a chain of calls without brackets
+    r"|\b\w{1,40}(?:\.\w{1,40}){0,4}\([^()\n]{0,60}\([^\n]{0,60}"  # a call in a call
+    r"|\b\w{1,40}(?:\.\w{1,40}){1,4}\([^()\n]{0,80}\)[.\[(]"
+    r"|\b[a-z]{2,12}(?: [\w./'\"${}-]{1,40}){0,6} \| [a-z]{2,12}\b"  # a pipe
+    r"|=>|\b\w{1,40}\s{0,3}[-+*/|&]?=\s{0,3}[^=\s][^\n=]{0,60}?[\[(+*/%]"
+)
+LONGEST_SAID = 20_000
 FEWEST_SIGNS = 4
 RUN = 8  # tokens of a row that nobody writes by chance
 SHORTEST_RUN = 6
@@ -44,6 +55,14 @@ def quotes_others(text: str, *, own: Sequence[str]) -> bool:
     had = [_exact(one) for one in own]
     quoted = [_exact(part) for part in re.findall(r"(?<!`)`++([^`]+)`++", text)]
     return any(len(part) > 1 and not any(_stands_in(part, one) for one in had) for part in quoted)
+
+
+def shows_code(text: str, *, own: Sequence[str]) -> bool:
+    """Whether ``text`` holds what is code by its looks (a definition, a call of a call, a pipe, a query) that does not
+    stand so in ``own``, quoted or not."""
+    had = [_exact(one) for one in own]
+    found = (_exact(match[0]) for match in _CODE.finditer(text[:LONGEST_SAID]))
+    return any(not any(_stands_in(part, one) for one in had) for part in found)
 
 
 def _stands_in(part: Sequence[str], whole: Sequence[str]) -> bool:

@@ -1,5 +1,6 @@
 """Challenges that learners have in hand: one is started, submitted to, and ends solved, failed, revealed or skipped."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
@@ -17,6 +18,7 @@ from app.learning.languages.base import Language
 from app.storage.tables.learning import started_challenges
 
 Status = Literal["open", "passed", "failed", "revealed", "skipped"]
+MOST_OPEN = 20
 ENDED = tuple(status for status in get_args(Status) if status != "open")
 
 
@@ -86,6 +88,21 @@ async def begin(
     )  # fmt: skip
     payload = {"language": one.language.name, "check": one.is_check}
     await note(connection, "challenge.started", one, user_id, now, payload)
+
+
+async def all_open(connection: AsyncConnection, curriculum: Curriculum, user_id: str) -> list[Started]:
+    """What this learner has in hand, wherever, newest first, 20 at most; without those whose file is gone."""
+    query = (
+        sa.select(started_challenges.c.id)
+        .where(started_challenges.c.user_id == user_id, started_challenges.c.status == "open")
+        .order_by(started_challenges.c.started_at.desc())
+        .limit(MOST_OPEN)
+    )
+    found = []
+    for started_id in list(await connection.scalars(query)):
+        with contextlib.suppress(NotFound):
+            found.append(await load(connection, curriculum, user_id, started_id))
+    return found
 
 
 async def newest(connection: AsyncConnection, user_id: str, **where: str) -> str | None:

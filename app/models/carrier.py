@@ -46,9 +46,7 @@ class Carrier:
     async def reserved(self, run: Run, model: Model, chain: deque[Model]) -> Call | None:
         """A call that may leave; None when its provider, the circuit or a budget keeps it back."""
         wire, seconds = self._wire_of(model), run.seconds_left()
-        why = self._standing.why_unusable(
-            model.provider, allow_burst=run.request.allow_burst, is_free=model.is_free
-        )
+        why = self._standing.why_unusable(model.provider, allow_burst=run.request.allow_burst, is_free=model.is_free)
         if why is not None or wire is None:
             run.exclude(model, why or "its key was taken away")
             return None

@@ -85,7 +85,9 @@ class Standing:
             for provider, is_free in kinds
         }
         return Knowledge(
-            now=self._clock(), tracks=self._tracks, learned=self._learned,
+            now=self._clock(),
+            tracks=self._tracks,
+            learned=self._learned,
             excluded={model.id: why for model in models if (why := reasons[model.provider, model.is_free])},
         )
 

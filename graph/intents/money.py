@@ -4,6 +4,8 @@ sets a limit. Pure."""
 import re
 from typing import TypedDict
 
+from app.number_words import NUMBER_WORDS
+
 PROVIDERS = {
     "claude": "anthropic",
     "anthropic": "anthropic",
@@ -37,9 +39,8 @@ class Wish(TypedDict, total=False):
 EXAMPLE = "For example: cap my spending at 5 dollars"
 LONGEST_ORDER = 300  # characters; what is longer tells a story
 
-_UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]  # fmt: skip
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_WORDS = {word: n for n, word in enumerate(_UNITS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_WORDS = {word: n for n, word in enumerate(NUMBER_WORDS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _WORDS |= {"a": 1, "an": 1}
 _TIMES = {"hundred": 100, "thousand": 1000}
 _SPELLED = re.compile(

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from app.learning.challenge_files import DIFFICULTIES
 from app.learning.curriculum import Curriculum
 from app.learning.languages import ALIASES, LANGUAGES
+from app.number_words import NUMBER_WORDS
 from graph.intents.classifier import without_quotes
 from graph.intents.money import PROVIDERS, Wish, wish_of
 
@@ -21,12 +22,7 @@ class Slots(Wish, total=False):
     time: str
 
 
-_NUMBERS = {
-    word: number
-    for number, word in enumerate(
-        ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=1
-    )
-}
+_NUMBERS = {word: number for number, word in enumerate(NUMBER_WORDS) if number}
 _DIFFICULTY_WORDS = {
     "easy": "easy", "easier": "easy", "simple": "easy", "small": "easy", "beginner": "easy",
     "medium": "medium", "intermediate": "medium", "moderate": "medium",

@@ -75,7 +75,9 @@ async def _change(state: State, deps: Deps, say: Speaker) -> None:
 async def _lift(state: State, deps: Deps, say: Speaker) -> None:
     """Lift a cap of one's own; what an administrator set stays."""
     intent = state["parameters"].get("capped_intent")
-    wanted = budget_id("intent", intent_owner(state["user_id"], intent)) if intent else budget_id("user", state["user_id"])
+    wanted = (
+        budget_id("intent", intent_owner(state["user_id"], intent)) if intent else budget_id("user", state["user_id"])
+    )
     known = await deps.purse.budgets(deps.clock(), ids=[wanted])
     if not any(one.active for one in known):
         say.text("There was no cap of your own to lift.\n\n")

@@ -1,11 +1,20 @@
 """Free conversation: a model answers where there is one; without one, our best matching lesson or challenge."""
 
 from app.errors import NoModelAvailable
+from app.learning.coaching import silenced_by
 from app.learning.started import Started
 from app.models.call import CallRequest
 from app.models.catalog import Task
 from app.models.providers.wire import Message
-from graph.answering import answer, note_if_asked_again, preference_of, say_alerts
+from graph.answering import (
+    answer,
+    guard_of,
+    note_help,
+    note_if_asked_again,
+    preference_of,
+    say_alerts,
+    say_silence,
+)
 from graph.deps import Deps
 from graph.intents.slots import asks_to_explain
 from graph.nodes.base import Run, said, speaker
@@ -22,13 +31,12 @@ GREETINGS = frozenset({"hello", "hi", "hey", "hi there", "hello there", "good mo
 async def chat(state: State, runtime: Run) -> Update:
     say = speaker(runtime)
     deps = runtime.context
-    in_hand = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
-    if in_hand is not None and in_hand.is_check and not _is_greeting(state["text"]):
-        say.text(
-            f"**{in_hand.challenge.title}** shows what you can do without help, so I say nothing until it is over. Submit "
-            "it, or put it aside with `/skip`; anything else has room in a new chat."
-        )
+    open_ones = await deps.challenges.all_open(state["user_id"])
+    check = silenced_by(open_ones, thread_id=state["thread_id"], text=state["text"])
+    if check is not None and not _is_greeting(state["text"]):
+        say_silence(say, check)
         return said(state, say)
+    in_hand = next((one for one in open_ones if one.thread_id == state["thread_id"]), None)
     await note_if_asked_again(state, deps)
     history = [_message(m["role"], m["content"]) for m in state.get("messages", [])[-HISTORY:]]
     request = CallRequest(
@@ -38,11 +46,10 @@ async def chat(state: State, runtime: Run) -> Update:
         system=render("chat", in_hand=_described(in_hand)),
         messages=(*_from_user(history), Message(role="user", content=state["text"])),
     )  # fmt: skip
-    hides = await deps.coach.guard(state["user_id"], in_hand) if in_hand is not None else None
+    hides = await guard_of(state, deps, open_ones)
     try:
         answered = await answer(request, deps, say, hides=hides)
-        if in_hand is not None:
-            await _note_help(state, deps, say, in_hand, answered.text)
+        await note_help(state, deps, say, open_ones, answered.text)
     except NoModelAvailable as error:
         _without_model(state, deps, say, why=error.user_message)
     await say_alerts(state, deps, say)
@@ -83,13 +90,6 @@ def _described(in_hand: Started | None) -> str:
     if in_hand is None:
         return "nothing"
     return f"the challenge {in_hand.challenge.title!r}: {in_hand.challenge.statement.strip()}"
-
-
-async def _note_help(state: State, deps: Deps, say: Speaker, in_hand: Started, answered: str) -> None:
-    """A conversation about the challenge in hand is help, and the learner is told so the first time."""
-    is_help = await deps.coach.note_talk(state["user_id"], in_hand, f"{state['text']} {answered}")
-    if is_help and not in_hand.is_aided:
-        say.text(f"\n\n*(This counts as help with **{in_hand.challenge.title}**.)*")
 
 
 def _message(role: str, content: str) -> Message:

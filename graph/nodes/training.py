@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from app.errors import BudgetSpent, InvalidInput, NoModelAvailable
 from app.learning import views
+from app.learning.coaching import silenced_by
 from app.learning.curriculum import Concept
 from app.learning.plans import EXAMPLE, Plan
 from app.learning.sessions import InHand, Session
@@ -13,7 +14,7 @@ from app.learning.training import Marked, Moved
 from app.models.call import CallRequest
 from app.models.providers.wire import Message
 from graph import wording
-from graph.answering import answer, note_if_asked_again, preference_of, say_alerts
+from graph.answering import answer, guard_of, note_if_asked_again, preference_of, say_alerts, say_silence
 from graph.deps import Deps
 from graph.intents.classifier import without_quotes
 from graph.intents.slots import asks_to_explain, goal_day_of
@@ -213,11 +214,13 @@ async def _lesson(state: State, deps: Deps, say: Speaker, concept: Concept) -> N
         system=render("lesson", language=language, lesson=concept.lesson),
         messages=(Message(role="user", content=state["text"]),),
     )  # fmt: skip
+    open_ones = await deps.challenges.all_open(state["user_id"])
+    if check := silenced_by(open_ones, thread_id=state["thread_id"], text=state["text"]):
+        say_silence(say, check)
+        return
     await note_if_asked_again(state, deps)
-    in_hand = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
-    hides = await deps.coach.guard(state["user_id"], in_hand) if in_hand is not None else None
     try:
-        await answer(request, deps, say, hides=hides)
+        await answer(request, deps, say, hides=await guard_of(state, deps, open_ones, is_lesson=True))
     except NoModelAvailable as error:
         if isinstance(error, BudgetSpent):
             say.text(f"{error.user_message}\n\n")

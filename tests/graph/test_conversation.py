@@ -13,6 +13,7 @@ from app.bootstrap import Services
 from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed, TooLooError
 from app.events import log as event_log
 from app.identity.accounts import User
+from app.learning.challenge_files import FunctionChallenge
 from app.learning.sessions import Asked
 from app.learning.started import Started
 from app.models import log as call_log
@@ -598,14 +599,45 @@ async def test_in_a_check_nobody_talks(
     started = await services.deps.challenges.open_in_thread(owner.id, "t")
     assert started is not None
 
-    async def check(_user_id: str, _thread_id: str) -> Started:
-        return replace(started, is_check=True)
+    async def check(_user_id: str) -> list[Started]:
+        return [replace(started, is_check=True)]
 
-    monkeypatch.setattr(services.deps.challenges, "open_in_thread", check)
+    monkeypatch.setattr(services.deps.challenges, "all_open", check)
+    about_it = f"how do I solve: {started.challenge.statement}"
     told = await say(services, owner, "how would you solve this", intent="general.chat")
+    elsewhere = await say(services, owner, about_it, intent="general.chat", thread="new")
 
-    assert "without help, so I say nothing until it is over" in told.text
+    assert "without help, so I say nothing about it" in told.text
+    assert "without help, so I say nothing about it" in elsewhere.text
     assert providers.calls == []
+
+
+async def test_another_chat_gives_the_solution_away_no_more_than_this_one(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    await services.deps.challenges.start(owner.id, thread_id=None, challenge_id="reverse-words")
+    challenge = services.deps.curriculum.challenge("reverse-words")
+    assert isinstance(challenge, FunctionChallenge)
+    providers.scripts["*"] = Script(words=(f"```python\n{challenge.solutions['python']}```",))
+
+    told = await say(services, owner, "how do I reverse the words of a text", intent="general.chat", thread="new")
+
+    assert "def " not in told.text
+    assert "would give away the solution" in told.text
+    assert "counts as help" in told.text
+
+
+@pytest.mark.parametrize("said", ["What you want is: ' '.join(reversed(text.split()))", "Use text.split.reverse.join"])
+async def test_talk_about_a_challenge_in_hand_shows_no_code_of_another_form(
+    services: Services, owner: User, providers: FakeProviders, said: str
+) -> None:
+    await services.deps.challenges.start(owner.id, thread_id="t", challenge_id="reverse-words")
+    providers.scripts["*"] = Script(words=(said,))
+
+    told = await say(services, owner, "how do I put the words of the text in reverse order", intent="general.chat")
+
+    assert said not in told.text
+    assert "would give away the solution" in told.text
 
 
 @pytest.mark.parametrize(

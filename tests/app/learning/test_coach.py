@@ -16,7 +16,7 @@ from app.learning.challenge_files import AnswerChallenge, FunctionChallenge
 from app.learning.challenges import ChallengeService
 from app.learning.coaching import CoachService, reveals
 from app.learning.curriculum import load_curriculum
-from app.learning.reveal_filter import gives_away, quotes_others
+from app.learning.reveal_filter import gives_away, quotes_others, shows_code
 from app.learning.sandbox.probe import Isolation
 from app.models import quality
 from app.models.budget import Purse
@@ -283,3 +283,47 @@ def test_a_question_is_not_taken_for_code(said: str) -> None:
     assert isinstance(challenge, FunctionChallenge)
 
     assert not gives_away(said, challenge.solutions.values(), own=(challenge.statement,))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "What you want is: sort -u visitors.txt | wc -l",
+        "Try numbers.uniq.sort[-2] here.",
+        "Look at list(range(start, -1, -1)) once more.",
+        "You could write def reverse(text): and go on.",
+        "Then return sorted(values)[1] at the end.",
+        "So SELECT name, count(*) FROM loans would do.",
+        "result = [x + 1 for x in numbers] is all.",
+    ],
+)
+def test_code_is_seen_without_any_quotes(said: str) -> None:
+    assert shows_code(said, own=["def f(numbers):\n    return numbers"])
+    assert not shows_code(said, own=[said])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "What is in your result after the first number?",
+        "Which of the two loops runs first, and what does it return?",
+        "Select the rows first: from which table do they come?",
+        "Your words(text) is called once. What does it give for an empty text?",
+    ],
+)
+def test_a_plain_question_holds_no_code(said: str) -> None:
+    assert not shows_code(said, own=["def words(text):\n    return words(text)"])
+
+
+@pytest.mark.parametrize("said", ["It prints three.", "Roughly threefold.", "You get 3 calls", "THREE of them"])
+def test_a_number_is_told_in_words_too(said: str) -> None:
+    answer = next(c for c in CURRICULUM.challenges if isinstance(c, AnswerChallenge))
+
+    assert reveals(said, answer.model_copy(update={"answer": "3", "accept": ()}), own=[])
+    assert not reveals(said, answer.model_copy(update={"answer": "4", "accept": ()}), own=[])
+
+
+def test_letters_are_told_with_spaces_between_them() -> None:
+    answer = next(c for c in CURRICULUM.challenges if isinstance(c, AnswerChallenge))
+
+    assert reveals("It is B, G, D, X and then done", answer.model_copy(update={"answer": "BGDX", "accept": ()}), own=[])
