@@ -188,6 +188,7 @@ def progress_view(one: Progress) -> Json:
         "values": one.values,
         "awardedAt": one.earned.awarded_at.isoformat() if one.earned else None,
         "revokedAt": one.earned.revoked_at.isoformat() if one.earned and one.earned.revoked_at else None,
+        "revokedWhy": one.earned.revoked_why if one.earned else None,
     }
 
 

@@ -105,7 +105,10 @@ def badges_text(view: Json) -> str:
     missing = "\n".join(
         f"- {b['title']}: {b['description']} ({b['percent']} %)" for b in view["badges"] if not b["awardedAt"]
     )
-    return f"{len(view['earned'])} of {len(view['badges'])} badges.\n\n{earned}\n\nStill to earn:\n\n{missing}".strip()
+    revoked = "\n".join(f"- {b['title']}: {b['revokedWhy']}" for b in view["badges"] if b["revokedAt"])
+    taken = f"\n\nTaken back:\n\n{revoked}" if revoked else ""
+    head = f"{len(view['earned'])} of {len(view['badges'])} badges."
+    return f"{head}\n\n{earned}\n\nStill to earn:\n\n{missing}{taken}".strip()
 
 
 def leaderboard_text(view: Json) -> str:

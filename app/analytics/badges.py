@@ -21,6 +21,7 @@ from app.storage.tables.analytics import badge_checks, custom_badges, earned_bad
 
 CHECKED_AT_ONCE = 20
 MOST_CUSTOM = 100
+FREEZES = " (two missed a month bridged)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,9 @@ def _ours(badge_id: str, title: str, description: str, rule: str) -> Badge:
 
 BADGES = (
     _ours("first-challenge", "First steps", "Pass a challenge", "challengesPassed >= 1"),
-    _ours("challenge-streak-7", "A week in a row", "Pass a challenge on 7 days in a row", "challengeStreak >= 7"),
-    _ours("challenge-streak-30", "A month in a row", "Pass a challenge on 30 days in a row", "challengeStreak >= 30"),
+    _ours("challenge-streak-7", "A week in a row", f"Pass one on 7 days in a row{FREEZES}", "challengeStreak >= 7"),
+    _ours("challenge-streak-30", "A month in a row", f"Pass one on 30 days in a row{FREEZES}",
+          "challengeStreak >= 30"),
     _ours("code-master", "Code master", "Pass 100 different challenges", "challengesPassed >= 100"),
     _ours("speed-demon", "Speed demon", "Pass a new challenge alone in under 2 minutes", "fastPasses >= 1"),
     _ours("quality-focus", "Quality focus", "Score 90 or more on 5 challenges", "highScores >= 5"),
@@ -50,8 +52,8 @@ BADGES = (
     _ours("night-owl", "Night owl", "Pass a new challenge between 20:00 and 06:00", "nightPasses >= 1"),
     _ours("early-bird", "Early bird", "Pass a new challenge before 08:00", "earlyPasses >= 1"),
     _ours("power-hour", "Power hour", "Pass 10 new challenges in one hour", "bestHour >= 10"),
-    _ours("consistency-king", "Consistency king", "Train on 30 days in a row", "trainingStreak >= 30"),
-)
+    _ours("consistency-king", "Consistency king", f"Train on 30 days in a row{FREEZES}", "trainingStreak >= 30"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +113,13 @@ class BadgeSystem:
         async with self._database.read() as connection:
             earned = await _earned(connection, user_id)
             values = metrics_of(await facts_of(connection, user_id), self._clock())
+            kept = [one.badge for one in earned.values()]  # also one that is awarded no more
             found = [
                 Progress(
                     badge=badge, share=1.0 if badge.id in earned else badge.rule.progress(values),
                     values={name: values[name] for name in badge.rule.metrics}, earned=earned.get(badge.id),
                 )
-                for badge in await _all(connection)
+                for badge in {badge.id: badge for badge in [*await _all(connection), *kept]}.values()
             ]  # fmt: skip
         return sorted(found, key=lambda one: (one.earned is not None, -one.share))
 

@@ -1,10 +1,11 @@
 """Numbers about a learner, each a pure function of the facts: what badges and their rules are made of."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
-from app.analytics.facts import Facts, today
+from app.analytics.facts import Facts, Slot, today
 from app.analytics.projections import SLOT_MINUTES
 from app.analytics.streaks import Streak, streak_of
 
@@ -12,6 +13,7 @@ FAST_SECONDS = 120
 HIGH_SCORE = 90
 MASTERED = 70
 HOUR = timedelta(hours=1)
+MINUTES_OF_A_DAY = 24 * 60
 WINDOW_DAYS = 28
 ACTIVE_DAYS_GOAL, MINUTES_GOAL, GOOD_WEEK_DAYS = 20, 600, 3
 FREQUENCY_POINTS, CONSISTENCY_POINTS, DURATION_POINTS = 40, 30, 30
@@ -50,7 +52,15 @@ def best_hour(facts: Facts) -> int:
 
 def minutes_practised(facts: Facts) -> int:
     """Quarters of an hour with practice, and the minutes that were logged from elsewhere."""
-    return sum(SLOT_MINUTES * slot.is_practice + slot.logged_minutes for slot in facts.slots)
+    return _minutes(facts.slots)
+
+
+def _minutes(slots: Iterable[Slot]) -> int:
+    """No day has more than 24 hours, whatever was logged for it."""
+    by_day: Counter[date] = Counter()
+    for slot in slots:
+        by_day[slot.day] += SLOT_MINUTES * slot.is_practice + slot.logged_minutes
+    return sum(min(MINUTES_OF_A_DAY, minutes) for minutes in by_day.values())
 
 
 def average_score(facts: Facts) -> float:
@@ -139,7 +149,7 @@ def engagement_of(facts: Facts, now: datetime) -> Engagement:
     days = {slot.day for slot in recent if slot.is_practice}
     weeks = [sum((end - day).days // 7 == week for day in days) for week in range(WINDOW_DAYS // 7)]
     good_weeks = sum(count >= GOOD_WEEK_DAYS for count in weeks)
-    minutes = sum(SLOT_MINUTES * slot.is_practice + slot.logged_minutes for slot in recent)
+    minutes = _minutes(recent)
     score = (
         FREQUENCY_POINTS * min(1.0, len(days) / ACTIVE_DAYS_GOAL)
         + CONSISTENCY_POINTS * good_weeks / len(weeks)

@@ -210,7 +210,9 @@ async def _set(
 
 
 def _first_pass(event: Event, offset: int | None) -> Json:
-    seconds = min(LONGEST_SECONDS, max(0, int(event.payload.get("seconds", LONGEST_SECONDS))))
+    seconds = int(event.payload.get("seconds", LONGEST_SECONDS))
+    if not 0 <= seconds <= LONGEST_SECONDS:  # a clock that was set back makes nobody quick
+        seconds = LONGEST_SECONDS
     return {
         "passed_at": event.occurred_at, "utc_offset_minutes": offset, "seconds": seconds,
         "score": event.payload["score"], "alone": not event.payload["aided"],
@@ -284,4 +286,5 @@ def _concept_counts(event: Event) -> dict[str, int]:
 
 
 def _is_aided(payload: Mapping[str, Any]) -> bool:  # Any: JSON
-    return bool(payload["aided"] or payload["ending"] == "revealed")
+    """Whether it was done with help; a solution that was shown after tries without any ended those, and helped none."""
+    return bool(payload["aided"] or (payload["ending"] == "revealed" and not payload["attempts"]))

@@ -152,7 +152,10 @@ class AccountService:
             connection,
             NewEvent(
                 type="user.changed", key=user_id, user_id=user_id, occurred_at=self._clock(),
-                payload={"timezone": preferences.timezone, "ranked": preferences.ranked},
+                payload={
+                    "timezone": None if preferences.timezone_source == "default" else preferences.timezone,
+                    "ranked": preferences.ranked,
+                },
             ),
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.learning import mastery, progress, scheduler
 from app.learning.curriculum import Curriculum
-from app.learning.sitting import KNOWN_FOR
+from app.learning.started import REMEMBERED_FOR
 from app.storage.database import Database
 from app.storage.tables.learning import training_answers, training_sessions
 
@@ -64,7 +64,7 @@ async def _unrated(
         .join(training_sessions, training_sessions.c.id == before.c.session_id)
         .where(
             training_sessions.c.user_id == user_id, before.c.session_id != session_id,
-            before.c.created_at > now - KNOWN_FOR, before.c.created_at <= training_answers.c.created_at,
+            before.c.created_at > now - REMEMBERED_FOR, before.c.created_at <= training_answers.c.created_at,
             before.c.question_id == training_answers.c.question_id,
         )
         .exists()

@@ -74,7 +74,7 @@ class ChallengeService:
         now = self._clock()
         one = self.new_start(choice, now=now, language=wanted)
         async with self._database.write() as connection:
-            await started.begin(connection, one, user_id=user_id, thread_id=thread_id, session_id=None, now=now)
+            one = await started.begin(connection, one, user_id=user_id, thread_id=thread_id, session_id=None, now=now)
         self._wake()
         return one
 
@@ -213,10 +213,11 @@ class ChallengeService:
             if await attempt_log.repeats(connection, user_id, one.id, code=code, language=one.language.name):
                 raise Conflict("You submitted just this already, and it counted once. Change something first.")
             one = await self._count_attempt(connection, one)
+            tries, since = await sitting.tries_of(connection, user_id, one, now)
             points = score(
-                passed=graded.passed, cases=max(1, len(graded.cases)), attempts=one.attempts,
-                hints=one.hints_shown, coached=one.coached,
-                seconds=(now - one.started_at).total_seconds(), minutes=one.challenge.minutes, signals=signals,
+                passed=graded.passed, cases=max(1, len(graded.cases)), attempts=tries, hints=one.hints_shown,
+                coached=one.coached, seconds=(now - since).total_seconds(), minutes=one.challenge.minutes,
+                signals=signals,
             )  # fmt: skip
             feedback = coach.feedback(graded, points.total, means=means)
             await connection.execute(
@@ -387,7 +388,7 @@ class ChallengeService:
         self._wake()
 
 
-_ENDED = {"skipped": "skipped", "revealed": "given up: its solution was shown", "failed": "ended"}
+_ENDED = {"skipped": "put aside", "revealed": "given up: its solution was shown", "failed": "ended"}
 
 
 def _spoken(one: Started, language: str | None) -> Language:

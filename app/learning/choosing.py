@@ -14,6 +14,7 @@ from app.learning.curriculum import Curriculum
 from app.learning.languages import LANGUAGES, language_named
 from app.learning.languages.base import LanguageName
 from app.learning.mastery import Skill
+from app.learning.sitting import known_challenges
 from app.storage.tables.learning import cards, started_challenges, unaided_checks
 
 AIM = 0.75  # the chance of success that the next challenge aims at
@@ -24,13 +25,15 @@ RECENT = 40
 class Learner:
     """What a choice depends on: skills by concept, ratings that challenges earned, what was started last (newest
     first), the concepts that are due (first one first), and those to be checked without help, with the challenge that
-    was solved with help; and the language in which a concept with a card for each is due first."""
+    was solved with help; the challenges that they know; and the language in which a concept with a card for each is due
+    first."""
 
     skills: Mapping[str, Skill]
     ratings: Mapping[str, Skill]
     recent: Sequence[str]
     due: Sequence[str]
     checks: Mapping[str, str]
+    known: Collection[str] = ()
     due_languages: Mapping[str, LanguageName] = field(default_factory=dict)
 
 
@@ -62,6 +65,7 @@ async def learner_of(connection: AsyncConnection, user_id: str, now: datetime) -
         recent=list(dict.fromkeys(recent)), due=list(dict.fromkeys(progress.concept_of(card) for card in due)),
         due_languages={progress.concept_of(card): language for card in reversed(due) if (language := _language(card))},
         checks={row.concept: row.challenge_id for row in waiting},
+        known=frozenset(await connection.scalars(known_challenges(user_id, now))),
     )  # fmt: skip
 
 
@@ -127,6 +131,6 @@ def choose(offered: Sequence[Challenge], learner: Learner, *, locked: Collection
 
 
 def is_check(challenge: Challenge, learner: Learner) -> bool:
-    """A check takes another challenge of the concept than the one that was solved with help."""
+    """A check takes another challenge of the concept than the one that was solved with help, and none that is known."""
     helped = learner.checks.get(challenge.concept)
-    return helped is not None and challenge.id != helped
+    return helped is not None and challenge.id != helped and challenge.id not in learner.known

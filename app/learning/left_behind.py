@@ -10,7 +10,7 @@ from app.errors import NotFound
 from app.learning import answering, progress, scheduler, sitting, started
 from app.learning.curriculum import Curriculum
 from app.storage.database import Database
-from app.storage.tables.learning import started_challenges, training_answers, training_sessions
+from app.storage.tables.learning import attempts, started_challenges, training_answers, training_sessions
 
 MOST_AT_ONCE = 20
 
@@ -27,19 +27,23 @@ async def settle(
 async def _give_up(
     connection: AsyncConnection, database: Database, curriculum: Curriculum, user_id: str, now: datetime
 ) -> None:
-    query = sa.select(started_challenges.c.id).where(
-        started_challenges.c.user_id == user_id, started_challenges.c.status == "open",
-        started_challenges.c.attempts > 0, started_challenges.c.started_at < now - scheduler.SITTING,
-    )  # fmt: skip
-    for started_id in list(await connection.scalars(query.limit(MOST_AT_ONCE))):
+    newest_at = sa.func.max(attempts.c.created_at, type_=attempts.c.created_at.type)
+    query = (
+        sa.select(started_challenges.c.id, newest_at.label("left_at"))
+        .join(attempts, attempts.c.started_id == started_challenges.c.id)
+        .where(started_challenges.c.user_id == user_id, started_challenges.c.status == "open")
+        .group_by(started_challenges.c.id)
+        .having(newest_at < now - scheduler.SITTING)
+        .limit(MOST_AT_ONCE)
+    )
+    for row in (await connection.execute(query)).all():
         try:
-            one = await started.load(connection, curriculum, user_id, started_id)
+            one = await started.load(connection, curriculum, user_id, row.id)
         except NotFound:
             continue  # its file is gone
-        left_at = min(now, one.started_at + scheduler.SITTING)
-        if await started.end(connection, one.id, "failed", left_at):
+        if await started.end(connection, one.id, "skipped", row.left_at):
             await sitting.finish(
-                connection, database, user_id=user_id, started_one=one, ending="given up", score=0, now=left_at,
+                connection, database, user_id=user_id, started_one=one, ending="given up", score=0, now=row.left_at,
                 is_late=True,
             )  # fmt: skip
 

@@ -65,9 +65,11 @@ class PlanService:
         Raises:
             InvalidInput: no or unknown concepts, or a day that is not within the next half year.
         """
+        concepts = list(dict.fromkeys(concepts))
         self._check(goal, concepts, days=(goal_day - today).days)
         levels = {row.concept: row.mastery for row in await progress.overview(self._database, user_id)}
-        wanted = with_required(self._curriculum.concepts, concepts, levels)
+        room = CONCEPTS_EACH * max(1, len(session_days(today, goal_day)) - 1) - len(concepts)
+        wanted = with_required(self._curriculum.concepts, concepts, levels, most_required=max(0, room))
         sessions = dated(wanted, asked_for=concepts, levels=levels, today=today, goal_day=goal_day)
         plan_id = uuid.uuid4().hex
         now = self._clock()
@@ -126,11 +128,21 @@ async def due(database: Database, user_id: str, today: date) -> Planned | None:
 
 
 async def take(connection: AsyncConnection, planned: Planned, session_id: str) -> None:
-    """Write down that a training session was started for a planned one."""
+    """Write down that a training session was started for a planned one, if no other was meanwhile."""
     await connection.execute(
         plan_sessions.update()
-        .where(plan_sessions.c.plan_id == planned.plan_id, plan_sessions.c.number == planned.number)
+        .where(
+            plan_sessions.c.plan_id == planned.plan_id, plan_sessions.c.number == planned.number,
+            plan_sessions.c.session_id.is_(None),
+        )
         .values(session_id=session_id)
+    )  # fmt: skip
+
+
+async def give_back(connection: AsyncConnection, session_id: str) -> None:
+    """A session that ended with nothing done in it was none: the planned one is to be done still."""
+    await connection.execute(
+        plan_sessions.update().where(plan_sessions.c.session_id == session_id).values(session_id=None)
     )
 
 
@@ -177,13 +189,18 @@ async def _end(connection: AsyncConnection, user_id: str, now: datetime) -> bool
     return ended.rowcount > 0
 
 
-def with_required(concepts: Sequence[Concept], wanted: Sequence[str], levels: Mapping[str, int]) -> list[str]:
-    """The wanted concepts and what they build on directly and is not practised yet, in the order of the graph. What
-    those in turn require is left to the sessions' mistakes: the days are few, and much is known that was not seen."""
+def with_required(
+    concepts: Sequence[Concept], wanted: Sequence[str], levels: Mapping[str, int], *, most_required: int
+) -> list[str]:
+    """The wanted concepts and what they build on directly and is not practised yet, the weakest of it as far as there
+    is room, in the order of the graph. What those in turn require is left to the sessions' mistakes: the days are few,
+    and much is known that was not seen."""
     by_id = {concept.id: concept for concept in concepts}
-    needed = set(wanted)
-    for name in wanted:
-        needed |= {one for one in by_id[name].requires if levels.get(one, 0) < READY_MASTERY}
+    required = [
+        name for name in dict.fromkeys(one for name in wanted for one in by_id[name].requires)
+        if name not in wanted and levels.get(name, 0) < READY_MASTERY
+    ]  # fmt: skip
+    needed = {*wanted, *sorted(required, key=lambda name: levels.get(name, 0))[:most_required]}
     return [concept.id for concept in concepts if concept.id in needed]
 
 

@@ -139,9 +139,10 @@ async def record(
     if outcome.result is not None:
         new = mastery.update(old, opponent=opponent, outcome=outcome.result)
     await _store_skill(connection, database, user_id, outcome.concept, new, now)
-    due_at = await _review(connection, database, user_id, outcome.card, outcome, now)
+    await _review(connection, database, user_id, outcome.card, outcome, now)
     if outcome.card != outcome.concept and await _has_card(connection, user_id, outcome.concept):
         await _review(connection, database, user_id, outcome.concept, outcome, now)  # any language serves it
+    due_at = (await _due_by_concept(connection, user_id)).get(outcome.concept)
     change = Change(
         concept=outcome.concept, before=mastery.mastery(old), after=mastery.mastery(new), due_at=due_at, why=outcome.why
     )
@@ -183,16 +184,18 @@ async def _store_skill(
 
 async def _review(
     connection: AsyncConnection, database: Database, user_id: str, card_id: str, outcome: Outcome, now: datetime
-) -> datetime | None:
+) -> None:
     """Rate a card, once a sitting: what came first decides, unless the outcome overrides. One that is told late leaves
-    a card that was reviewed since as it is. Returns when it is due."""
+    a card that was reviewed since as it is."""
     grade = outcome.grade
     query = sa.select(cards).where(cards.c.user_id == user_id, cards.c.card_id == card_id)
     old = (await connection.execute(query)).first()
     is_rated = old is not None and abs(now - old.reviewed_at) < scheduler.SITTING
     is_over = outcome.is_late and old is not None and old.reviewed_at > now
-    if grade is None or is_over or (is_rated and not outcome.overrides):
-        return old.due_at if old is not None else None
+    if grade is None or is_over:
+        return
+    if is_rated and not (outcome.overrides and await _last_rating(connection, user_id, card_id) != scheduler.AGAIN):
+        return
     weights = await weights_of(connection, user_id)
     reviewed = scheduler.review(old.card if old is not None else None, grade, now, weights)
     due_at = scheduler.due_at(reviewed)
@@ -204,7 +207,17 @@ async def _review(
             rating=int(scheduler.RATINGS[grade]), reviewed_at=now,
         )
     )  # fmt: skip
-    return due_at
+
+
+async def _last_rating(connection: AsyncConnection, user_id: str, card_id: str) -> int | None:
+    query = (
+        sa.select(reviews.c.rating)
+        .where(reviews.c.user_id == user_id, reviews.c.card_id == card_id)
+        .order_by(reviews.c.reviewed_at.desc())
+        .limit(1)
+    )
+    found: int | None = await connection.scalar(query)
+    return found
 
 
 async def _has_card(connection: AsyncConnection, user_id: str, card_id: str) -> bool:

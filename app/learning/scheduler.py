@@ -77,6 +77,7 @@ def predictions(
     return predicted
 
 
+AGAIN = int(Rating.Again)
 GRADES: dict[int, Grade] = {int(rating): grade for grade, rating in RATINGS.items()}
 
 

@@ -15,7 +15,7 @@ from app.storage.tables.learning import reviews, started_challenges, unaided_che
 End = Literal["solved", "failed", "revealed", "given up"]
 RESULT_BY_ATTEMPT = (1.0, 0.75)  # solved at the first and second attempt; later ones count half
 LATE_RESULT = 0.5
-KNOWN_FOR = timedelta(days=60)
+KNOWN_FOR = timedelta(days=14)  # what was solved alone before that may be shown again: it was not forgotten
 _LAST_SEEN_AT = sa.func.coalesce(
     started_challenges.c.ended_at, started_challenges.c.started_at, type_=started_challenges.c.started_at.type
 )
@@ -34,14 +34,15 @@ async def finish(
     await progress.lock(connection, user_id)
     challenge, solved = started_one.challenge, ending == "solved"
     tries, first_tried_at = await tries_of(connection, user_id, started_one, now)
-    known = await _seen_before(connection, user_id, started_one, now)
-    shows_nothing = solved and (started_one.is_aided or known)
+    seen = await _seen_before(connection, user_id, started_one, now)
+    known = seen is not None
+    shows_nothing = known or (solved and started_one.is_aided)
     outcome = progress.Outcome(
         concept=challenge.concept, card=started_one.card,
         result=None if shows_nothing else result_of(tries) if solved else 0.0,
         grade=_grade(
             started_one, solved=solved, score=score, tries=tries, seconds=_seconds(first_tried_at, now),
-            earlier_successes=await _earlier_successes(connection, user_id, started_one),
+            earlier_successes=await _earlier_successes(connection, user_id, started_one), was_shown=seen == "shown",
         ),
         why=_why(started_one, ending, tries=tries, known=known), source=started_one.id,
         overrides=ending == "revealed" or (started_one.is_check and not solved), is_late=is_late,
@@ -55,7 +56,9 @@ async def finish(
         )
     await _close_others(connection, user_id, started_one, now)
     needs_check = started_one.is_aided or ending == "revealed"
-    await _follow_up(connection, database, user_id, started_one, needs_check=needs_check, now=now)
+    await _follow_up(
+        connection, database, user_id, started_one, needs_check=needs_check, shown_nothing=shows_nothing, now=now
+    )
     payload = {
         "solved": solved, "aided": started_one.is_aided, "known": known, "check": started_one.is_check,
         "ending": ending, "score": score, "attempts": tries, "hints": started_one.hints_shown,
@@ -66,11 +69,11 @@ async def finish(
 
 
 def _grade(
-    one: Started, *, solved: bool, score: int, tries: int, seconds: float, earlier_successes: int
+    one: Started, *, solved: bool, score: int, tries: int, seconds: float, earlier_successes: int, was_shown: bool
 ) -> scheduler.Grade:
     return scheduler.grade_of(
         solved=solved, score=score, attempts=tries, any_hint=one.is_aided,
-        deep_hint=one.hints_shown >= len(one.challenge.hints), quick=seconds <= 60 * one.challenge.minutes,
+        deep_hint=was_shown or one.hints_shown >= len(one.challenge.hints), quick=seconds <= 60 * one.challenge.minutes,
         earlier_successes=earlier_successes,
     )  # fmt: skip
 
@@ -87,7 +90,7 @@ def result_of(attempts: int) -> float:
 def _why(one: Started, ending: End, *, tries: int, known: bool) -> str:
     attempts = f"{tries} attempt{'s' if tries != 1 else ''}"
     if ending != "solved":
-        return f"{ending} after {attempts}"
+        return f"{ending} after {attempts}" + (", which you know already: mastery stays" if known else "")
     if one.is_aided:
         return "solved with help: mastery moves when you solve one like it alone"
     if known:
@@ -95,17 +98,29 @@ def _why(one: Started, ending: End, *, tries: int, known: bool) -> str:
     return f"solved alone, {attempts}" + (", as a check" if one.is_check else "")
 
 
-async def _seen_before(connection: AsyncConnection, user_id: str, one: Started, now: datetime) -> bool:
-    """Whether the learner solved this challenge lately, or saw its solution or hints: then it shows nothing new."""
-    known = sa.or_(
-        started_challenges.c.status.in_(("passed", "failed", "revealed")),
-        started_challenges.c.hints_shown > 0, started_challenges.c.coached > 0,
-    )  # fmt: skip
-    query = sa.select(started_challenges.c.id).where(
-        started_challenges.c.user_id == user_id, started_challenges.c.challenge_id == one.challenge.id,
-        started_challenges.c.id != one.id, now - KNOWN_FOR < _LAST_SEEN_AT, known,
-    )  # fmt: skip
-    return await connection.scalar(query.limit(1)) is not None
+async def _seen_before(
+    connection: AsyncConnection, user_id: str, one: Started, now: datetime
+) -> Literal["solved", "shown"] | None:
+    """Whether the learner solved this challenge lately, or was shown its solution: then it shows nothing new."""
+    is_other = started_challenges.c.id != one.id
+    known = known_challenges(user_id, now).where(is_other, started_challenges.c.challenge_id == one.challenge.id)
+    statuses = set(await connection.scalars(known.with_only_columns(started_challenges.c.status)))
+    if statuses & {"revealed", "failed"}:
+        return "shown"
+    return "solved" if statuses else None
+
+
+def known_challenges(user_id: str, now: datetime) -> sa.Select[tuple[str]]:
+    """The ids of the challenges that a learner solved in the last two weeks, or saw a solution of in the last two
+    months. (A question that ends failed shows its answer.)"""
+    seen, status = started_challenges.c, started_challenges.c.status
+    return sa.select(seen.challenge_id).where(
+        seen.user_id == user_id,
+        sa.or_(
+            sa.and_(status == "passed", now - KNOWN_FOR < _LAST_SEEN_AT),
+            sa.and_(status.in_(("failed", "revealed")), now - started.REMEMBERED_FOR < _LAST_SEEN_AT),
+        ),
+    )
 
 
 async def _close_others(connection: AsyncConnection, user_id: str, one: Started, now: datetime) -> None:
@@ -121,11 +136,12 @@ async def _close_others(connection: AsyncConnection, user_id: str, one: Started,
 
 
 async def tries_of(connection: AsyncConnection, user_id: str, one: Started, now: datetime) -> tuple[int, datetime]:
-    """How often the learner tried this challenge in this sitting, and since when: starting it anew makes no first try
-    of one."""
+    """How often the learner tried this challenge in this sitting, and since when they have it: starting it anew makes
+    no first try of a second one, and no quick solve of one that was thought about for long."""
     query = sa.select(sa.func.sum(started_challenges.c.attempts), sa.func.min(started_challenges.c.started_at)).where(
         started_challenges.c.user_id == user_id, started_challenges.c.challenge_id == one.challenge.id,
-        started_challenges.c.id != one.id, now - scheduler.SITTING < _LAST_SEEN_AT, started_challenges.c.attempts > 0,
+        started_challenges.c.id != one.id, now - scheduler.SITTING < _LAST_SEEN_AT,
+        started_challenges.c.status != "passed",
     )  # fmt: skip
     attempts, first_at = (await connection.execute(query)).one()
     return one.attempts + int(attempts or 0), min(one.started_at, first_at or one.started_at)
@@ -140,11 +156,12 @@ async def _earlier_successes(connection: AsyncConnection, user_id: str, one: Sta
 
 
 async def _follow_up(
-    connection: AsyncConnection, database: Database, user_id: str, one: Started, *, needs_check: bool, now: datetime
-) -> None:
-    """A check that was taken is done, whatever came of it; help that was used asks for one."""
+    connection: AsyncConnection, database: Database, user_id: str, one: Started, *, needs_check: bool,
+    shown_nothing: bool, now: datetime,
+) -> None:  # fmt: skip
+    """A check that was taken is done, whatever came of it, unless it shows nothing; help that was used asks for one."""
     concept = one.challenge.concept
-    if one.is_check:
+    if one.is_check and not shown_nothing:
         await connection.execute(
             unaided_checks.delete().where(unaided_checks.c.user_id == user_id, unaided_checks.c.concept == concept)
         )

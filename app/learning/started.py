@@ -1,7 +1,7 @@
 """Challenges that learners have in hand: one is started, submitted to, and ends solved, failed, revealed or skipped."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
@@ -19,6 +19,7 @@ from app.storage.tables.learning import started_challenges
 
 Status = Literal["open", "passed", "failed", "revealed", "skipped"]
 MOST_OPEN = 20
+REMEMBERED_FOR = timedelta(days=60)  # how long help with a challenge, or its solution, stays in mind
 ENDED = tuple(status for status in get_args(Status) if status != "open")
 
 
@@ -74,20 +75,38 @@ async def load(connection: AsyncConnection, curriculum: Curriculum, user_id: str
 async def begin(
     connection: AsyncConnection, one: Started, *, user_id: str, thread_id: str | None, session_id: str | None,
     now: datetime,
-) -> None:  # fmt: skip
+) -> Started:  # fmt: skip
     """Put a challenge into a learner's hand, alone or as part of a training session. It is their newest, also where a
-    clock that was ahead has been put right since the one before."""
+    clock that was ahead has been put right since the one before. Help that they had with it before they ever solved it
+    is help still: hints that were read are not unread by beginning anew."""
     of_theirs = sa.func.max(started_challenges.c.started_at, type_=started_challenges.c.started_at.type)
     last = await connection.scalar(sa.select(of_theirs).where(started_challenges.c.user_id == user_id))
+    hints, coached = await _help_before(connection, user_id, one.challenge.id, now)
+    one = replace(one, hints_shown=hints, coached=coached)
     await connection.execute(
         started_challenges.insert().values(
             id=one.id, user_id=user_id, challenge_id=one.challenge.id, language=one.language.name,
-            thread_id=thread_id, status="open", is_check=one.is_check, session_id=session_id,
-            started_at=now if last is None else max(now, last + timedelta(microseconds=1)),
+            thread_id=thread_id, status="open", is_check=one.is_check, session_id=session_id, hints_shown=hints,
+            coached=coached, started_at=now if last is None else max(now, last + timedelta(microseconds=1)),
         )
     )  # fmt: skip
     payload = {"language": one.language.name, "check": one.is_check}
     await note(connection, "challenge.started", one, user_id, now, payload)
+    return one
+
+
+async def _help_before(connection: AsyncConnection, user_id: str, challenge_id: str, now: datetime) -> tuple[int, int]:
+    """The hints and the coach's questions that this learner had with a challenge lately; none once it was solved."""
+    theirs = sa.and_(
+        started_challenges.c.user_id == user_id, started_challenges.c.challenge_id == challenge_id,
+        started_challenges.c.started_at > now - REMEMBERED_FOR,
+    )  # fmt: skip
+    solved = sa.select(started_challenges.c.id).where(theirs, started_challenges.c.status == "passed")
+    if await connection.scalar(solved.limit(1)) is not None:
+        return 0, 0
+    query = sa.select(sa.func.max(started_challenges.c.hints_shown), sa.func.max(started_challenges.c.coached))
+    hints, coached = (await connection.execute(query.where(theirs))).one()
+    return int(hints or 0), int(coached or 0)
 
 
 async def all_open(connection: AsyncConnection, curriculum: Curriculum, user_id: str) -> list[Started]:

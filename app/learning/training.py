@@ -72,9 +72,11 @@ class TrainingService:
         mixes = count is None if with_challenges is None else with_challenges
         await self._settle(user_id)
         planned = await plans.due(self._database, user_id, today) if today is not None and not concepts else None
-        chosen = list(concepts) or (list(planned.concepts) if planned else await self._mixed(user_id))
+        chosen = list(dict.fromkeys(concepts)) or (list(planned.concepts) if planned else await self._mixed(user_id))
         self._check_concepts(chosen)
         session_id = uuid.uuid4().hex
+        if planned is not None:  # each of its concepts has a turn
+            wanted = min(MOST_ITEMS, max(wanted, len(chosen)))
         length = min(wanted, self._most(chosen, with_challenges=mixes))
         async with self._database.write() as connection:
             if thread_id is not None:
@@ -263,7 +265,11 @@ class TrainingService:
             item = {"kind": kind, "id": one.id if one else following.question_id, "concept": following.concept}
             taken = await connection.execute(
                 training_sessions.update()
-                .where(training_sessions.c.id == session.id, training_sessions.c.asked == len(session.done))
+                .where(
+                    training_sessions.c.id == session.id,
+                    training_sessions.c.asked == len(session.done),
+                    training_sessions.c.status == "open",
+                )
                 .values(items=[*row.items, item], asked=len(session.done) + 1)
             )
             if taken.rowcount and one is not None:
@@ -314,6 +320,8 @@ class TrainingService:
         is_left = sa.and_(started_challenges.c.session_id == session.id, started_challenges.c.status == "open")
         alone = started_challenges.update().where(is_left).values(session_id=None)  # it goes on by itself
         await connection.execute(alone)
+        if not session.done:
+            await plans.give_back(connection, session.id)
         payload = {"correct": sum(item.correct for item in session.answers), "questions": len(session.answers)}
         await self._note(connection, "training.completed", session.id, user_id, payload)
         return tuple(changes)

@@ -1,5 +1,6 @@
 export default function Badges() {
   const missing = props.badges.filter((b) => !b.awardedAt);
+  const revoked = props.badges.filter((b) => b.revokedAt);
   return (
     <section className="tl-card" aria-label="Your badges" data-testid="badges">
       <h3>Badges</h3>
@@ -26,6 +27,12 @@ export default function Badges() {
           </div>
         ))}
       </div>
+      {revoked.length > 0 && (
+        <>
+          <h4>Taken back</h4>
+          <ul>{revoked.map((b) => <li key={b.badgeId}><strong>{b.title}</strong>: {b.revokedWhy}</li>)}</ul>
+        </>
+      )}
     </section>
   );
 }

@@ -148,6 +148,7 @@ function Concept({ of }) {
 
 function gapWords(points) {
   if (points > 0) return `A gap of ${points} points: help carries you further than you go alone yet. Checks without help close it.`;
+  if (points < 0) return "No gap: you solve more alone than with help.";
   return "No gap: you solve as much alone as with help.";
 }
 

@@ -217,6 +217,54 @@ async def test_days_and_hours_stay_as_they_were_lived_when_the_zone_changes(
     assert await reports.report(ada.id) == abroad
 
 
+async def test_the_gap_counts_tries_without_help_as_such_also_where_the_solution_was_shown_then(
+    database: Database, clock: Clock, bus: Bus, ada: User
+) -> None:
+    lost = {"solved": False, "ending": "revealed", "attempts": 2, "score": 0}
+    await publish(
+        database, *(finished(ada, clock, f"a{n}", **lost) for n in range(3)), finished(ada, clock, "b"),
+        finished(ada, clock, "c", aided=True), finished(ada, clock, "d", **lost | {"attempts": 0}),
+    )  # fmt: skip
+    await bus.drain()
+
+    report = await ReportService(database=database, clock=clock).report(ada.id)
+
+    assert ((report.alone.solved, report.alone.ended), (report.aided.solved, report.aided.ended)) == ((1, 4), (1, 2))
+
+
+async def test_a_clock_that_is_set_back_makes_nobody_quick(
+    database: Database, clock: Clock, bus: Bus, badges: BadgeSystem, ada: User
+) -> None:
+    await publish(database, finished(ada, clock, "one", seconds=-3600))
+    await bus.drain()
+
+    assert {one.badge.id for one in await badges.earned(ada.id)} == {"first-challenge"}
+
+
+async def test_a_badge_that_is_retired_stays_with_whoever_has_it(
+    database: Database, clock: Clock, bus: Bus, badges: BadgeSystem, ada: User
+) -> None:
+    custom = await badges.add(title="Mine", description="One pass", rule="challengesPassed >= 1", actor=ada.id)
+    await publish(database, finished(ada, clock, "one"))
+    await bus.drain()
+
+    await badges.retire(custom.id, actor=ada.id)
+
+    assert custom.id in {one.badge.id for one in await badges.progress(ada.id) if one.earned}
+
+
+async def test_leaving_the_ranking_names_no_time_zone(
+    database: Database, clock: Clock, bus: Bus, badges: BadgeSystem, accounts: AccountService, ada: User
+) -> None:
+    clock.move(hours=13)  # 22:00 UTC
+    await accounts.prefer(ada.id, ranked=False)
+
+    await publish(database, finished(ada, clock, "one"))
+    await bus.drain()
+
+    assert {one.badge.id for one in await badges.earned(ada.id)} == {"first-challenge"}
+
+
 async def test_mastery_opens_to_every_outcome_a_page_at_a_time(
     database: Database, clock: Clock, ada: User, eve: User
 ) -> None:

@@ -127,6 +127,12 @@ def test_an_hour_is_no_longer_where_the_clock_is_set_back() -> None:
     assert best_hour(replace(NOBODY, passes=passes)) == 1
 
 
+def test_a_day_has_24_hours_whatever_was_logged() -> None:
+    slots = tuple(slot(NOW - timedelta(minutes=15 * n), logged_minutes=600) for n in range(20))
+
+    assert metrics_of(replace(NOBODY, slots=slots), NOW)["minutes"] == 24 * 60
+
+
 def test_engagement_is_full_after_four_steady_weeks_and_nothing_before() -> None:
     steady = tuple(
         slot(NOW - timedelta(days=day, minutes=15 * quarter), submitted=1)

@@ -136,8 +136,20 @@ async def test_what_was_tried_and_left_counts_as_given_up(
 
     await challenges.start(ada.id, thread_id="t", concept="strings")
 
-    assert (await challenges.get(ada.id, left.id)).status == "failed"
+    assert (await challenges.get(ada.id, left.id)).status == "skipped"
     assert (await challenges.get(ada.id, untouched.id)).status == "open"
+
+
+async def test_what_is_being_worked_on_is_not_given_up(challenges: ChallengeService, ada: User, clock: Clock) -> None:
+    mine = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    await challenges.submit(ada.id, mine.id, WRONG)
+    clock.move(hours=5)
+    await challenges.submit(ada.id, mine.id, WRONG + "\n")
+    clock.move(minutes=1)
+
+    await challenges.start(ada.id, thread_id="u", concept="strings")
+
+    assert (await challenges.submit(ada.id, mine.id, solution("running-total"))).graded.verdict == "passed"
 
 
 async def test_a_card_is_rated_once_a_sitting(challenges: ChallengeService, ada: User, clock: Clock) -> None:
@@ -843,3 +855,87 @@ async def test_what_is_due_comes_though_all_of_it_was_seen(
     following = await challenges.following(ada.id)
 
     assert following.challenge.concept == "strings"
+
+
+async def _reviews(database: Database) -> list[int]:
+    async with database.read() as connection:
+        return list(await connection.scalars(sa.select(reviews.c.rating).order_by(reviews.c.reviewed_at)))
+
+
+async def test_hints_that_were_read_are_help_also_after_beginning_anew(
+    challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    first = await challenges.start(ada.id, thread_id="t", challenge_id="two-sum")
+    await challenges.submit(ada.id, first.id, "def two_sum(numbers, target):\n    return []")
+    for _ in first.challenge.hints:
+        await challenges.hint(ada.id, first.id)
+    clock.move(hours=1)
+
+    again = await challenges.start(ada.id, thread_id="u", challenge_id="two-sum")
+    solved = await challenges.submit(ada.id, again.id, solution("two-sum"))
+    clock.move(minutes=30)
+
+    parts = {part.name: part.why for part in solved.score.parts}
+    assert again.hints == first.challenge.hints
+    assert (parts["attempts"], parts["hints"]) == ("attempt 2", f"{len(again.hints)} hints")
+    assert parts["time"].startswith("60 of")
+    assert "with help" in solved.change.why
+    assert (await challenges.start(ada.id, thread_id="t", concept="dictionaries")).is_check
+
+
+async def test_a_solution_that_was_shown_and_is_typed_is_no_good_recall(
+    challenges: ChallengeService, database: Database, ada: User, clock: Clock
+) -> None:
+    shown = await challenges.start(ada.id, thread_id="t", challenge_id="two-sum")
+    await challenges.reveal(ada.id, shown.id)
+    clock.move(hours=25)
+
+    again = await challenges.start(ada.id, thread_id="t", challenge_id="two-sum")
+    typed = await challenges.submit(ada.id, again.id, solution("two-sum"))
+
+    assert typed.change.before == typed.change.after
+    assert await _reviews(database) == [1, 2]
+
+
+async def test_several_reveals_in_a_sitting_cost_the_card_once(
+    challenges: ChallengeService, database: Database, ada: User, clock: Clock
+) -> None:
+    for challenge_id in ("two-sum", "count-words", "group-anagrams"):
+        one = await challenges.start(ada.id, thread_id="t", challenge_id=challenge_id)
+        await challenges.reveal(ada.id, one.id)
+        clock.move(minutes=5)
+
+    concepts = {CURRICULUM.challenge(name).concept for name in ("two-sum", "count-words", "group-anagrams")}
+    assert len(await _reviews(database)) == len(concepts)
+
+
+async def test_what_is_known_is_no_check_and_clears_none(challenges: ChallengeService, ada: User, clock: Clock) -> None:
+    known = await challenges.start(ada.id, thread_id="t", challenge_id="caesar-shift")
+    await challenges.submit(ada.id, known.id, solution("caesar-shift"))
+    helped = await challenges.start(ada.id, thread_id="t", challenge_id="reverse-words")
+    await challenges.hint(ada.id, helped.id)
+    await challenges.submit(ada.id, helped.id, solution("reverse-words"))
+    clock.move(minutes=25)
+
+    again = await challenges.start(ada.id, thread_id="t", challenge_id="caesar-shift")
+    await challenges.submit(ada.id, again.id, solution("caesar-shift"))
+
+    assert not again.is_check
+    assert (await challenges.start(ada.id, thread_id="t", concept="strings")).is_check
+
+
+async def test_what_is_known_takes_no_mastery_and_counts_again_after_two_weeks(
+    challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    first = await challenges.start(ada.id, thread_id="t", challenge_id="two-sum")
+    solved = await challenges.submit(ada.id, first.id, solution("two-sum"))
+    clock.move(days=1)
+    second = await challenges.start(ada.id, thread_id="t", challenge_id="two-sum")
+    await challenges.submit(ada.id, second.id, "def two_sum(numbers, target):\n    return []")
+    given_up = await challenges.reveal(ada.id, second.id)
+    clock.move(days=90)
+    third = await challenges.start(ada.id, thread_id="t", challenge_id="two-sum")
+    kept = await challenges.submit(ada.id, third.id, solution("two-sum"))
+
+    assert given_up.change.after == solved.change.after
+    assert kept.change.after > kept.change.before

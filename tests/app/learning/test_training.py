@@ -276,7 +276,7 @@ def test_a_plan_has_a_session_every_day_in_a_short_week_and_four_a_week_else(day
 
 
 def test_a_plan_begins_with_what_its_topics_require_and_ends_with_what_was_asked_for() -> None:
-    wanted = with_required(CURRICULUM.concepts, ["graphs", "sql"], {"basics": 60})
+    wanted = with_required(CURRICULUM.concepts, ["graphs", "sql"], {"basics": 60}, most_required=20)
     sessions = dated(
         wanted, asked_for=["graphs", "sql"], levels={"basics": 60, "sql": 30}, today=TODAY,
         goal_day=TODAY + timedelta(days=21),
@@ -306,6 +306,10 @@ async def test_a_plans_session_is_what_training_begins_with_and_a_missed_one_com
     session = await training.start(ada.id, thread_id="t", today=later)
     begun = await planning.current(ada.id, later)
     await training.finish(ada.id, session.id)
+    empty = await planning.current(ada.id, later)
+    again = await training.start(ada.id, thread_id="t", today=later)
+    await training.answer(ada.id, again.id, right_choice(question_of(again)))
+    await training.finish(ada.id, again.id)
     done = await planning.current(ada.id, later)
 
     assert (len(plan.sessions), plan.sessions[0].status) == (5, "today")
@@ -315,6 +319,8 @@ async def test_a_plans_session_is_what_training_begins_with_and_a_missed_one_com
     assert session.concepts == plan.sessions[0].concepts
     assert begun is not None
     assert begun.sessions[0].status == "started"
+    assert empty is not None
+    assert empty.sessions[0].status == "missed"
     assert done is not None
     assert [one.status for one in done.sessions[:3]] == ["done", "today", "coming"]
     assert await planning.current(eve.id, later) is None
@@ -331,6 +337,41 @@ async def test_a_session_that_was_begun_and_left_does_not_hold_up_the_plan(
 
     assert next_day is not None
     assert next_day.number == 2
+
+
+async def test_two_starts_at_once_take_a_planned_session_once(
+    planning: PlanService, training: TrainingService, ada: User
+) -> None:
+    await planning.make(ada.id, goal="exam", goal_day=TODAY + timedelta(days=5), concepts=["sql"], today=TODAY)
+    first, _ = await asyncio.gather(
+        *(training.start(ada.id, thread_id=thread, today=TODAY) for thread in ("a", "b"))
+    )  # fmt: skip
+    plan = await planning.current(ada.id, TODAY)
+    assert plan is not None
+    taken = plan.sessions[0].session_id
+    assert taken is not None
+    question = question_of(await training.resume(ada.id, taken))
+    await training.answer(ada.id, taken, right_choice(question))
+    await training.finish(ada.id, taken)
+
+    after = await planning.current(ada.id, TODAY)
+
+    assert first is not None
+    assert after is not None
+    assert after.sessions[0].status == "done"
+
+
+async def test_a_short_plan_practises_all_that_was_asked_for(
+    planning: PlanService, training: TrainingService, ada: User
+) -> None:
+    wanted = ["graphs", "trees", "sql", "recursion", "sorting", "searching", "stacks", "dates", "parsing", "regex"]
+    topics = [name for name in wanted if name in CURRICULUM.questions]
+
+    plan = await planning.make(ada.id, goal="exam", goal_day=TODAY + timedelta(days=1), concepts=topics, today=TODAY)
+    session = await training.start(ada.id, thread_id="t", today=TODAY)
+
+    assert set(plan.sessions[0].concepts) == set(topics)
+    assert session.length >= len(topics)
 
 
 async def test_a_new_plan_ends_the_old_one_and_a_plan_can_be_dropped(planning: PlanService, ada: User) -> None:
@@ -352,7 +393,7 @@ async def test_a_new_plan_ends_the_old_one_and_a_plan_can_be_dropped(planning: P
     ("goal", "days", "concepts", "says"),
     [
         ("exam", 0, ["sql"], "between tomorrow"), ("exam", -3, ["sql"], "between tomorrow"),
-        ("exam", 181, ["sql"], "180 days"), ("exam", 5, [], "1 to 10 topics"), ("exam", 5, ["sql"] * 11, "1 to 10"),
+        ("exam", 181, ["sql"], "180 days"), ("exam", 5, [], "1 to 10 topics"), ("exam", 5, [concept.id for concept in CURRICULUM.concepts][:11], "1 to 10"),
         ("exam", 5, ["cooking"], "'cooking' is not a topic"), (" ", 5, ["sql"], "1 to 120"), ("x" * 121, 5, ["sql"], "120"),
     ],
 )  # fmt: skip
