@@ -41,6 +41,9 @@ def _absolute(path: Path) -> Path:
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
+# Providers by the names of what they make, as people write them.
+PROVIDER_ALIASES = {"claude": "anthropic", "gpt": "openai", "chatgpt": "openai", "google": "gemini"}
+
 
 class Settings(BaseSettings):
     """What the environment decides. Names of fields are the names of the variables, in lower case."""
@@ -179,8 +182,9 @@ class Settings(BaseSettings):
     @property
     def tie_order(self) -> tuple[str, ...]:
         """Providers in the order in which they come when scores tie."""
-        first = (self.primary_provider.lower(),) if self.primary_provider else ()
-        return tuple(dict.fromkeys((*first, *self.fallback_chain)))
+        first = (self.primary_provider,) if self.primary_provider else ()
+        names = [name.strip().lower() for name in (*first, *self.fallback_chain)]
+        return tuple(dict.fromkeys(PROVIDER_ALIASES.get(name, name) for name in names))
 
     @property
     def base_url(self) -> str:

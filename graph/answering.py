@@ -21,6 +21,7 @@ from graph.reply import Speaker
 from graph.state import State
 from graph.wording import dollars
 
+FEWEST_WORDS_OF_A_QUESTION = 3  # "ok", "yes" and "go on" ask nothing again
 ASKED_AGAIN_WITHIN = timedelta(minutes=15)
 LOOK_EVERY_CHARACTERS = 80
 HELD_BACK_CHARACTERS = 400
@@ -134,7 +135,11 @@ def preference_of(state: State) -> Preference | None:
 async def note_if_asked_again(state: State, deps: Deps) -> None:
     """The same question twice in a row: the first answer was not good enough."""
     said = [message["content"] for message in state.get("messages", []) if message["role"] == "user"]
-    if not said or _same(said[-1]) != _same(state["text"]):
+    if (
+        not said
+        or _same(said[-1]) != _same(state["text"])
+        or len(_same(state["text"]).split()) < FEWEST_WORDS_OF_A_QUESTION
+    ):
         return
     await deps.gateway.log.flush()
     calls = await call_log.newest(

@@ -7,8 +7,9 @@ from typing import Any
 
 from app.errors import InvalidInput
 from app.learning.curriculum import Curriculum
+from graph.intents.goals import goal_of
 from graph.intents.money import PROVIDERS, amount_of
-from graph.intents.slots import Slots, goal_of, slots_of
+from graph.intents.slots import Slots, slots_of
 
 Parameters = dict[str, Any]  # Any: slots of several types
 LONGEST_SAID = 80
@@ -111,7 +112,7 @@ def _challenge(arguments: str, slots: Slots) -> tuple[str, Parameters]:
 def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     if not arguments:
         return "provider.check-budget", {}
-    words = arguments.lower().split()
+    words = arguments[:200].lower().split()
     if words in (["burst"], ["burst", "off"]):
         return "provider.check-budget", {"burst": words == ["burst"]}
     names = [word for word in words if re.fullmatch(r"[a-z][a-z0-9_.-]*", word) and word not in _BESIDE_MONEY]

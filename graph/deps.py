@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from app.analytics.badges import BadgeSystem
 from app.analytics.ranking import RankingService
@@ -43,5 +44,8 @@ class Deps:
 
     async def today(self, user_id: str) -> date:
         """The date by the learner's own clock."""
-        preferences = await self.accounts.preferences(user_id)
-        return self.clock().astimezone(await zone_named(preferences.timezone)).date()
+        return self.clock().astimezone(await self.zone(user_id)).date()
+
+    async def zone(self, user_id: str) -> ZoneInfo:
+        """The time zone that this person's days are counted by."""
+        return await zone_named((await self.accounts.preferences(user_id)).timezone)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 Json = dict[str, Any]  # Any: JSON
 
@@ -39,7 +40,12 @@ def _material_text(material: Json | None) -> str:
     return f"```\n{material['text'].strip()}\n```\n\n{choices}\n"
 
 
-def verdict_text(view: Json) -> str:
+def day_of(iso: str, zone: ZoneInfo) -> str:
+    """The day of a moment by somebody's own clock."""
+    return datetime.fromisoformat(iso).astimezone(zone).date().isoformat()
+
+
+def verdict_text(view: Json, zone: ZoneInfo) -> str:
     lines = [f"**{view['message']}** Score {view['score']} of 100, {view['wallMs']} ms."]
     failing = view["firstFailing"]
     if failing:
@@ -51,7 +57,7 @@ def verdict_text(view: Json) -> str:
         if failing["stdout"]:
             lines.append(f"It printed: `{failing['stdout'].strip()}`")
     mastery = view["mastery"]
-    due = f" Due again {mastery['dueAt'][:10]}." if mastery["dueAt"] else ""
+    due = f" Due again {day_of(mastery['dueAt'], zone)}." if mastery["dueAt"] else ""
     lines.append(f"Mastery of {mastery['title']}: {mastery['before']} → {mastery['after']} ({mastery['why']}).{due}")
     return "\n\n".join(lines)
 
@@ -64,9 +70,9 @@ def question_text(view: Json) -> str:
     return f"**Question {current['number']} of {view['questions']}.** {current['prompt']}\n\n{choices}"
 
 
-def summary_text(view: Json) -> str:
+def summary_text(view: Json, zone: ZoneInfo) -> str:
     rows = "\n".join(f"- {row['title']}: {row['correct']} of {row['answered']}" for row in view["byConcept"])
-    due = f"\n\nNext due: {view['nextDueAt'][:10]}." if view["nextDueAt"] else ""
+    due = f"\n\nNext due: {day_of(view['nextDueAt'], zone)}." if view["nextDueAt"] else ""
     return f"**Session over: {view['correct']} of {view['answered']} right.**\n\n{rows}{due}"
 
 
@@ -100,8 +106,10 @@ def stats_text(view: Json) -> str:
     return "\n".join(lines)
 
 
-def badges_text(view: Json) -> str:
-    earned = "\n".join(f"- **{b['title']}**: {b['description']} ({b['awardedAt'][:10]})" for b in view["earned"])
+def badges_text(view: Json, zone: ZoneInfo) -> str:
+    earned = "\n".join(
+        f"- **{b['title']}**: {b['description']} ({day_of(b['awardedAt'], zone)})" for b in view["earned"]
+    )
     missing = "\n".join(
         f"- {b['title']}: {b['description']} ({b['percent']} %)" for b in view["badges"] if not b["awardedAt"]
     )

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
@@ -173,7 +173,7 @@ class RankingService:
                 sa.func.sum(table.c.answered).label("answered"),
                 sa.func.count(sa.distinct(table.c.user_id)).label("learners"),
             )
-            .where(table.c.slot_at >= self._clock() - timedelta(days=days), _counts(table))
+            .where(table.c.slot_at >= first_whole(self._clock() - timedelta(days=days), each), _counts(table))
             .group_by(sa.text("start"))
             .having(sa.func.count(sa.distinct(table.c.user_id)) >= FEWEST)
             .order_by(sa.text("start"))
@@ -202,6 +202,16 @@ class RankingService:
     async def _people(self, connection: AsyncConnection) -> int:
         query = sa.select(sa.func.count()).select_from(learners).where(_has_practised(), _counts(learners))
         return int(await connection.scalar(query) or 0)
+
+
+def first_whole(moment: datetime, each: Each) -> datetime:
+    """The beginning of the first day, week (a Monday) or month in UTC that is not cut off by ``moment``."""
+    day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    if each == "weekly":
+        return day + timedelta(days=-day.weekday() % 7)
+    if each == "monthly" and day.day > 1:
+        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return day
 
 
 def _counts(table: sa.Table) -> sa.ColumnElement[bool]:

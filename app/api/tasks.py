@@ -1,7 +1,7 @@
 """Typed tasks over REST, their health and their metrics."""
 
 import secrets
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
@@ -17,19 +17,23 @@ router = APIRouter(tags=["tasks"])
 Json = dict[str, Any]  # Any: JSON
 
 
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
+ProviderName = Annotated[str, Field(min_length=1, max_length=32)]
+
+
 class TaskInput(Body):
     content: str = Field(max_length=200_000)
     priority: Priority = "normal"
-    labels: list[str] = Field(default_factory=list, max_length=50)
-    fields: list[str] = Field(default_factory=list, max_length=50)
-    language: str = Field("English", max_length=60)
+    labels: list[Name] = Field(default_factory=list, max_length=50)
+    fields: list[Name] = Field(default_factory=list, max_length=50)
+    language: Name = "English"
     sentences: int = Field(3, ge=1, le=50)
 
 
 class TaskConfig(Body):
     timeout: float = Field(60, gt=0, le=300, description="Seconds")
     preferred_provider: str | None = Field(None, max_length=32)
-    fallback_providers: list[str] = Field(default_factory=list, max_length=10)
+    fallback_providers: list[ProviderName] = Field(default_factory=list, max_length=10)
     quality: Quality = "balanced"
     max_tokens: int = Field(1024, ge=1, le=32_000)
     use_burst: bool = Field(False, description="May use the burst budgets (administrators)")
@@ -85,6 +89,7 @@ async def metrics(request: Request, using: Using) -> PlainTextResponse:
     given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
     if not secrets.compare_digest(given.encode(), wanted.get_secret_value().encode()):
         raise Unauthenticated("The metrics key is wrong. Send it as: Authorization: Bearer KEY")
+    await using.deps.gateway.refresh()
     budgets = await using.deps.purse.budgets(using.deps.clock())
     text = using.deps.gateway.metrics.text(budgets, using.deps.gateway.breaker.circuits())
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -97,7 +102,7 @@ def _answer(result: TaskResult, request_id: str) -> Json:
         "status": "completed",
         "result": {
             "output": result.output, "provider": result.provider, "model": result.model,
-            "executionTime": result.execution_ms, "tokensUsed": result.tokens_used,
+            "finish": result.finish, "executionTime": result.execution_ms, "tokensUsed": result.tokens_used,
             "cost": 0.0 if result.shared else result.cost_microusd / MICROUSD, "shared": result.shared,
         },
         "routing": {

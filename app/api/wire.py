@@ -19,16 +19,18 @@ class Body(BaseModel):
 
 
 def _is_whole(value: Any) -> bool:  # Any: JSON
-    """Whether all texts can be stored."""
-    match value:
-        case str():
-            return "\0" not in value and not any("\ud800" <= sign <= "\udfff" for sign in value)
-        case dict():
-            return all(_is_whole(inner) for inner in value.values())
-        case list():
-            return all(_is_whole(inner) for inner in value)
-        case _:
-            return True
+    """Whether all texts can be stored, however deep they lie."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+                    return False
+            case dict() as inner:
+                waiting += inner.values()
+            case list() as inner:
+                waiting += inner
+    return True
 
 
 def page(items: list[dict[str, object]], next_cursor: str | None = None) -> dict[str, object]:

@@ -21,6 +21,7 @@ from app.errors import InvalidInput, NotFound
 from app.events import log as event_log
 from app.events.schema import NewEvent
 from app.identity.accounts import User
+from app.models import audit
 from app.storage.database import Database
 from app.storage.tables.history import share_links
 
@@ -140,6 +141,8 @@ class SharingService:
             if row is None:
                 raise NotFound("This link does not exist, or not any more.")
             payload = {"audience": row.audience} if event_type == "thread.shared" else {}
+            action, now = {"thread.shared": "share.publish"}.get(event_type, "share.revoke"), self._clock()
+            await connection.run_sync(audit.record, user.id, action, link_id, payload, at=now)
             await event_log.append(
                 connection,
                 NewEvent(type=event_type, key=row.thread_id, user_id=user.id, occurred_at=self._clock(),

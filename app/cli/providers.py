@@ -34,7 +34,7 @@ circuits = typer.Typer(no_args_is_help=True, help="Circuits: open after failures
 cli.add_typer(circuits, name="circuit")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for scripts")]
-UNUSABLE = 2  # the exit code of "it answered, and the answer is no"; 1 is an error
+UNUSABLE = 3  # the exit code of "it answered, and the answer is no"; 1 is an error, 2 a wrong command line
 PIPE_WIDTH = 200
 TEST_QUESTION = "Answer with the word: ready"
 
@@ -176,7 +176,7 @@ def call_once(
 def models(
     task: Annotated[str, typer.Option(help="Kind of task: " + ", ".join(TASKS))] = "chat", as_json: JsonOption = False
 ) -> None:
-    """Which models there are, and which would be picked now and why. Exits with 2 when none can be called."""
+    """Which models there are, and which would be picked now and why. Exits with 3 when none can be called."""
     if task not in TASKS:
         raise typer.BadParameter(f"{task!r} is no kind of task. There are: {', '.join(TASKS)}.")
     wanted: Task = next(known for known in TASKS if known == task)
@@ -220,7 +220,8 @@ async def _answer_of(
     )  # fmt: skip
     await gateway.models()
     if provider not in gateway.providers():
-        raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(gateway.providers())}.")
+        known = ", ".join(gateway.providers()) or "none yet: give a key (/keys, or the environment), or start Ollama"
+        raise NotFound(f"There is no provider {provider!r} that can be called. There are: {known}.")
     began = time.monotonic()
     async for chunk in gateway.stream(request):
         if isinstance(chunk, TextDelta) and aloud:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,6 +43,13 @@ async def newest(connection: AsyncConnection, user_id: str, started_id: str, *, 
         )
         for row in await connection.execute(query)
     ]  # fmt: skip
+
+
+async def next_at(connection: AsyncConnection, started_id: str, now: datetime) -> datetime:
+    """When an attempt counts as made: after the one before, also where a clock was set back since."""
+    newest_at = sa.func.max(attempts.c.created_at, type_=attempts.c.created_at.type)
+    last = await connection.scalar(sa.select(newest_at).where(attempts.c.started_id == started_id))
+    return now if last is None else max(now, last + timedelta(microseconds=1))
 
 
 async def repeats(

@@ -1,17 +1,24 @@
 """Feedback on an attempt, from the learner's own first failing case; pure, and without a model."""
 
+import re
+
 from app.learning.grading import CaseResult, Graded, first_failing
 
 
-def feedback(graded: Graded, score: int, *, means: str | None = None) -> str:
-    """What to look at next, in one or two sentences. ``means`` is what a known mistake with the same results means."""
+def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | None = None) -> str:
+    """What to look at next, in one or two sentences, for a kind of challenge. ``means`` is what a known mistake with
+    the same results means."""
     if means is not None:
         return means.strip()
+    if graded.verdict in ("error", "failed") and kind in _BY_KIND:
+        return _BY_KIND[kind]
     match graded.verdict:
         case "passed":
             return _praise(score)
         case "compile_error":
             return "The code could not be read. Look at the line named above, and at the one before it."
+        case "timeout" if graded.passed:
+            return "Right so far, but too slow. How often does your code look at each item when the input is large?"
         case "timeout":
             return "Follow your loop by hand with a small input: what makes it end?"
         case "killed":
@@ -20,6 +27,14 @@ def feedback(graded: Graded, score: int, *, means: str | None = None) -> str:
             failing = first_failing(graded.cases)
             assert failing is not None
             return _about(failing)
+
+
+_RAISED = re.compile(r"[A-Z]\w*(?:Error|Exception|Iteration|Interrupt|Exit)")
+_BY_KIND = {
+    "predict": "Go through the code line by line with a pencil: what is each value then, and what is printed?",
+    "read": "Go through the code line by line with one small input of your own: what is each value then?",
+    "test": "Look at the first version that your test judges wrongly. Which input would tell it from a right one?",
+}
 
 
 def _praise(score: int) -> str:
@@ -31,7 +46,9 @@ def _praise(score: int) -> str:
 def _about(case: CaseResult) -> str:
     if case.error and case.got is None:
         name = case.error.split(":", 1)[0]
-        return f"Run case {case.number} in your head up to the line that raised {name}: what is each value there?"
+        if _RAISED.fullmatch(name):
+            return f"Run case {case.number} in your head up to the line that raised {name}: what is each value there?"
+        return f"Case {case.number} ended in an error. Read what it says: which part of your code does it speak of?"
     if case.got in ("None", "null", "undefined", "nil"):
         return "The function gave nothing back in that case. Does every path end in a return?"
     if case.got is not None and case.got.strip("\"'") == case.expected.strip("\"'"):

@@ -24,12 +24,16 @@ RULES = "F,E7,E9,B,C4,PIE,SIM,RET5,PLR17"
 
 
 async def measure(challenge: Challenge, language: LanguageName, code: str) -> Signals | None:
-    """The signals of a solution, beside those of the reference; None for what is no function, or very long."""
-    if not isinstance(challenge, FunctionChallenge) or language not in _SUFFIX or len(code) > LONGEST_MEASURED:
+    """The signals of a solution, beside those of the reference; None for what is no function. What is very long has as
+    many branches as lines: no exercise needs that, and nobody measures it."""
+    if not isinstance(challenge, FunctionChallenge) or language not in _SUFFIX:
         return None
     reference = challenge.solutions.get(language)
     reference_language: LanguageName = language if reference is not None else "python"
-    lines, branches = await asyncio.to_thread(_size, code, language)
+    is_long = len(code) > LONGEST_MEASURED
+    lines = branches = sum(bool(line.strip()) for line in code.splitlines())
+    if not is_long:
+        lines, branches = await asyncio.to_thread(_size, code, language)
     wanted_lines, wanted_branches = await asyncio.to_thread(
         _size, reference or challenge.solutions["python"], reference_language
     )
@@ -37,7 +41,7 @@ async def measure(challenge: Challenge, language: LanguageName, code: str) -> Si
         return None
     return Signals(
         lines=lines, branches=branches, repeated_lines=repeated_lines(code.splitlines()),
-        lints=await _lints(code) if language == "python" else None,
+        lints=await _lints(code) if language == "python" and not is_long else None,
         reference_lines=wanted_lines, reference_branches=wanted_branches,
     )  # fmt: skip
 

@@ -155,7 +155,10 @@ def judge(run: Run, cases: Sequence[Shown], *, nonce: str, show: Shower) -> Grad
 def graded(run: Run, results: Sequence[CaseResult]) -> Graded:
     verdict = _verdict(run, results)
     crash = _CRASHES.get(run.exit_code or 0, "crashed") if run.status == "crashed" else "raised an error"
-    message = _MESSAGES[verdict].format(total=len(results), passed=sum(r.passed for r in results), crash=crash)
+    passed = sum(result.passed for result in results)
+    message = _MESSAGES[verdict].format(total=len(results), passed=passed, crash=crash)
+    if verdict == "timeout":
+        message += TOO_SLOW if passed else ENDLESS
     return Graded(verdict=verdict, cases=tuple(results), message=message, wall_ms=run.wall_ms)
 
 
@@ -169,9 +172,11 @@ _MESSAGES: dict[Verdict, str] = {
     "failed": "{passed} of {total} cases pass.",
     "error": "{passed} of {total} cases pass; the code {crash}.",
     "compile_error": "The code could not be loaded.",
-    "timeout": "The code took too long and was stopped after {passed} of {total} cases. Is there an endless loop?",
+    "timeout": "The code took too long and was stopped after {passed} of {total} cases.",
     "killed": "The code was stopped after {passed} of {total} cases: it passed a limit of memory, time or output.",
 }
+ENDLESS = " Is there an endless loop?"
+TOO_SLOW = " What it gave before was right: is it too slow for a larger input?"
 _CRASHES = {
     139: "crashed: it used memory that is not its own (segmentation fault)",
     136: "crashed: it divided by zero or overflowed (arithmetic exception)",

@@ -1,15 +1,13 @@
 """The kinds of challenges: what is shown of each, and how a submission to it becomes a verdict."""
 
-import builtins
 import math
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from app.errors import InvalidInput
-from app.learning import grading
+from app.learning import grading, written_tests
 from app.learning.challenge_files import (
     AnswerChallenge,
     Challenge,
@@ -21,7 +19,7 @@ from app.learning.challenge_files import (
 )
 from app.learning.grading import CaseResult, Graded, Shown
 from app.learning.languages import BASH, FUNCTION_LANGUAGES, LANGUAGES, SQL
-from app.learning.languages.base import Language, LanguageName, Parameter, Signature, camel
+from app.learning.languages.base import Language, LanguageName
 from app.learning.languages.sql import table
 from app.learning.sandbox.program import Run, Sandbox
 
@@ -124,7 +122,7 @@ async def grade_examples(
         case ShellChallenge():
             return await _grade_shell(sandbox(), code, challenge.examples, ())
         case TestChallenge():
-            return await _grade_test(sandbox(), challenge, language, code, right_only=True)
+            return await written_tests.grade_test(sandbox(), challenge, language, code, right_only=True)
 
 
 async def grade_challenge(
@@ -149,7 +147,7 @@ async def grade_challenge(
         case ShellChallenge():
             return await _grade_shell(sandbox(), code, challenge.examples, challenge.cases)
         case TestChallenge():
-            return await _grade_test(sandbox(), challenge, language, code, right_only=False)
+            return await written_tests.grade_test(sandbox(), challenge, language, code, right_only=False)
 
 
 # -- answers ---------------------------------------------------------------------------------------------------------
@@ -163,7 +161,9 @@ def _grade_answer(challenge: AnswerChallenge, answer: str) -> Graded:
     if "\x00" in answer:
         raise InvalidInput("The answer holds NUL bytes; it is not text. Write it anew.")
     said = same_text(answer)
-    passed = said in {same_text(one) for one in (challenge.answer, *challenge.accept)}
+    right = (challenge.answer, *challenge.accept)
+    wrong = {_loosely(one.answer) for one in challenge.wrong}
+    passed = said in map(same_text, right) or _loosely(answer) in {*map(_loosely, right)} - wrong
     means = next((wrong.means for wrong in challenge.wrong if same_text(wrong.answer) == said), None)
     case = CaseResult(
         number=1, passed=passed, hidden=False, input=challenge.code.strip(),
@@ -180,6 +180,11 @@ def same_text(answer: str) -> str:
     text = "\n".join(line for line in lines if line)
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
     return text[1:-1] if quoted else text
+
+
+def _loosely(answer: str) -> str:
+    """An answer without line breaks, commas and quotes too; it is compared so only where that confuses no two."""
+    return " ".join(re.sub(r"[\s,'\"`]+", " ", answer).split())
 
 
 # -- SQL -------------------------------------------------------------------------------------------------------------
@@ -268,95 +273,6 @@ def _lines(text: str) -> list[str]:
 
 def _files_text(given: FileSet) -> str:
     return "\n".join(f"{name}:\n{text}" for name, text in given.files.items())
-
-
-# -- tests -----------------------------------------------------------------------------------------------------------
-
-_RUN_PYTHON = """
-def tooloo_verdict(number):
-    try:
-        test({name})
-    except AssertionError:
-        return False
-    return True
-"""
-_RUN_JAVASCRIPT = """
-function toolooVerdict(number) {{
-  try {{ test({name}); }} catch (error) {{ return false; }}
-  return true;
-}}
-"""
-_VERDICT = Signature(name="tooloo_verdict", params=(Parameter(name="number", type="int"),), returns="bool")
-
-
-def _silenced(one: Graded, *, above: int) -> Graded:
-    """A verdict on one version without anything that the test itself said."""
-    if one.verdict == "compile_error":
-        said = _without_words(one.message.partition("\n")[2], above=above)
-        return replace(one, message=f"The code could not be loaded: {said}.")
-    case = one.cases[0]
-    error = _without_words("\n".join((case.error, *case.trace)), above=above) if case.error else None
-    return replace(one, cases=(replace(case, stdout="", error=error, trace=()),))
-
-
-def _without_words(error: str, *, above: int) -> str:
-    """What went wrong in a test, by its kind and line: its own words could give away the version that it is run on."""
-    kind = error.partition(":")[0].strip()
-    lines = [int(found) - above for found in re.findall(r"^line (\d{1,5})\b", error, re.MULTILINE)]
-    where = next((f" in line {line} of your test" for line in reversed(lines) if line > 0), "")
-    return f"{kind if kind in _ERROR_KINDS else 'an error'}{where}"
-
-
-_ERROR_KINDS = frozenset(
-    name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
-) | {"ReferenceError", "RangeError", "Error", "EvalError", "URIError", "the program ended before it answered this case"}
-
-
-async def _grade_test(
-    sandbox: Sandbox, challenge: TestChallenge, language: LanguageName, code: str, *, right_only: bool
-) -> Graded:
-    """A test is right about a version when it accepts the right one and rejects the broken ones, each in a process of
-    its own."""
-    grading.check_code(code)
-    versions = [(challenge.right[language], "a right version", True)]
-    if not right_only:
-        versions += [(broken.code[language], broken.means, False) for broken in challenge.broken]
-    results: list[CaseResult] = []
-    last: Run | None = None
-    for number, (version, means, accepts) in enumerate(versions, start=1):
-        nonce = secrets.token_hex(8)
-        name = challenge.signature.name
-        caller = _RUN_PYTHON.format(name=name) if language == "python" else _RUN_JAVASCRIPT.format(name=camel(name))
-        program = FUNCTION_LANGUAGES[language].program(
-            sandbox,
-            f"{version}\n{code}\n{caller}",
-            _VERDICT,
-            [(0,)],
-            nonce=nonce,  # the same for every version
-        )
-        last = await grading.run_program(sandbox, program)
-        what = "a right version" if accepts else f"a broken version: {means.strip()}"
-        shown = Shown(
-            input=what, expected="accepted" if accepts else "rejected", hidden=not accepts,
-            is_right=lambda got, accepts=accepts: got is accepts,  # type: ignore[misc]  # the loop's own value
-        )  # fmt: skip
-        one = _silenced(grading.judge(last, [shown], nonce=nonce, show=_said), above=version.count("\n") + 1)
-        if one.verdict == "compile_error":
-            return one
-        ended = last.status == "ok"
-        results.append(replace(one.cases[0], number=number, passed=one.cases[0].passed and ended))
-        if not ended:
-            break
-    results += [
-        replace(results[-1], number=number, passed=False, error="the test did not end on an earlier version")
-        for number in range(len(results) + 1, len(versions) + 1)
-    ]
-    assert last is not None
-    return grading.graded(last, results)
-
-
-def _said(value: object) -> str:
-    return "accepted" if value is True else "rejected"
 
 
 # -- help ------------------------------------------------------------------------------------------------------------

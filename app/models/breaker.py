@@ -4,6 +4,7 @@ The libraries we looked at let every waiting call through when a circuit half-op
 conditional UPDATE, so that it is one in all processes; a closed circuit costs no query.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -111,7 +112,14 @@ class Breaker:
                 _append(connection, "provider.circuit-half-opened", circuit, now)
             return claimed.rowcount == 1
 
-        if not await self._database.run(claim):
+        claiming = asyncio.ensure_future(self._database.run(claim))
+        try:
+            claimed = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            if await asyncio.shield(claiming):  # stopped meanwhile: nobody would ever tell what became of the probe
+                await asyncio.shield(self.abandon(Admission(provider=provider, probe_until=until)))
+            raise
+        if not claimed:
             await self.refresh()
             return Admission(provider=provider) if self._circuits[provider].state == "closed" else None
         self._circuits[provider] = replace(circuit, state="half-open", retry_at=until)

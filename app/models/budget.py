@@ -319,18 +319,23 @@ class Purse:
             told = {(row.budget_id, row.kind, row.raised_at) for row in await connection.execute(query)}
         alerts = [_alert_of(row, now) for row in rows]
         new = [alert for alert in alerts if (alert.budget_id, alert.kind, alert.raised_at) not in told]
-        if new:
-            await self._note_told(user_id, new)
-        return new
+        return await self._noted_as_told(user_id, new) if new else []
 
-    async def _note_told(self, user_id: str, alerts: Sequence[Alert]) -> None:
+    async def _noted_as_told(self, user_id: str, alerts: Sequence[Alert]) -> list[Alert]:
+        """Those that nobody else, such as another chat of the same person, tells at this moment."""
+        told = []
         async with self._database.write() as connection:
             for alert in alerts:
                 row = {"user_id": user_id, "budget_id": alert.budget_id, "kind": alert.kind}
                 statement = self._database.insert(told_alerts).values(**row, raised_at=alert.raised_at)
-                await connection.execute(
-                    statement.on_conflict_do_update(index_elements=list(row), set_={"raised_at": alert.raised_at})
-                )
+                noted = await connection.scalar(
+                    statement.on_conflict_do_update(
+                        index_elements=list(row), set_={"raised_at": alert.raised_at},
+                        where=told_alerts.c.raised_at != alert.raised_at,
+                    ).returning(told_alerts.c.kind)
+                )  # fmt: skip
+                told += [alert] if noted is not None else []
+        return told
 
     async def closed(self, now: datetime) -> dict[str, Literal["off", "spent"]]:
         """Providers whose budget is switched off, or spent."""

@@ -23,6 +23,7 @@ from app.models.providers.wire import (
     Wire,
     failed,
 )
+from app.models.texts import WholeTexts
 from app.models.tokens import count_tokens
 
 FRAMING_TOKENS = 64  # roles and separators around a prompt
@@ -31,6 +32,8 @@ CHARACTERS_PER_TOKEN = 4
 LONGEST_TOKEN_CHARACTERS = 16
 SHORTEST_CAP_CHARACTERS = 64_000
 MOST_ANSWERED_TOKENS = 131_072  # in one answer, thinking included; a usage block that says more is broken
+
+USAGE_SECONDS = 5.0
 
 GO_ON = (
     "Your answer above was cut off by a technical fault. Go on exactly where it stops, in the middle of a word if need "
@@ -160,17 +163,29 @@ class Call:
         Raises:
             ProviderFailed: it refused, broke, was too slow, sent too much, or ended without saying that it ended.
         """
+        texts = WholeTexts()
         if self.request.stream:
             async with aclosing(self._streamed(limits)) as stream:
-                async for event in stream:
-                    self._take(event)
-                    yield event
+                async for event in self._until_finished(stream):
+                    if (whole := texts.of(event)) is not None:
+                        self._take(whole)
+                        yield whole
         else:
             for event in await self._at_once():
-                self._take(event)
-                yield event
+                if (whole := texts.of(event)) is not None:
+                    self._take(whole)
+                    yield whole
         if self.finish is None:
             raise failed(self.model.provider, "network", before_generation=False)
+
+    async def _until_finished(self, stream: AsyncGenerator[StreamEvent]) -> AsyncGenerator[StreamEvent]:
+        """What comes, and no failure of the connection once the provider has said that the answer is complete."""
+        try:
+            async for event in stream:
+                yield event
+        except ProviderFailed as error:
+            if self.finish is None or error.kind not in ("network", "timeout"):
+                raise
 
     async def _streamed(self, limits: TimeLimits) -> AsyncGenerator[StreamEvent]:
         stream = self._wire.stream(self.model, self.prompt)
@@ -180,6 +195,8 @@ class Call:
             while True:
                 now = time.monotonic()
                 pause = limits.between_tokens_seconds if self._text else first_by - now
+                if self.finish is not None:  # only its usage is to come
+                    pause = min(limits.between_tokens_seconds, USAGE_SECONDS)
                 try:
                     async with asyncio.timeout(min(pause, deadline - now)):
                         event = await anext(stream)

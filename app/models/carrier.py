@@ -23,6 +23,7 @@ from app.models.standing import Standing
 logger = structlog.get_logger()
 
 HOLD_MARGIN = timedelta(minutes=5)
+PLAIN_SHARE = 0.5  # of the time that is left, for one model while there are others
 
 
 class Carrier:
@@ -54,6 +55,8 @@ class Carrier:
         if admission is None:
             run.exclude(model, "its circuit is open")
             return None
+        if not run.request.stream and chain:  # of one that is asked at once nothing is heard: others get a chance too
+            seconds *= PLAIN_SHARE
         call = Call(run.request, model, wire, now=self._clock(), seconds=seconds, shown="".join(run.shown))
         call.admission = admission
         try:
@@ -241,9 +244,10 @@ class Carrier:
             await self._breaker.succeeded(call.admission)
         else:
             await self._breaker.failed(call.admission, error.kind)
-            if error.kind == "rate_limit":
-                provider = call.model.provider
+            provider = call.model.provider
+            if error.kind == "rate_limit" or error.retry_after_seconds:
                 await self._standing.note_rate_limit(provider, error.retry_after_seconds)
+            if error.kind == "rate_limit":
                 limited = {"provider": provider, "retryAfterSeconds": error.retry_after_seconds}
                 await self._log.put(None, run.event(call, "provider.rate-limited", limited, self._clock()))
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -260,10 +260,11 @@ class Gateway:
             models.sort(key=lambda model: not model.is_free)
         if order := run.request.providers:
             defaults = self._rules.default_models
-            models = sorted(
+            asked = sorted(
                 (m for m in models if m.provider in order),
                 key=lambda m: (order.index(m.provider), m.id not in defaults),
             )
+            models = _in_turns(asked, each=max(1, MOST_MODELS // len(order)))
         if not models:
             raise run.nothing_left()
         return deque(models)
@@ -335,3 +336,14 @@ class Gateway:
         self.catalog = self._written_catalog.with_ollama(self._ollama.models)
         if self._ollama.wire is not None:
             self._wires["ollama"] = self._ollama.wire
+
+
+def _in_turns(models: Sequence[Model], *, each: int) -> list[Model]:
+    """Some models of each provider before the rest of any, so that no provider with many keeps the others from being
+    asked."""
+    before: Counter[str] = Counter()
+    turns = []
+    for model in models:
+        turns.append(before[model.provider] // each)
+        before[model.provider] += 1
+    return [model for _, model in sorted(zip(turns, models, strict=True), key=lambda pair: pair[0])]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import structlog
 from cryptography.fernet import Fernet, InvalidToken
 
-from app.errors import InvalidInput, NotFound, ProviderFailed
+from app.errors import InvalidInput, NotFound, ProviderFailed, SettingsError
 from app.models import audit
 from app.models.gateway import Gateway
 from app.models.providers.wire import Wire
@@ -46,7 +46,14 @@ class KeyStatus:
 def cipher_of(data_dir: Path, secret: str | None) -> Fernet:
     """The cipher of TOOLOO_SECRET_KEY, or of a key file made in the data folder."""
     if secret is None:
-        return Fernet(secret_in(data_dir / SECRET_FILE, lambda: Fernet.generate_key().decode()))
+        file = data_dir / SECRET_FILE
+        try:
+            return Fernet(secret_in(file, lambda: Fernet.generate_key().decode()))
+        except ValueError as error:
+            raise SettingsError(
+                f"{str(file)!r} holds no key that the stored keys could be read with. Put it back from a backup; or "
+                "delete it, and enter the keys anew under /keys."
+            ) from error
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()))
 
 
@@ -113,6 +120,10 @@ class KeyService:
             await wire.close()
         await self._store(provider, key, actor=actor)
         await self.refresh()
+        breaker = self._gateway.breaker
+        await breaker.refresh()
+        if breaker.why_closed_to(provider, self._clock()) is not None:  # the key before says nothing of this one
+            await breaker.reset(provider, actor=actor)
         return len(models)
 
     async def remove(self, provider: str, *, actor: str) -> None:

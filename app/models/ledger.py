@@ -30,7 +30,8 @@ class Alert:
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """``booked`` is False when the call was booked or released before; then nothing was changed."""
+    """``booked`` is False when the call was booked or released before; then nothing was changed, and the cost is
+    what was booked then."""
 
     booked: bool
     cost_microusd: int
@@ -165,8 +166,9 @@ def take_holds(connection: sa.Connection, call_id: str) -> list[tuple[str, int]]
 def settle(connection: sa.Connection, call_id: str, cost_microusd: int | None, now: datetime) -> Settled:
     """Turn a call's holds into charges of what it cost, or of the whole hold, with the event and new alerts."""
     held = take_holds(connection, call_id)
-    if not held:
-        return Settled(booked=False, cost_microusd=0)
+    if not held:  # booked before, such as by whoever sweeps what has expired
+        booked = sa.select(call_costs.c.amount_microusd).where(call_costs.c.call_id == call_id, call_costs.c.is_final)
+        return Settled(booked=False, cost_microusd=int(connection.scalar(booked) or 0))
     amount = held[0][1]
     cost = amount if cost_microusd is None else cost_microusd
     connection.execute(_FINAL_COST, {"call": call_id, "cost": cost})

@@ -46,7 +46,8 @@ class Life:
         if state not in TRANSITIONS[self.state]:
             raise IllegalTransition(f"{self.state} -> {state}")
         self.path.append(state)
-        del self.path[1 : len(self.path) - LONGEST_PATH]
+        while len(self.path) > LONGEST_PATH:  # what is left out lies between two requests, so that the rest is legal
+            del self.path[2 : 2 + self.path[3:].index("Requesting") + 1]
 
     def of_failed_call(self, *, rate_limited: bool) -> "Life":
         """The path of a call that failed; the request may go on with another."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, StatementError
 
 from app.events import log as event_log
 from app.events.schema import NewEvent
@@ -150,6 +150,22 @@ def _write(connection: sa.Connection, records: list[CallRecord], events: list[Ne
             [replace(record, user_id=None) if record.user_id in gone else record for record in records],
             [replace(event, user_id=None) if event.user_id in gone else event for event in events],
         )
+    except DBAPIError as error:
+        if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+            raise  # the database is gone for a while
+        _write_what_fits(connection, records, events)
+
+
+def _write_what_fits(connection: sa.Connection, records: list[CallRecord], events: list[NewEvent]) -> None:
+    """One by one: a row that the database does not take must not keep back all that come after it."""
+    rows: list[tuple[list[CallRecord], list[NewEvent]]] = [([record], []) for record in records]
+    rows += [([], [event]) for event in events]
+    for own_records, own_events in rows:
+        try:
+            with connection.begin_nested():
+                _write_all(connection, own_records, own_events)
+        except (StatementError, ValueError):
+            logger.exception("model.log_row_dropped", records=len(own_records), events=len(own_events))
 
 
 def _unknown_users(connection: sa.Connection, user_ids: set[str]) -> set[str]:

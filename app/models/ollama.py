@@ -9,7 +9,8 @@ import httpx
 from app.models.providers.wire import Wire
 
 LOOK_SECONDS = 60
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0  # for all of its answer
+LONGEST_NAME, MOST_NAMES = 120, 200
 
 
 class LocalOllama:
@@ -42,9 +43,10 @@ class LocalOllama:
     async def _tags(self) -> list[str]:
         """Names of the models; empty when none listens there."""
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+            async with asyncio.timeout(TIMEOUT_SECONDS), httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
                 answer = await client.get(self._tags_url)
                 answer.raise_for_status()
-                return [str(model["name"]) for model in answer.json().get("models", [])]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+                names = [str(model["name"]) for model in answer.json().get("models", [])]
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
             return []
+        return [name for name in names if len(name) <= LONGEST_NAME][:MOST_NAMES]

@@ -93,17 +93,16 @@ class GradedAnswers:
 def _note(
     connection: sa.Connection, database: Database, call_id: str, kind: Observation, value: float | None, now: datetime
 ) -> bool:
-    call = connection.execute(
-        sa.select(provider_logs.c.provider, provider_logs.c.model, provider_logs.c.task).where(
-            provider_logs.c.id == call_id, provider_logs.c.status == "ok"
-        )
+    call = connection.execute(  # locked, so that of two notes at once each sees what the other left
+        sa.select(provider_logs.c.provider, provider_logs.c.model, provider_logs.c.task)
+        .where(provider_logs.c.id == call_id, provider_logs.c.status == "ok")
+        .with_for_update()
     ).first()
     if call is None:
         return False
     model_id, task = f"{call.provider}/{call.model}", call.task
     is_this = sa.and_(quality_observations.c.call_id == call_id, quality_observations.c.kind == kind)
-    before = connection.scalar(sa.select(quality_observations.c.value).where(is_this))
-    connection.execute(quality_observations.delete().where(is_this))
+    before = connection.scalar(quality_observations.delete().where(is_this).returning(quality_observations.c.value))
     if value is not None:
         row = {"call_id": call_id, "kind": kind, "model_id": model_id, "task": task, "value": value}
         connection.execute(quality_observations.insert().values(**row, created_at=now))

@@ -13,7 +13,7 @@ from app.models.call import Call, CallRequest
 from app.models.catalog import Model
 from app.models.lifecycle import Life
 from app.models.log import CallRecord
-from app.models.providers.wire import TextDelta, Usage
+from app.models.providers.wire import FinishReason, TextDelta, Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Answered:
     call_id: str
     model_id: str
     text: str
-    finish: str
+    finish: FinishReason
     cost_microusd: int
     tokens_counted: bool
     usage: Usage
@@ -124,7 +124,9 @@ class Run:
         """What the log keeps of a call."""
         usage = call.usage or Usage(input_tokens=0, output_tokens=0)
         request = self.request
-        life = self.life.of_failed_call(rate_limited=error.kind == "rate_limit") if error else self.life
+        life = self.life
+        if error or status == "stopped":  # the request may go on with another call
+            life = life.of_failed_call(rate_limited=error is not None and error.kind == "rate_limit")
         selection = {
             "reason": self.reason(call.model.id),
             "ranking": [scored.to_json() for scored in self.ranking],

@@ -163,10 +163,7 @@ def rank(models: Sequence[Model], need: Need, knowledge: Knowledge, *, tie_order
         model.cost_microusd(input_tokens=need.input_tokens, output_tokens=need.output_tokens) for model in models
     ]
     qualities = [_quality(model, need, knowledge) for model in models]
-    excluded = [
-        knowledge.excluded.get(model.id) or _unfit(model, quality, need)
-        for model, (quality, _) in zip(models, qualities, strict=True)
-    ]
+    excluded = [knowledge.excluded.get(model.id) or _unfit(model, need) for model in models]
     dearest = max((cost for cost, why in zip(estimates, excluded, strict=True) if why is None), default=0)
     scored = [
         _scored(model, need, knowledge, estimate=estimate, dearest=dearest, quality=quality, excluded=why)
@@ -248,7 +245,9 @@ def _scored(
     )  # fmt: skip
 
 
-def _unfit(model: Model, quality: float, need: Need) -> str | None:
+def _unfit(model: Model, need: Need) -> str | None:
+    # By what is published of it: what people here thought of its answers moves it up and down, and shuts nobody out.
+    quality = model.quality[need.task]
     if quality < QUALITY_FLOORS[need.task]:
         return f"not good enough for {need.task} ({quality:.2f} of {QUALITY_FLOORS[need.task]:.2f})"
     if need.input_tokens > model.context_tokens:

@@ -23,12 +23,13 @@ from limits.errors import StorageError
 
 from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed, TooLooError
 from app.models import audit
+from app.models.budget import MICROUSD
 from app.models.call import CallRequest
 from app.models.catalog import Task
 from app.models.gateway import Gateway
 from app.models.metrics import Metrics
 from app.models.providers.null import NULL_MODEL
-from app.models.providers.wire import Message
+from app.models.providers.wire import FinishReason, Message
 from app.models.run import Answered
 from app.models.selector import Preference
 from app.models.tiers import LIMITS, Tier
@@ -90,6 +91,7 @@ class TaskResult:
     execution_ms: int
     tokens_used: int
     cost_microusd: int
+    finish: FinishReason
     reason: str
     alternatives: tuple[str, ...]
     at: datetime
@@ -203,11 +205,12 @@ class TaskService:
     async def _run(self, key: str, request: TaskRequest, user_id: str) -> TaskResult:
         deadline = time.monotonic() + request.timeout_seconds
         try:
-            async with asyncio.timeout(request.timeout_seconds), self._gate.through(request.priority):
+            # a little later than the call's own end, so that a provider that hangs is known to have hung
+            async with asyncio.timeout(request.timeout_seconds + 1), self._gate.through(request.priority):
                 result = await self._answered(request, user_id, deadline=deadline)
         except TimeoutError as error:
             raise _too_slow(request) from error
-        if self._cache_seconds is not None:
+        if self._cache_seconds is not None and result.finish == "stop":
             self._cache[key] = (time.monotonic(), result)
             while len(self._cache) > CACHED_ANSWERS:
                 self._cache.popitem(last=False)
@@ -222,8 +225,8 @@ class TaskService:
             tokens += answer.usage.input_tokens + answer.usage.output_tokens
             try:
                 output = answer.text if request.type not in STRUCTURED else _parsed(answer.text, request)
-                fits = True
-            except ValueError:
+                fits = bool(answer.text.strip())
+            except (ValueError, RecursionError):
                 fits = False
             if request.type in STRUCTURED:
                 self._gateway.note_form(answer, fits=fits)
@@ -231,8 +234,8 @@ class TaskService:
                 return _result(answer, output, cost, tokens, self._clock())
             if not tries_left:
                 raise ProviderFailed(
-                    "The model did not answer in the form that this task needs. Try again, or with quality best.",
-                    kind="server", before_generation=False,
+                    f"The model did not answer in the form that this task needs (it cost ${cost / MICROUSD:.6f}). Try "
+                    "again, or with quality best.", kind="server", before_generation=False,
                 )  # fmt: skip
         raise AssertionError("unreachable")
 
@@ -270,7 +273,10 @@ class TaskService:
         def write(connection: sa.Connection) -> None:
             audit.record(connection, user_id, "task.submit", request.type, {**detail, "source": request.source}, at=now)
 
-        await self._database.run(write)
+        try:
+            await self._database.run(write)
+        except StorageFailed:  # what was answered, and paid, is not thrown away for it
+            logger.exception("task.audit_failed", task=request.type, **detail)
 
 
 def _too_slow(request: TaskRequest) -> ProviderFailed:
@@ -383,6 +389,6 @@ def _result(answer: Answered, output: Any, cost: int, tokens: int, now: datetime
     others = [s.model_id for s in answer.ranking if s.excluded is None and s.model_id != answer.model_id]
     return TaskResult(
         task_id=uuid.uuid4().hex, output=output, provider=provider, model=model, execution_ms=answer.total_ms,
-        tokens_used=tokens, cost_microusd=cost, reason=answer.reason,
+        tokens_used=tokens, cost_microusd=cost, finish=answer.finish, reason=answer.reason,
         alternatives=tuple(others[:5]), at=now, processing_ms=0,
     )  # fmt: skip

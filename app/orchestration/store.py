@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.errors import NotFound
 from app.events import log as event_log
 from app.events.schema import NewEvent
+from app.models import audit
 from app.orchestration import schedules as times
 from app.orchestration.dag import Definition, parse
 from app.storage.database import Database
@@ -89,6 +90,8 @@ class WorkStore:
                 )
             )  # fmt: skip
             await self._note(connection, "workflow.created", workflow.id, user_id, {"name": workflow.name})
+            detail = {"name": workflow.name}
+            await connection.run_sync(audit.record, user_id, "workflow.add", workflow.id, detail, at=now)
         self._wake()
         return workflow
 
@@ -121,6 +124,7 @@ class WorkStore:
         async with self._database.write() as connection:
             await connection.execute(workflows.delete().where(workflows.c.id == workflow_id))
             await self._note(connection, "workflow.deleted", workflow_id, user_id, {})
+            await connection.run_sync(audit.record, user_id, "workflow.delete", workflow_id, {}, at=self._clock())
         self._wake()
 
     async def add_execution(
@@ -274,6 +278,8 @@ class WorkStore:
                 connection, "task.scheduled", schedule.id, user_id,
                 {"kind": "daily", "localTime": schedule.local_time},
             )  # fmt: skip
+            detail = {"workflow": workflow.id, "localTime": schedule.local_time, "timezone": timezone}
+            await connection.run_sync(audit.record, user_id, "schedule.add", schedule.id, detail, at=now)
         self._wake()
         return schedule
 
@@ -313,6 +319,7 @@ class WorkStore:
             if cancelled.rowcount == 0:
                 raise NotFound("This schedule is not there. See /schedule for yours.")
             await self._note(connection, "task.cancelled", schedule_id, user_id, {})
+            await connection.run_sync(audit.record, user_id, "schedule.cancel", schedule_id, {}, at=self._clock())
         self._wake()
 
     async def advance(self, schedule: Schedule, slot: str) -> None:

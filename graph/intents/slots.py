@@ -1,7 +1,6 @@
 """The parameters of an intent, taken from its words. Pure; what is not said is not in the result."""
 
 import re
-from datetime import date, timedelta
 
 from app.learning.challenge_files import DIFFICULTIES
 from app.learning.curriculum import Curriculum
@@ -49,64 +48,6 @@ _MODEL = re.compile(
 
 
 LONGEST_TEXT = 4000
-_SPANS = {"day": 1, "week": 7, "fortnight": 14, "month": 30}
-_IN = re.compile(
-    rf"\b(?:in|within) (\d{{1,3}}|an?|{'|'.join(_NUMBERS)}) (day|week|fortnight|month)s?\b|\b(tomorrow|next week|next month)\b",
-    re.IGNORECASE,
-)
-_ON = re.compile(r"\b(?:on|by|until|for|before) (\d{4}-\d{2}-\d{2})\b")
-_SOON = {"tomorrow": 1, "next week": 7, "next month": 30}
-
-
-def goal_day_of(text: str, today: date) -> date | None:
-    """The day that a text names: "in 3 weeks", "tomorrow", "by 2026-12-11"; None where it names none."""
-    said = without_quotes(text)
-    if match := _ON.search(said):
-        try:
-            return date.fromisoformat(match[1])
-        except ValueError:
-            return None
-    if match := _IN.search(said):
-        if match[3]:
-            return today + timedelta(days=_SOON[match[3].lower()])
-        number = match[1].lower()
-        count = 1 if number in ("a", "an") else _NUMBERS.get(number) or int(number)
-        return today + timedelta(days=count * _SPANS[match[2].lower()])
-    return None
-
-
-_GOAL = re.compile(
-    r"\b((?:(?:coding|technical|job|final|phone) )?(?:interview|exam|assessment|certification|screening))\b",
-    re.IGNORECASE,
-)
-_WANTS_PLAN = re.compile(
-    r"\b(?:study|learning|training|practi[cs]e) plan\b|\b(?:make|need|want|give)(?: me)? a plan\b|\bplan my (?:training|sessions)\b",
-    re.IGNORECASE,
-)
-_HAS_GOAL = re.compile(r"\b(?:i have|i've got|there is|my)\b", re.IGNORECASE)
-_WANTS_ELSE = re.compile(
-    r"\b(?:challenges?|exercises?|problems?|questions?|explain|teach|lesson|translate|how|what|why|when|where|which|should|"
-    r"can you|could you|help me with|review)\b|\?",
-    re.IGNORECASE,
-)
-
-
-def goal_of(text: str) -> str | None:
-    """What a plan is for ("interview"), where a text speaks of one; "plan" where it gives no name."""
-    said = without_quotes(text)
-    match = _GOAL.search(said)
-    if match:
-        return match[1].lower()
-    return "plan" if _WANTS_PLAN.search(said) else None
-
-
-def asks_for_plan(text: str) -> bool:
-    """Whether a text wants a plan, or says that a day is coming and asks for nothing else."""
-    said = without_quotes(text)
-    if _WANTS_PLAN.search(said):
-        return True
-    return bool(_GOAL.search(said) and _HAS_GOAL.search(said)) and not _WANTS_ELSE.search(said)
-
 
 _EXPLAIN = re.compile(
     r"\b(explain|teach|lesson|what (is|are|does)|tutorial|understand|walk me|introduce|refresher|primer|how .{1,80} works?|"

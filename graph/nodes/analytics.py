@@ -52,7 +52,7 @@ async def _stats(state: State, deps: Deps, say: Speaker) -> None:
 async def _badges(state: State, deps: Deps, say: Speaker) -> None:
     found = await deps.badges.progress(state["user_id"])
     view = {"badges": [progress_view(one) for one in found], "earned": badges_view(found)["earned"]}
-    say.block("Badges", view, wording.badges_text(view))
+    say.block("Badges", view, wording.badges_text(view, await deps.zone(state["user_id"])))
     say.action("How am I doing", "/stats")
 
 

@@ -1,6 +1,7 @@
 """Challenges in the conversation: start, submit pasted code, hint, coach, reveal, skip."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from app.learning import views
 from app.learning.coaching import Coached
@@ -8,8 +9,8 @@ from app.learning.started import Started
 from app.learning.submission import Revealed, Submission
 from graph import wording
 from graph.deps import Deps
+from graph.intents.handed_in import fenced_code
 from graph.nodes.base import Run, said, say_badges, speaker
-from graph.nodes.classify import fenced_code
 from graph.reply import Speaker
 from graph.state import State, Update
 
@@ -79,14 +80,14 @@ async def _submit(state: State, deps: Deps, say: Speaker, started: Started) -> N
     submission = await deps.challenges.submit(
         state["user_id"], started.id, code, language=slots.get("language") or None
     )
-    say_verdict(say, submission, deps)
+    say_verdict(say, submission, deps, await deps.zone(state["user_id"]))
     await say_badges(say, deps, state["user_id"], since=since)
 
 
-def say_verdict(say: Speaker, submission: Submission, deps: Deps) -> None:
+def say_verdict(say: Speaker, submission: Submission, deps: Deps, zone: ZoneInfo) -> None:
     view: dict[str, Any] = views.submission_view(submission, deps.curriculum)  # Any: JSON
     view["title"] = submission.started.challenge.title
-    say.block("Verdict", view, wording.verdict_text(view))
+    say.block("Verdict", view, wording.verdict_text(view, zone))
     say.text(submission.feedback)
     if submission.started.session_id is not None and submission.started.status != "open":
         say.action("Go on with the session", "/train next")

@@ -16,9 +16,9 @@ from graph.answering import (
     say_silence,
 )
 from graph.deps import Deps
+from graph.intents.handed_in import fenced_code
 from graph.intents.slots import asks_to_explain
 from graph.nodes.base import Run, said, speaker
-from graph.nodes.classify import fenced_code
 from graph.prompts import render
 from graph.reply import Speaker
 from graph.state import State, Update

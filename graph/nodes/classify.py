@@ -9,7 +9,9 @@ from app.learning.challenge_files import AnswerChallenge
 from app.learning.sessions import Asked, chosen_of
 from graph.deps import Deps
 from graph.intents.classifier import without_quotes
-from graph.intents.slots import asks_for_plan, asks_to_explain, goal_day_of, goal_of, slots_of
+from graph.intents.goals import asks_for_plan, goal_day_of, goal_of
+from graph.intents.handed_in import fenced_code, handed_in, may_be_code
+from graph.intents.slots import asks_to_explain, slots_of
 from graph.nodes.base import Run
 from graph.state import State, Update
 
@@ -17,7 +19,6 @@ _ZONE = re.compile(
     r"^\W*(?:(?:please )?(?:set|change) my time ?zone to|my time ?zone is(?: now)?) ([a-z][\w+-]*(?:/[\w+-]+)*)[.!]?\s*$",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"```([\w+#-]*)[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 async def classify(state: State, runtime: Run) -> Update:
@@ -31,11 +32,13 @@ async def classify(state: State, runtime: Run) -> Update:
 async def _from_what_is_in_hand(state: State, deps: Deps) -> Update | None:
     """Code answers an open challenge, a choice answers an open question; both only while there is one."""
     text = state["text"]
-    if code := fenced_code(text):
+    if may_be_code(text):
         started = await deps.challenges.open_in_thread(state["user_id"], state["thread_id"])
-        if started is not None:
+        if started is not None and (code := handed_in(text, started.challenge)):
             language, source = code
             return _certain("learn.start-challenge", {"do": "submit", "code": source, "language": language})
+        if started is not None and fenced_code(text):
+            return _certain("general.chat", {})  # talk about code
     if len(text) <= MOST_CHOICE:
         session = await deps.training.open_in_thread(state["user_id"], state["thread_id"])
         if session and (step := _SESSION.get(text.strip().strip(".!?").lower())):
@@ -57,12 +60,14 @@ async def _from_what_is_in_hand(state: State, deps: Deps) -> Update | None:
 async def _from_words(state: State, deps: Deps) -> Update:
     if zone := _ZONE.search(without_quotes(state["text"])):
         return _certain("analytics.show-stats", {"do": "timezone", "timezone": zone[1]})
+    if _plain(state["text"]) in _GO_ON:  # of a session it was looked for before
+        return _certain("general.chat", {})
     goal = goal_of(state["text"]) if asks_for_plan(state["text"]) else None
-    if goal and (day := goal_day_of(state["text"], await deps.today(state["user_id"]))):
-        topics = slots_of(state["text"], deps.curriculum).get("topics", [])
-        return _certain(
-            "learn.review-topic", {"do": "plan", "goal": goal, "goal_day": day.isoformat(), "topics": topics}
-        )
+    topics = slots_of(state["text"], deps.curriculum).get("topics", []) if goal else []
+    day = goal_day_of(state["text"], await deps.today(state["user_id"])) if goal else None
+    if goal and (day or topics):  # without a day the plan asks for one
+        when = {"goal_day": day.isoformat()} if day else {}
+        return _certain("learn.review-topic", {"do": "plan", "goal": goal, "topics": topics, **when})
     classified = deps.classifier.classify(state["text"])
     best = classified.guesses[0]
     slots = slots_of(state["text"], deps.curriculum)
@@ -77,6 +82,9 @@ _SESSION = {
     "pause": "pause", "pause the session": "pause", "pause the training": "pause", "go on": "next",
     "continue": "next", "next": "next", "end the session": "finish", "stop the session": "finish",
 }  # fmt: skip
+_GO_ON = frozenset(
+    {"go on", "continue", "more", "keep going", "go ahead", "please go on", "please continue", "and then"}
+)
 _HELP = {
     "hint": "hint", "give me a hint": "hint", "another hint": "hint", "skip": "skip", "skip it": "skip",
     "skip this": "skip", "reveal": "reveal", "show me the solution": "reveal", "i give up": "reveal",
@@ -141,14 +149,13 @@ def _speaks_of_help(text: str) -> bool:
 
 def _answer_in(text: str) -> str | None:
     """What follows "answer:" or "it prints"; to the challenge in hand, if that asks for an answer."""
-    match = re.match(r"\s*(?:my )?(?:answer(?: is)?|it prints|prints)\s*:?\s+(.+)", text, re.IGNORECASE | re.DOTALL)
-    return match[1] if match else None
-
-
-def fenced_code(text: str) -> tuple[str, str] | None:
-    """The language and source of the first fenced block of a message."""
-    match = _FENCE.search(text)
-    return (match[1].lower(), match[2]) if match and match[2].strip() else None
+    match = re.match(
+        r"\s*(?:i (?:think|say|guess)(?: that)? )?(?:(?:the |my )?answer(?: is|:)|it prints|prints|answer)\s*:?\s+(.+)",
+        text, re.IGNORECASE | re.DOTALL,
+    )  # fmt: skip
+    if match is None or match[1].rstrip().endswith("?") or asks_to_explain(match[1]):
+        return None
+    return match[1]
 
 
 def _certain(intent: str, parameters: Mapping[str, str | list[str]]) -> Update:

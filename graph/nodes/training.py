@@ -17,7 +17,8 @@ from graph import wording
 from graph.answering import answer, guard_of, note_if_asked_again, preference_of, say_alerts, say_silence
 from graph.deps import Deps
 from graph.intents.classifier import without_quotes
-from graph.intents.slots import asks_to_explain, goal_day_of
+from graph.intents.goals import goal_day_of, unknown_topics
+from graph.intents.slots import asks_to_explain
 from graph.nodes.base import Run, said, say_badges, speaker
 from graph.prompts import render
 from graph.reply import Speaker
@@ -60,14 +61,14 @@ async def _start(state: State, deps: Deps, say: Speaker) -> None:
     say.text(f"{session.length} items on **{', '.join(titles)}**. Press a choice, or answer with its letter.")
     if asked is not None and session.length < asked:
         say.text(f" There are no more than {session.length} on this so far.")
-    _say_where_it_stands(say, Moved(session=session, changes=()), deps)
+    await _say_where_it_stands(state, say, Moved(session=session, changes=()), deps)
 
 
 async def _answer(state: State, deps: Deps, say: Speaker) -> None:
     session = await _here(state, deps)
     since = deps.clock()
     marked = await deps.training.answer(state["user_id"], session.id, state["parameters"]["answer"])
-    say_marked(say, marked, deps)
+    await _say_marked(state, say, marked, deps)
     await _say_end(state, deps, say, marked, since=since)
 
 
@@ -77,7 +78,7 @@ async def _next(state: State, deps: Deps, say: Speaker) -> None:
     if isinstance(session.current, InHand):
         say.text("This challenge of your session is still open: solve it, skip it or reveal it. ")
     moved = await deps.training.go_on(state["user_id"], session.id)
-    _say_where_it_stands(say, moved, deps)
+    await _say_where_it_stands(state, say, moved, deps)
     await _say_end(state, deps, say, moved, since=since)
 
 
@@ -85,7 +86,7 @@ async def _finish(state: State, deps: Deps, say: Speaker) -> None:
     session = await _here(state, deps)
     since = deps.clock()
     moved = await deps.training.finish(state["user_id"], session.id)
-    _say_where_it_stands(say, moved, deps)
+    await _say_where_it_stands(state, say, moved, deps)
     await _say_end(state, deps, say, moved, since=since)
 
 
@@ -101,7 +102,7 @@ async def _resume(state: State, deps: Deps, say: Speaker) -> None:
         raise InvalidInput("There is no session to go on with. Start one with /train.")
     session = await deps.training.resume(state["user_id"], waiting[0].id, thread_id=state["thread_id"])
     say.text(f"Going on after {len(session.done)} of {session.length}. ")
-    _say_where_it_stands(say, Moved(session=session, changes=()), deps)
+    await _say_where_it_stands(state, say, Moved(session=session, changes=()), deps)
 
 
 async def _here(state: State, deps: Deps) -> Session:
@@ -111,13 +112,13 @@ async def _here(state: State, deps: Deps) -> Session:
     return session
 
 
-def say_marked(say: Speaker, marked: Marked, deps: Deps) -> None:
+async def _say_marked(state: State, say: Speaker, marked: Marked, deps: Deps) -> None:
     verdict = "Right." if marked.correct else f"Not quite: **{marked.right_answer}**."
     say.text(f"{verdict} {marked.explanation}\n\n")
-    _say_where_it_stands(say, marked, deps)
+    await _say_where_it_stands(state, say, marked, deps)
 
 
-def _say_where_it_stands(say: Speaker, moved: Moved, deps: Deps) -> None:
+async def _say_where_it_stands(state: State, say: Speaker, moved: Moved, deps: Deps) -> None:
     """The item that is waiting, or the summary."""
     session = moved.session
     view = views.moved_view(moved, deps.curriculum)
@@ -129,7 +130,7 @@ def _say_where_it_stands(say: Speaker, moved: Moved, deps: Deps) -> None:
     elif session.current is not None:
         say.block("QuestionCard", view, wording.question_text(view))
     else:
-        say.block("SessionSummary", view, wording.summary_text(view))
+        say.block("SessionSummary", view, wording.summary_text(view, await deps.zone(state["user_id"])))
         say.action("Train again", "/train " + " ".join(session.concepts))
         say.action("How am I doing", "/stats")
 
@@ -170,6 +171,8 @@ async def _plan(state: State, deps: Deps, say: Speaker) -> None:
     )
     extra = [name for name in dict.fromkeys(c for s in plan.sessions for c in s.concepts) if name not in plan.concepts]
     say.text(f"{len(plan.sessions)} sessions until **{plan.goal_day.isoformat()}**.")
+    if unknown := unknown_topics(state["text"], deps.curriculum):
+        say.text(f" I have nothing about {' and '.join(unknown)}, so that is not in it.")
     if extra:
         titles = [concept.title for name in extra if (concept := deps.curriculum.concept(name))]
         say.text(f" They begin with what your topics build on: {', '.join(titles)}.")

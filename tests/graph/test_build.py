@@ -9,7 +9,8 @@ import yaml
 
 from graph.build import NODE_OF, mermaid
 from graph.intents.classifier import INTENTS, NONE, UTTERANCES, load_classifier
-from graph.intents.slots import asks_for_plan, goal_day_of, goal_of, slots_of
+from graph.intents.goals import asks_for_plan, goal_day_of, goal_of, unknown_topics
+from graph.intents.slots import slots_of
 from graph.prompts import FOLDER, render
 from tests.app.learning.test_pool import CURRICULUM
 
@@ -65,6 +66,10 @@ MONDAY = date(2026, 3, 2)
         ("Explain hash tables, my exam is tomorrow", False),
         ("How do I test that a session expires in 30 days?", False),
         ("what is asked in an interview in a month", False),
+        ("Help me prepare for an interview in 3 weeks on graphs and SQL", True),
+        ("We have an interview next Friday on graphs", True),
+        ("I have a coding test in 3 weeks", True),
+        ("my interview on graphs went badly", False),
     ],
 )
 def test_a_plan_is_made_only_where_one_is_wanted(text: str, wants: bool) -> None:
@@ -84,6 +89,16 @@ def test_a_plan_is_made_only_where_one_is_wanted(text: str, wants: bool) -> None
         ("translate 'I have an exam in 3 weeks'", None, None),
         ("I have an interview tomorrow morning at nine", "interview", "2026-03-03"),
         ("weekly report in 3 weeks", None, "2026-03-23"),
+        ("I have an interview next Friday on graphs", "interview", "2026-03-06"),
+        ("I have an exam on Monday", "exam", "2026-03-09"),
+        ("interview on March 20", "interview", "2026-03-20"),
+        ("interview on the 20th of March", "interview", "2026-03-20"),
+        ("exam on 1 March", "exam", "2027-03-01"),
+        ("exam on Feb 30", "exam", None),
+        ("interview 3 weeks from now", "interview", "2026-03-23"),
+        ("interview in a couple of weeks", "interview", "2026-03-16"),
+        ("interview in twelve days", "interview", "2026-03-14"),
+        ("interview in 2 years", "interview", "2028-03-01"),
     ],
 )
 def test_a_goal_and_its_day_are_found_in_words(text: str, goal: str | None, day: str | None) -> None:
@@ -91,6 +106,20 @@ def test_a_goal_and_its_day_are_found_in_words(text: str, goal: str | None, day:
 
     assert goal_of(text) == goal
     assert (found.isoformat() if found else None) == day
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("I have an interview in 3 weeks on Kubernetes and SQL", ["Kubernetes"]),
+        ("I have an interview on graphs and SQL in 3 weeks", []),
+        ("I have an interview on Friday on graphs, docker", ["docker"]),
+        ("interview on March 20 about recursion", []),
+        ("I have an exam in 3 weeks", []),
+    ],
+)
+def test_topics_that_we_have_nothing_about_are_named(text: str, unknown: list[str]) -> None:
+    assert unknown_topics(text, CURRICULUM) == unknown
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Go, compiled by the official toolchain."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -76,7 +77,7 @@ def _compiler() -> str | None:
 
 def _packaged(code: str) -> str:
     """A pasted function without its package clause, in the place where the clause would stand."""
-    return code if "package " in code else f"package main; {code}"
+    return code if re.search(r"^\s*package \w", code, re.MULTILINE) else f"package main; {code}"
 
 
 def _parameter(name: str) -> str:

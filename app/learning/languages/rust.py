@@ -80,7 +80,7 @@ def _linker() -> str | None:
 
 
 def _public(code: str, name: str) -> str:
-    return re.sub(rf"(?<!pub )\bfn {name}\b", f"pub fn {name}", code, count=1)
+    return re.sub(rf"^(\s*)fn {name}\b", rf"\1pub fn {name}", code, count=1, flags=re.MULTILINE)
 
 
 def _safe(name: str) -> str:

@@ -52,18 +52,8 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
     "settimeofday": (164, 170),
     "clock_settime": (227, 112),
     "pidfd_getfd": (438, 438),
-}  # fmt: skip
-# Denied where no namespace of its own keeps a program from the host: what outlives it, what changes the rights of
-# files, which Landlock does not see, and what slows others down.
-_DENIED_ON_THE_HOST: dict[str, tuple[int | None, int | None]] = {
-    "fchmod": (91, 52),
-    "fchown": (93, 55),
-    "fsetxattr": (190, 7),
-    "fremovexattr": (199, 16),
-    "sched_setscheduler": (144, 119),
-    "sched_setparam": (142, 118),
-    "sched_setattr": (314, 274),
-    "ioprio_set": (251, 30),
+    "setsid": (112, 157),  # each session has a share of the processor of its own
+    # memory and queues of the kernel's that no process owns, so that no limit of a process counts them
     "shmctl": (31, 195),
     "semop": (65, 193),
     "semtimedop": (220, 192),
@@ -76,6 +66,18 @@ _DENIED_ON_THE_HOST: dict[str, tuple[int | None, int | None]] = {
     "semget": (64, 190),
     "msgget": (68, 186),
     "mq_open": (240, 180),
+}  # fmt: skip
+# Denied where no namespace of its own keeps a program from the host: what outlives it, what changes the rights of
+# files, which Landlock does not see, and what slows others down.
+_DENIED_ON_THE_HOST: dict[str, tuple[int | None, int | None]] = {
+    "fchmod": (91, 52),
+    "fchown": (93, 55),
+    "fsetxattr": (190, 7),
+    "fremovexattr": (199, 16),
+    "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118),
+    "sched_setattr": (314, 274),
+    "ioprio_set": (251, 30),
     "chmod": (90, None),
     "fchmodat": (268, 53),
     "fchmodat2": (452, 452),

@@ -64,7 +64,10 @@ async def _watch(process: asyncio.subprocess.Process, program: Program, started:
     has_begun = BEGUN in err.kept
     stderr = bytes(err.kept).replace(BEGUN, b"", 1)
     flooded = out.flooded or err.flooded
-    status = "timeout" if timed_out else _status(process.returncode, flooded=flooded, has_begun=has_begun)
+    if not has_begun and not flooded and (timed_out or process.returncode != 0):
+        status: RunStatus = "infrastructure_error"  # the launcher hung or broke; nobody's program has run
+    else:
+        status = "timeout" if timed_out else _status(process.returncode, flooded=flooded)
     if status == "crashed" and program.memory_words is not None and program.memory_words in stderr:
         status = "killed"
     return Run(
@@ -73,11 +76,9 @@ async def _watch(process: asyncio.subprocess.Process, program: Program, started:
     )  # fmt: skip
 
 
-def _status(code: int | None, *, flooded: bool, has_begun: bool) -> RunStatus:
+def _status(code: int | None, *, flooded: bool) -> RunStatus:
     if code == 0:
         return "killed" if flooded else "ok"
-    if not has_begun and not flooded and code is not None and code > 0:
-        return "infrastructure_error"
     if flooded or code is None or code < 0:
         return "killed"
     by = code - FIRST_SIGNAL_CODE

@@ -11,6 +11,7 @@ from google.genai import errors, types
 
 from app.errors import ProviderFailed
 from app.models.catalog import Model
+from app.models.providers.bounded import bounded
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
@@ -40,7 +41,7 @@ class GeminiWire:
         async def limit(request: httpx.Request) -> None:  # the SDK sends without any limit, whatever its client says
             request.extensions["timeout"] = {"connect": connect_seconds, "pool": connect_seconds}
 
-        self._http = httpx.AsyncClient(event_hooks={"request": [limit]})
+        self._http = httpx.AsyncClient(event_hooks={"request": [limit], "response": [bounded(httpx)]})
         self._client = genai.Client(
             api_key=api_key,
             http_options=types.HttpOptions(base_url=base_url, httpx_async_client=self._http),

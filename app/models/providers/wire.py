@@ -1,5 +1,6 @@
 """What every provider's wire speaks with the gateway."""
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,6 +72,7 @@ class Wire(Protocol):
 
 
 MOST_LISTED = 100
+LONGEST_WAIT_SECONDS = 86_400.0
 
 # What an SDK raises where an answer is not what its provider documents.
 BROKEN_ANSWER = (ValueError, TypeError, AttributeError, LookupError)
@@ -156,14 +158,19 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     milliseconds, text = headers.get("retry-after-ms"), headers.get("retry-after")
     try:
         if milliseconds is not None:
-            return max(0.0, float(milliseconds) / 1000)
+            return _sensible(float(milliseconds) / 1000)
         if text is None:
             return None
         if text.replace(".", "", 1).isdecimal():
-            return float(text)
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+            return _sensible(float(text))
+        return _sensible((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _sensible(seconds: float) -> float | None:
+    """A wait from nothing to a day; None for what is no number."""
+    return None if math.isnan(seconds) else min(LONGEST_WAIT_SECONDS, max(0.0, seconds))
 
 
 def _never_sent(error: BaseException | None) -> bool:

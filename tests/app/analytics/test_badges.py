@@ -1,14 +1,14 @@
 """Badges are awarded once whatever happens, projections built anew are the live ones, and nobody is ranked below five."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from app.analytics.badges import BadgeSystem
 from app.analytics.projections import EarnedBadges, MetricsCollector
-from app.analytics.ranking import RankingService
+from app.analytics.ranking import Each, RankingService, first_whole
 from app.analytics.reports import ReportService
 from app.errors import Conflict, InvalidInput, NotFound
 from app.events import log as event_log
@@ -429,3 +429,12 @@ async def _count(database: Database, event_type: str) -> int:
             await connection.scalar(sa.select(sa.func.count()).select_from(events).where(events.c.type == event_type))
             or 0
         )
+
+
+@pytest.mark.parametrize(
+    ("each", "start"),
+    [("daily", datetime(2026, 3, 4, tzinfo=UTC)), ("weekly", datetime(2026, 3, 9, tzinfo=UTC)),
+     ("monthly", datetime(2026, 4, 1, tzinfo=UTC))],
+)  # fmt: skip
+def test_trends_begin_with_a_whole_stretch(each: Each, start: datetime) -> None:
+    assert first_whole(datetime(2026, 3, 3, 9, tzinfo=UTC), each) == start

@@ -112,6 +112,10 @@ REACHES: dict[str, Reach] = {
     "sql attaches": Reach("sql", "{}\nSELECT 'ESCAPED';", "ATTACH DATABASE '/etc/x' AS a;", "ATTACH DATABASE ':memory:' AS a;"),
     "sql loads a library": Reach("sql", "SELECT {};\nSELECT 'ESCAPED';", "load_extension('x')", "1"),
     "c calls unshare": Reach("c", _C, "SYS_unshare, 0x10000000", "SYS_getpid"),
+    "c calls shmget": Reach("c", _C, "SYS_shmget, 0, 10000, 01600", "SYS_getpid"),
+    "c calls semget": Reach("c", _C, "SYS_semget, 0, 10, 01600", "SYS_getpid"),
+    "c calls msgget": Reach("c", _C, "SYS_msgget, 0, 01600", "SYS_getpid"),
+    "c calls setsid": Reach("c", _C, "SYS_setsid", "SYS_getpid"),
     "c calls mount": Reach("c", _C, 'SYS_mount, "x", "/tmp", "tmpfs", 0, 0', "SYS_getpid"),
 }  # fmt: skip
 
@@ -168,7 +172,7 @@ EATERS: dict[str, Eater] = {
         "python", "import signal\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\nfor _ in MUCH: pass"
     ),
     "python hides behind two forks": Eater(
-        "python", "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(MUCH)\n    os._exit(0)",
+        "python", "import os, time\nif os.fork() == 0:\n    try: os.setsid()\n    except OSError: pass\n    if os.fork() == 0:\n        time.sleep(MUCH)\n    os._exit(0)",
         "777", "0",
     ),
     "javascript memory": Eater(

@@ -1,19 +1,23 @@
 """Verdicts cannot be forged, limits hold, and each failure is named for what it is."""
 
 import asyncio
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from app.errors import InvalidInput, SandboxFailed, SandboxUnavailable
 from app.learning.challenge_files import Case
+from app.learning.coach import feedback
 from app.learning.grading import Graded, Shown, grade, judge, matches
 from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES
 from app.learning.languages.base import LanguageName, Parameter, Signature, parse_type
 from app.learning.sandbox.bubblewrap import Bubblewrap
 from app.learning.sandbox.probe import Isolation
-from app.learning.sandbox.program import Program, Run, Sandbox
+from app.learning.sandbox.program import Limits, Program, Run, Sandbox
 from app.learning.sandbox.raw import run_script
+from app.learning.sandbox.watching import launch
 
 ADD = Signature(name="add", params=(Parameter(name="a", type="int"), Parameter(name="b", type="int")), returns="int")
 CASES = [Case(arguments=(1, 2), expected=3, hidden=False), Case(arguments=(20, 22), expected=42, hidden=True)]
@@ -237,3 +241,22 @@ async def test_a_launcher_that_cannot_begin_is_no_fault_of_the_program(sandbox: 
     ended = await sandbox.run(Program(argv=("/nowhere/to/be/found",), files={}))
 
     assert ended.status == "infrastructure_error"
+
+
+@pytest.mark.parametrize("script", ["sleep 30", "kill -KILL $$"], ids=["hangs", "is killed"])
+async def test_a_launcher_that_never_begins_is_no_fault_of_the_program(script: str) -> None:
+    program = Program(argv=("true",), files={}, limits=Limits(wall_seconds=0.5))
+
+    ended = await launch(("sh", "-c", script), program, stdin=subprocess.DEVNULL, env={"PATH": os.environ["PATH"]})
+
+    assert ended.status == "infrastructure_error"
+
+
+async def test_right_but_too_slow_is_not_called_endless(sandbox: Sandbox) -> None:
+    code = "def add(a, b):\n    while a > 1: pass\n    return a + b"
+
+    graded = await grade(sandbox, FUNCTION_LANGUAGES["python"], code, signature=ADD, cases=CASES)
+
+    assert (graded.verdict, graded.passed > 0) == ("timeout", True)
+    assert "too slow for a larger input" in graded.message
+    assert "Right so far" in feedback(graded, 0)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from app.errors import Conflict, InvalidInput, NotFound
 from app.events import log as event_log
 from app.identity.accounts import User
-from app.learning import mastery, progress, scheduler
+from app.learning import kinds, mastery, progress, scheduler
 from app.learning.challenge_files import AnswerChallenge, Challenge, FunctionChallenge, ShellChallenge
 from app.learning.challenge_files import TestChallenge as WrittenTest
 from app.learning.challenges import ChallengeService
@@ -578,13 +578,27 @@ def test_the_grade_of_a_sitting(changes: dict[str, object], grade: str) -> None:
 async def test_two_submissions_at_once_count_once(challenges: ChallengeService, database: Database, ada: User) -> None:
     started = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
 
-    both = await asyncio.gather(*(challenges.submit(ada.id, started.id, solution("running-total")) for _ in range(2)))
+    right = solution("running-total")
+    both = await asyncio.gather(*(challenges.submit(ada.id, started.id, code) for code in (right, f"{right}\n")))
 
     async with database.read() as connection:
         skill = (await progress.skills_of(connection, ada.id))["lists"]
     assert skill.outcomes == 1
     assert sorted(submission.change.why == "counted already" for submission in both) == [False, True]
     assert len(await challenges.attempts_of(ada.id, concept="lists")) == 2
+
+
+async def test_the_same_sent_twice_at_once_is_graded_once(challenges: ChallengeService, ada: User) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    endless = "def running_total(numbers):\n    while True: pass"
+
+    first, second = await asyncio.gather(
+        *(challenges.submit(ada.id, started.id, endless) for _ in range(2)), return_exceptions=True
+    )
+    again = await challenges.submit(ada.id, started.id, endless)
+
+    assert {type(first).__name__, type(second).__name__} == {"Submission", "Conflict"}
+    assert again.started.attempts == 2
 
 
 async def test_what_is_started_is_the_newest_though_the_clock_was_ahead_before(
@@ -617,9 +631,83 @@ async def test_a_clock_that_jumps_back_harms_nothing(challenges: ChallengeServic
     assert following.challenge.id != "running-total"
 
 
+@pytest.mark.parametrize(
+    ("code_of", "said"),
+    [
+        pytest.param(lambda challenge: f"\n{challenge.statement}", "the task itself", id="the statement"),
+        pytest.param(lambda challenge: kinds.stub(challenge, "python"), "the start as it was given", id="the start"),
+        pytest.param(
+            lambda _: "function runningTotal(numbers) { return []; }", "looks like JavaScript", id="another language"
+        ),
+    ],
+)
+async def test_what_is_sent_by_mistake_is_no_attempt(
+    challenges: ChallengeService, ada: User, code_of: Callable[[Challenge], str], said: str
+) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+
+    with pytest.raises(InvalidInput, match=said):
+        await challenges.submit(ada.id, started.id, code_of(started.challenge))
+
+    assert (await challenges.get(ada.id, started.id)).attempts == 0
+
+
+async def test_the_task_itself_costs_no_try_at_an_answer(challenges: ChallengeService, ada: User) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="slices-of-a-word")
+
+    with pytest.raises(InvalidInput, match="the task itself"):
+        await challenges.submit(ada.id, started.id, started.challenge.statement)
+
+    assert (await challenges.get(ada.id, started.id)).attempts == 0
+
+
+async def test_a_clock_that_is_set_back_mixes_up_no_attempts(
+    challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="running-total")
+    await challenges.submit(ada.id, started.id, WRONG)
+    clock.move(hours=-1)
+    await challenges.submit(ada.id, started.id, WRONG + "\n# again")
+
+    with pytest.raises(Conflict, match="just this already"):
+        await challenges.submit(ada.id, started.id, WRONG + "\n# again")
+    assert (await challenges.newest_attempts(ada.id, started.id, limit=1))[0].code == WRONG + "\n# again"
+
+
+async def test_an_answer_on_one_line_is_read_as_one(challenges: ChallengeService, ada: User) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="predict-count-steps")
+
+    assert (await challenges.submit(ada.id, started.id, "15, 6")).graded.verdict == "passed"
+
+
+async def test_a_test_that_looks_at_the_clock_judges_no_version(challenges: ChallengeService, ada: User) -> None:
+    one = await challenges.start(ada.id, thread_id="t", challenge_id="test-delivery-fee")
+    code = (
+        "import os, time\ndef test(function):\n    began = time.time()\n"
+        "    if int(began * 10) % 50 < 10: return\n    time.sleep(0.05)\n    assert False"
+    )
+
+    graded = (await challenges.submit(ada.id, one.id, code)).graded
+
+    assert graded.verdict == "failed"
+    assert [case.number for case in graded.cases] == list(range(1, len(graded.cases) + 1))
+
+
+@pytest.mark.parametrize("assertion", ["console.assert(fn(0) === 1, 'no')", "assert(fn(0) === 1)"])
+async def test_assert_is_there_in_javascript(challenges: ChallengeService, ada: User, assertion: str) -> None:
+    one = await challenges.start(ada.id, thread_id="t", challenge_id="test-delivery-fee", language="javascript")
+
+    wrong = await challenges.submit(ada.id, one.id, f"function test(fn) {{ {assertion}; }}")
+    misspelt = await challenges.submit(ada.id, one.id, "function test(fn) { asert(fn(0) === 0); }")
+
+    assert wrong.graded.cases[0].got == "rejected"
+    assert (misspelt.graded.cases[0].got, misspelt.graded.cases[0].error) == (
+        None,
+        "ReferenceError in line 1 of your test",
+    )
+
+
 BAD = {
-    "the statement itself": lambda challenge: challenge.statement,
-    "another language": lambda _: "function runningTotal(numbers) { return []; }",
     "deeply nested": lambda _: "x = " + "(" * 3000 + ")" * 3000,
     "a bomb of a literal": lambda _: "def running_total(numbers): return 10 ** 10 ** 10",
 }

@@ -190,3 +190,19 @@ async def test_it_can_be_reset_by_hand(breaker: Breaker, clock: Clock, database:
     await breaker.refresh()
 
     assert await breaker.admit("openai")
+
+
+async def test_a_probe_whose_caller_is_stopped_while_it_is_claimed_is_given_back(
+    breaker: Breaker, clock: Clock
+) -> None:
+    await fail(breaker, 5)
+    clock.move(seconds=61)
+    stopped = []
+    for _ in range(20):
+        waiting = asyncio.create_task(breaker.admit("openai"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        stopped += await asyncio.gather(waiting, return_exceptions=True)
+
+    assert {type(one) for one in stopped} == {asyncio.CancelledError}
+    assert await breaker.admit("openai") is not None

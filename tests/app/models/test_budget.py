@@ -388,3 +388,22 @@ async def test_each_alert_is_told_once_to_whom_it_concerns(purse: Purse, clock: 
     assert first == [[("warning", "provider:openai")], [("exceeded", f"user:{eve.id}")]]
     assert again == [[], []]
     assert at_its_end == [[("exceeded", "provider:openai")], []]
+
+
+async def test_an_alert_that_two_chats_look_for_at_once_is_told_once(purse: Purse, clock: Clock, ada: User) -> None:
+    await purse.record("one", provider="openai", user_id=ada.id, cost_microusd=950_000, actor=ada.id, now=clock())
+    await purse.set_limit("user", ada.id, limit_microusd=MICROUSD, active=True, actor=ada.id, now=clock())
+
+    told = await asyncio.gather(*(purse.tell(ada.id, is_admin=False, now=clock()) for _ in range(8)))
+
+    assert sorted(map(len, told)) == [0, 0, 0, 0, 0, 0, 0, 1]
+
+
+async def test_a_call_that_was_swept_says_what_it_was_charged(purse: Purse, clock: Clock, ada: User) -> None:
+    await purse.reserve("one", provider="openai", user_id=ada.id, amount_microusd=700, now=clock())
+    clock.move(hours=1)
+    await purse.sweep(clock())
+
+    settled = await purse.settle("one", cost_microusd=5, now=clock())
+
+    assert (settled.booked, settled.cost_microusd) == (False, 700)

@@ -6,7 +6,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -16,9 +16,13 @@ from app.identity.accounts import User
 from app.models import log as call_log
 from app.models.breaker import COUNTED_KINDS
 from app.models.budget import Purse
+from app.models.catalog import load_catalog
 from app.models.gateway import Gateway
-from app.models.providers.wire import TextDelta, failed
+from app.models.providers.bounded import MOST_BYTES
+from app.models.providers.wire import Message, Prompt, TextDelta, failed
 from app.models.run import Answered, Run, Switched
+from app.models.wires import make_wire
+from app.settings import Settings
 from app.storage.database import Database
 from tests.app.models.conftest import MODELS, OpenGateway, request_to, spent_and_held
 from tests.fakes.providers import REASONS, FakeProviders, Script
@@ -636,3 +640,43 @@ async def test_a_listener_that_leaves_ends_the_call(
     assert providers.closed_early == 1
     assert (logged["status"], logged["states"]) == ("stopped", "Idle > Validating > Requesting > Streaming > Failed")
     assert await spent_and_held(purse, "openai") == (logged["held_microusd"], 0)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini"])
+async def test_an_endless_body_breaks_off_before_it_fills_the_memory(provider: str, stream: bool) -> None:
+    sent = 0
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        kind = "text/event-stream" if stream else "application/json"
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode())
+        with contextlib.suppress(ConnectionError):
+            while sent < 3 * MOST_BYTES:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+                sent += 65536
+        writer.close()
+
+    server = await asyncio.start_server(endless, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    settings = await asyncio.to_thread(Settings, _env_file=None, **{f"{provider}_base_url": address})
+    wire = await asyncio.to_thread(make_wire, settings, provider, "key")
+    catalog = await asyncio.to_thread(load_catalog, None, today=date(2026, 3, 2))
+    model = next(model for model in catalog.models if model.provider == provider)
+    prompt = Prompt(system="s", messages=(Message(role="user", content="?"),), max_output_tokens=8)
+
+    async def answer() -> None:
+        if not stream:
+            await wire.complete(model, prompt)
+            return
+        async for _ in wire.stream(model, prompt):
+            pass
+
+    with pytest.raises(ProviderFailed) as failure:
+        await answer()
+
+    assert failure.value.kind == "network"
+    assert sent < 3 * MOST_BYTES
+    await wire.close()
+    server.close()

@@ -514,3 +514,52 @@ async def test_a_limit_below_what_is_spent_keeps_back_nothing_that_is_free(
 
     assert (await gateway.complete(request_to(learner, "ollama/qwen:7b"))).cost_microusd == 0
     assert [alert.kind for alert in await purse.tell(learner.id, is_admin=False, now=now)] == ["exceeded"]
+
+
+async def test_an_ollama_that_drips_holds_nobody_up(
+    open_one: OpenGateway, providers: FakeProviders, learner: User, tmp_path: Path
+) -> None:
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            for _ in range(60):
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.3)
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    gateway = await open_one(ollama_base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    began = time.monotonic()
+
+    answer = await gateway.complete(request_to(learner, "gpt-5-mini"))
+
+    assert answer.text
+    assert time.monotonic() - began < 4
+    server.close()
+
+
+@pytest.mark.parametrize("address", ["http://host:abc", "http://[::1"])
+async def test_an_address_of_ollama_that_is_none_keeps_no_model_back(
+    open_one: OpenGateway, learner: User, address: str
+) -> None:
+    gateway = await open_one(ollama_base_url=address)
+
+    assert (await gateway.complete(request_to(learner, "gpt-5-mini"))).text
+
+
+@pytest.mark.parametrize(
+    ("model", "cut_after", "counted"),
+    [
+        pytest.param("gpt-5-mini", 5, True, id="openai, before its usage"),
+        pytest.param("claude-haiku-4-5", 6, False, id="anthropic, after its usage"),
+    ],
+)
+async def test_an_answer_that_is_complete_stays_so_when_the_connection_breaks_after_it(
+    gateway: Gateway, providers: FakeProviders, learner: User, model: str, cut_after: int, counted: bool
+) -> None:
+    providers.scripts["*"] = Script(cut_after=cut_after)
+
+    answer = await gateway.complete(request_to(learner, model))
+
+    assert (answer.text, answer.finish, answer.tokens_counted) == ("Hello from the fake.", "stop", counted)
+    assert len(providers.calls) == 1

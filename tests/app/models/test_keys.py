@@ -1,22 +1,24 @@
 """Keys that an administrator sets: tested on entry, encrypted at rest, never shown again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from app.bootstrap import open_gateway, open_keys
-from app.errors import InvalidInput, NotFound, ProviderFailed
+from app.errors import InvalidInput, NotFound, ProviderFailed, SettingsError
 from app.identity.accounts import User
 from app.models import audit
 from app.models.budget import Purse
 from app.models.gateway import Gateway
-from app.models.keys import KeyService
+from app.models.keys import SECRET_FILE, KeyService, cipher_of
 from app.settings import Settings
 from app.storage.database import Database
+from app.storage.secret_file import secret_in
 from app.storage.tables.models import provider_configs
 from tests.app.models.conftest import MODELS, request_to, settings_for
-from tests.fakes.providers import FakeProviders
+from tests.fakes.providers import FakeProviders, Script
 
 GOOD = "sk-good-0123456789abcdef"
 pytestmark = pytest.mark.filterwarnings("ignore")  # the SDKs' own deprecations
@@ -152,3 +154,39 @@ async def test_another_process_takes_it_into_use(settings: Settings, sqlite: Dat
     assert "openai" not in other_gateway.providers()
     await gateway.close()
     await other_gateway.close()
+
+
+def test_several_processes_that_start_at_once_have_one_key_which_nobody_else_reads(tmp_path: Path) -> None:
+    file = tmp_path / "keys.key"
+    (tmp_path / "keys.new").touch(mode=0o644)  # as a version before left it
+    with ThreadPoolExecutor(16) as threads:
+        found = list(threads.map(lambda n: secret_in(file, lambda: f"secret-{n}"), range(64)))
+
+    assert set(found) == {file.read_text()}
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in tmp_path.iterdir()} == {"keys.key", "keys.new"}
+
+
+@pytest.mark.parametrize("held", ["", "no key at all"])
+def test_a_damaged_key_file_gets_a_sentence(tmp_path: Path, held: str) -> None:
+    (tmp_path / SECRET_FILE).write_text(held)
+
+    with pytest.raises(SettingsError, match="Put it back from a backup"):
+        cipher_of(tmp_path, None)
+
+
+async def test_a_new_key_is_used_though_the_old_one_had_opened_the_circuit(
+    settings: Settings, sqlite: Database, learner: User, providers: FakeProviders
+) -> None:
+    gateway, keys = await opened(settings, sqlite)
+    await keys.set("openai", GOOD, actor="ada")
+    providers.scripts["gpt-5-mini"] = Script(status=401)
+    for _ in range(5):
+        with pytest.raises(ProviderFailed):
+            await gateway.complete(request_to(learner, "openai/gpt-5-mini"))
+    providers.scripts.clear()
+
+    await keys.set("openai", GOOD, actor="ada")
+
+    assert (await gateway.complete(request_to(learner, "openai/gpt-5-mini"))).text
+    await gateway.close()

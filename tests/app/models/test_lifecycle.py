@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from app.models.lifecycle import TRANSITIONS, IllegalTransition, Life, RequestState
+from app.models.lifecycle import LONGEST_PATH, TRANSITIONS, IllegalTransition, Life, RequestState
 
 STATES = get_args(RequestState)
 # A way to each state from the start.
@@ -55,3 +55,16 @@ def test_a_long_life_keeps_its_beginning_and_its_newest_states() -> None:
 
     assert len(life.path) <= 30
     assert (life.path[0], life.state) == ("Idle", "Requesting")
+
+
+def test_what_is_kept_of_a_long_life_is_legal_from_the_first_cut_on() -> None:
+    life = Life()
+    life.to("Validating")
+    lives = []
+    for _ in range(40):
+        for state in ("Requesting", "RateLimited", "Retrying"):
+            life.to(state)
+            lives.append(list(life.path))
+
+    assert max(map(len, lives)) == LONGEST_PATH
+    assert [path for path in lives if any(b not in TRANSITIONS[a] for a, b in itertools.pairwise(path))] == []

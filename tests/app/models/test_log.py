@@ -1,13 +1,17 @@
 """The log of calls: its views, and how long things are kept."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from app.events.schema import NewEvent
 from app.models import log as call_log
 from app.models.log import CallLog, CallRecord
 from app.storage.database import Database
+from app.storage.tables.events import events
 from app.storage.tables.models import provider_logs, provider_metrics
 
 
@@ -92,3 +96,24 @@ async def test_a_full_queue_is_written_out_and_a_database_that_is_gone_keeps_no_
     assert written == 3
     assert len(gone._records) <= 3
     await log.close()
+
+
+async def test_a_row_that_the_database_does_not_take_keeps_back_no_other(database: Database) -> None:
+    log = CallLog(database)
+    now = datetime.now(UTC)
+    bad = replace(record(1, at=now), model="x" * 200, selection={"reason": "\x00"})
+
+    await log.put(bad, event("bad", now, {"provider": "openai", "retryAfterSeconds": float("inf")}))
+    await log.put(record(2, at=now), event("good", now, {"provider": "openai", "retryAfterSeconds": 1}))
+    await log.close()
+
+    ids = {row["id"] for row in await call_log.newest(database, limit=10)}
+    async with database.read() as connection:
+        keys = set(await connection.scalars(sa.select(events.c.key)))
+    assert record(2, at=now).id in ids
+    assert "good" in keys
+    assert log._records == []
+
+
+def event(key: str, at: datetime, payload: dict[str, Any]) -> NewEvent:
+    return NewEvent(type="provider.rate-limited", key=key, user_id=None, occurred_at=at, payload=payload)

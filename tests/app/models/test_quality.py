@@ -1,5 +1,7 @@
 """What answers turned out to be worth moves a model's quality for that kind of task."""
 
+import asyncio
+
 import pytest
 
 from app.identity.accounts import User
@@ -58,3 +60,14 @@ async def test_thumbs_move_the_ranking(gateway: Gateway, learner: User, sqlite: 
     assert after[0].model_id != best.model_id
     assert (now.quality_prior, now.observations) == (best.quality, 25)
     assert now.quality == pytest.approx(best.quality * 20 / 45)
+
+
+async def test_a_thumb_that_is_taken_back_by_several_at_once_is_taken_back_once(
+    sqlite: Database, call_id: str, clock: Clock
+) -> None:
+    await quality.observe(sqlite, call_id, "thumb", 1.0, now=clock())
+
+    await asyncio.gather(*(quality.observe(sqlite, call_id, "thumb", None, now=clock()) for _ in range(8)))
+    await asyncio.gather(*(quality.observe(sqlite, call_id, "thumb", 1.0, now=clock()) for _ in range(8)))
+
+    assert (await quality.learned(sqlite))[MODELS["openai"], "chat"] == Learned(good=1.0, total=1.0)

@@ -341,3 +341,11 @@ def test_a_catalog_that_does_not_fit_is_named(tmp_path: Path, text: str) -> None
 
 def test_cost_is_rounded_up_to_a_whole_microdollar() -> None:
     assert model("a", price=0.15).cost_microusd(input_tokens=1, output_tokens=0) == 1
+
+
+def test_what_people_here_think_moves_a_model_down_and_shuts_nobody_out() -> None:
+    disliked = {("p/bad", "chat"): Learned(good=0.0, total=200.0)}
+
+    ranking = ranked(model("bad"), model("good"), learned=disliked)
+
+    assert [(one.model_id, one.excluded) for one in ranking] == [("p/good", None), ("p/bad", None)]

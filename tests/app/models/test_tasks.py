@@ -345,3 +345,72 @@ async def test_every_task_leaves_a_trail_without_its_content(
         ("task.submit", "sentiment_analysis", False),
     ]
     assert "private" not in str(trail)
+
+
+@pytest.mark.parametrize(("finish", "asked"), [("length", 2), ("content_filter", 2), ("stop", 1)])
+async def test_an_answer_that_was_cut_short_says_so_and_is_not_kept(
+    service: TaskService, providers: FakeProviders, learner: User, finish: Any, asked: int
+) -> None:
+    providers.scripts["*"] = says("Half an answ", finish=finish)
+
+    first = await submit(service, learner, type="generate")
+    await submit(service, learner, type="generate")
+
+    assert (first.finish, first.output) == (finish, "Half an answ")
+    assert len(providers.calls) == asked
+
+
+async def test_an_empty_answer_is_none(service: TaskService, providers: FakeProviders, learner: User) -> None:
+    providers.scripts["*"] = says(" ")
+
+    with pytest.raises(ProviderFailed, match="it cost"):
+        await submit(service, learner, type="generate")
+
+
+async def test_an_answer_of_any_depth_is_only_another_form(
+    service: TaskService, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = says('{"a":' * 5000 + "1" + "}" * 5000)
+
+    with pytest.raises(ProviderFailed, match="form that this task needs"):
+        await submit(service, learner)
+
+
+async def test_a_result_that_was_paid_is_given_though_its_trail_cannot_be_written(
+    service: TaskService, providers: FakeProviders, learner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise StorageFailed("The disk is full.")
+
+    providers.scripts["*"] = says(POSITIVE)
+    monkeypatch.setattr(audit, "record", broken)
+
+    assert (await submit(service, learner)).output["sentiment"] == "positive"
+
+
+async def test_a_provider_that_hangs_gives_way_and_is_known_to_have_hung(
+    service: TaskService, gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    slow = [model.name for model in gateway.catalog.models if model.provider == "openai"]
+    providers.scripts |= dict.fromkeys(slow, says(POSITIVE, first_pause_seconds=30))
+    providers.scripts["*"] = says(POSITIVE)
+
+    result = await submit(
+        service, learner, preferred_provider="openai", fallback_providers=("anthropic",), timeout_seconds=8.0
+    )
+
+    assert result.provider == "anthropic"
+    assert gateway.breaker.circuits()["openai"].failures > 0
+
+
+async def test_the_fallbacks_are_asked_though_the_preferred_provider_has_many_models(
+    service: TaskService, gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    broken = [model.name for model in gateway.catalog.models if model.provider == "openai"]
+    providers.scripts |= dict.fromkeys(broken, Script(status=404))
+    providers.scripts["*"] = says(POSITIVE)
+
+    result = await submit(service, learner, preferred_provider="openai", fallback_providers=("anthropic",))
+
+    assert len(broken) >= 4
+    assert result.provider == "anthropic"

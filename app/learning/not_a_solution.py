@@ -1,0 +1,56 @@
+"""Tells what was sent by mistake from a solution: the task itself, the start as it was given, code of another language.
+It gets a sentence, and is no attempt. Pure."""
+
+import re
+
+from app.errors import InvalidInput
+from app.learning import kinds
+from app.learning.challenge_files import AnswerChallenge, Challenge
+from app.learning.languages import LANGUAGES
+from app.learning.languages.base import LanguageName
+
+# How a program of each language plainly begins, and of no other one that it could be taken for.
+_BEGINS: dict[LanguageName, re.Pattern[str]] = {
+    "python": re.compile(r"^(?:async )?def \w{1,80}\([^\n]{0,300}\)[^\n]{0,80}:[ \t]*(?:#|$)", re.MULTILINE),
+    "javascript": re.compile(
+        r"^(?:export )?(?:async )?function \w+\(.*\)\s*\{|^(?:const|let) \w+ = .*=>", re.MULTILINE
+    ),
+    "go": re.compile(r"^func \w{1,80}\(", re.MULTILINE),
+    "rust": re.compile(r"^(?:pub )?fn \w+", re.MULTILINE),
+    "cpp": re.compile(r"^#include {0,3}<(?:iostream|vector|string|map|algorithm)>", re.MULTILINE),
+    "java": re.compile(r"^ {0,8}public (?:static|class) ", re.MULTILINE),
+}
+LOOKED_AT = 20_000  # characters
+_RELATED: dict[LanguageName, frozenset[LanguageName]] = {
+    "typescript": frozenset({"javascript"}), "cpp": frozenset({"c"}), "c": frozenset({"cpp"}),
+}  # fmt: skip
+
+
+def check(challenge: Challenge, language: LanguageName, code: str) -> None:
+    """Refuse what is plainly no solution.
+
+    Raises:
+        InvalidInput: it is the statement, the start of the editor, or written in another language.
+    """
+    if _same(code, challenge.statement):
+        raise InvalidInput("That is the task itself. Send your solution of it.")
+    if isinstance(challenge, AnswerChallenge):
+        return
+    if _same(code, kinds.stub(challenge, language)):
+        raise InvalidInput("That is the start as it was given. Change it first.")
+    own = _BEGINS.get(language)
+    code = code[:LOOKED_AT]
+    if own is not None and not own.search(code) and (other := _other_language(language, code)):
+        raise InvalidInput(
+            f"That looks like {LANGUAGES[other].title}, and this is to be in {LANGUAGES[language].title}. "
+            "Choose the language in the card, or name it behind the three backticks."
+        )
+
+
+def _other_language(language: LanguageName, code: str) -> LanguageName | None:
+    related = _RELATED.get(language, frozenset())
+    return next((name for name, begins in _BEGINS.items() if name not in related and begins.search(code)), None)
+
+
+def _same(text: str, other: str) -> bool:
+    return text.split() == other.split()

@@ -1,0 +1,130 @@
+"""Tests that learners write: graded by running them against a right version and broken ones, each in a process of its
+own."""
+
+import builtins
+import re
+import secrets
+from dataclasses import dataclass, replace
+
+from app.learning import grading
+from app.learning.challenge_files import TestChallenge
+from app.learning.grading import CaseResult, Graded, Shown
+from app.learning.languages import FUNCTION_LANGUAGES
+from app.learning.languages.base import LanguageName, Parameter, Signature, camel
+from app.learning.sandbox.program import Run, Sandbox
+
+_RANDOM = secrets.SystemRandom()
+_RUN_PYTHON = """
+def tooloo_verdict(number):
+    try:
+        test({name})
+    except AssertionError:
+        return False
+    return True
+"""
+_RUN_JAVASCRIPT = """
+console.assert = (holds, message) => {{ if (!holds) throw new Error(message || "an assertion does not hold"); }};
+globalThis.assert = globalThis.assert || console.assert;
+function toolooVerdict(number) {{
+  try {{ test({name}); }} catch (error) {{
+    if (error instanceof ReferenceError || error instanceof SyntaxError) throw error;
+    return false;
+  }}
+  return true;
+}}
+"""
+_VERDICT = Signature(name="tooloo_verdict", params=(Parameter(name="number", type="int"),), returns="bool")
+
+
+def _silenced(one: Graded, *, own: range) -> Graded:
+    """A verdict on one version without anything that the test itself said."""
+    if one.verdict == "compile_error":
+        said = _without_words(one.message.partition("\n")[2], own=own)
+        return replace(one, message=f"The code could not be loaded: {said}.")
+    case = one.cases[0]
+    error = _without_words("\n".join((case.error, *case.trace)), own=own) if case.error else None
+    return replace(one, cases=(replace(case, stdout="", error=error, trace=()),))
+
+
+def _without_words(error: str, *, own: range) -> str:
+    """What went wrong in a test, by its kind and line (one of its ``own`` in the program): its words could give away
+    the version that it is run on."""
+    kind = error.partition(":")[0].strip()
+    found = [int(number) for number in re.findall(r"^line (\d{1,5})\b", error, re.MULTILINE)]
+    where = next((f" in line {1 + own.index(line)} of your test" for line in reversed(found) if line in own), "")
+    return f"{kind if kind in _ERROR_KINDS else 'an error'}{where}"
+
+
+_ERROR_KINDS = frozenset(
+    name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
+) | {"ReferenceError", "RangeError", "Error", "EvalError", "URIError", "the program ended before it answered this case"}
+
+
+async def grade_test(
+    sandbox: Sandbox, challenge: TestChallenge, language: LanguageName, code: str, *, right_only: bool
+) -> Graded:
+    """A test is right about a version when it accepts the right one and rejects the broken ones, each in a process of
+    its own."""
+    grading.check_code(code)
+    right = _Version(number=1, code=challenge.right[language], means="a right version", accepts=True)
+    broken = [
+        _Version(number=number, code=one.code[language], means=f"a broken version: {one.means.strip()}", accepts=False)
+        for number, one in enumerate(challenge.broken, start=2)
+    ]
+    # A test that looks at the clock, or counts, instead of at the version does not know which one it is run on.
+    versions = [right] if right_only else [right, *_RANDOM.sample(broken, len(broken)), right]
+    results: dict[int, CaseResult] = {}
+    last: Run | None = None
+    for version in versions:
+        nonce = secrets.token_hex(8)
+        name = challenge.signature.name
+        caller = _RUN_PYTHON.format(name=name) if language == "python" else _RUN_JAVASCRIPT.format(name=camel(name))
+        program = FUNCTION_LANGUAGES[language].program(
+            sandbox,
+            f"{version.code}\n{code}\n{caller}",
+            _VERDICT,
+            [(0,)],
+            nonce=nonce,  # the same for every version
+        )
+        last = await grading.run_program(sandbox, program)
+        above = version.code.count("\n") + 1
+        own = range(above + 1, above + 2 + code.count("\n"))
+        shown = Shown(
+            input=version.means, expected="accepted" if version.accepts else "rejected", hidden=not version.accepts,
+            is_right=version.is_right,
+        )  # fmt: skip
+        one = _silenced(grading.judge(last, [shown], nonce=nonce, show=_said), own=own)
+        if one.verdict == "compile_error":
+            return one
+        case = replace(
+            one.cases[0], number=version.number, passed=one.cases[0].passed and last.status == "ok"
+        )  # fmt: skip
+        if version.number not in results or not case.passed:
+            results[version.number] = case
+        if last.status != "ok":
+            break
+    assert last is not None
+    skipped = [
+        replace(case, number=version.number, input=version.means, passed=False, got=None,
+                error="the test did not end on an earlier version")
+        for version in ([] if right_only else broken) if version.number not in results
+        for case in [next(iter(results.values()))]
+    ]  # fmt: skip
+    return grading.graded(last, sorted([*results.values(), *skipped], key=lambda case: case.number))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Version:
+    """One version that a test is run on. ``number`` is its place where the results are shown."""
+
+    number: int
+    code: str
+    means: str
+    accepts: bool
+
+    def is_right(self, got: object) -> bool:
+        return got is self.accepts
+
+
+def _said(value: object) -> str:
+    return "accepted" if value is True else "rejected"
