@@ -137,7 +137,7 @@ class Submissions:
             )  # fmt: skip
             details = {
                 "language": one.language.name, "verdict": graded.verdict, "score": points.total,
-                "attempt": one.attempts, "aided": one.is_aided, "check": one.is_check,
+                "attempt": one.attempts, "aided": one.is_aided, "check": one.is_check, "thread": one.thread_id,
             }  # fmt: skip
             await started.note(connection, "challenge.submitted", one, user_id, now, details)
             if one.status == "open":  # what comes after a solution is practice: it counts for nothing more

@@ -52,14 +52,22 @@ class GradedAnswers:
         self._database = database
 
     async def apply(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
-        started = sa.select(started_challenges.c.id, started_challenges.c.thread_id).where(
-            started_challenges.c.id.in_({event.key for event in events}),
-            sa.select(provider_logs.c.id).where(provider_logs.c.thread_id == started_challenges.c.thread_id).exists(),
-        )  # most solutions come without a conversation, or from one in which no model spoke
-        threads = {row.id: row.thread_id for row in await connection.execute(started)}
+        threads = await self._threads_of(connection, events)
+        spoken_in = sa.select(provider_logs.c.thread_id).where(provider_logs.c.thread_id.in_(set(threads.values())))
+        known = set(await connection.scalars(spoken_in.distinct()))  # most come from where no model spoke
         for event in events:
-            if event.key in threads:
-                await self._judge(connection, event, threads[event.key])
+            if threads.get(event.id) in known:
+                await self._judge(connection, event, threads[event.id])
+
+    async def _threads_of(self, connection: AsyncConnection, events: Sequence[Event]) -> dict[str, str]:
+        """In which conversation each event took place. Those of before did not say it: then the one that the challenge
+        is in now, though a session may have gone on elsewhere since."""
+        silent = {event.key for event in events if "thread" not in event.payload}
+        query = sa.select(started_challenges.c.id, started_challenges.c.thread_id)
+        rows = await connection.execute(query.where(started_challenges.c.id.in_(silent))) if silent else ()
+        now_in = {row.id: row.thread_id for row in rows}
+        found = {event.id: event.payload.get("thread", now_in.get(event.key)) for event in events}
+        return {event_id: thread for event_id, thread in found.items() if thread is not None}
 
     async def _judge(self, connection: AsyncConnection, event: Event, thread: str) -> None:
         call_id = await connection.scalar(
