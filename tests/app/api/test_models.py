@@ -37,7 +37,7 @@ async def test_a_task_has_the_answer_the_routing_and_the_audit(client: httpx.Asy
 
     result = first["result"]
     assert (first["success"], first["status"], result["output"]) == (True, "completed", "Hello from the fake.")
-    assert result.keys() == {"output", "provider", "model", "executionTime", "tokensUsed", "cost", "shared"}
+    assert result.keys() == {"output", "provider", "model", "executionTime", "tokensUsed", "cost", "finish", "shared"}
     assert first["routing"].keys() == {"selectedProvider", "reason", "alternatives"}
     assert first["audit"].keys() == {"requestId", "timestamp", "processingTime"}
     assert (result["tokensUsed"], result["cost"] > 0) == (120, True)

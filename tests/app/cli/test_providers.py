@@ -40,7 +40,7 @@ def test_a_test_call_shows_answer_time_and_cost_and_is_in_the_log(run: Run) -> N
     assert (stats[0]["calls"], stats[0]["success"]) == (3, 1.0)
 
 
-def test_a_failing_provider_exits_with_two_and_opens_its_circuit(run: Run, providers: FakeProviders) -> None:
+def test_a_failing_provider_exits_with_three_and_opens_its_circuit(run: Run, providers: FakeProviders) -> None:
     providers.scripts["*"] = Script(status=500)
 
     failed = run("provider", "test", "openai", "--json")
@@ -50,9 +50,9 @@ def test_a_failing_provider_exits_with_two_and_opens_its_circuit(run: Run, provi
     reset = run("provider", "circuit", "reset", "openai")
     healthy = run("provider", "health", "--json")
 
-    assert (failed.exit_code, json.loads(failed.stdout)["ok"]) == (2, False)
-    assert (opened.exit_code, json.loads(opened.stdout)[0]["circuit"]) == (2, "open")
-    assert (unhealthy.exit_code, "tried again at" in unhealthy.output) == (2, True)
+    assert (failed.exit_code, json.loads(failed.stdout)["ok"]) == (3, False)
+    assert (opened.exit_code, json.loads(opened.stdout)[0]["circuit"]) == (3, "open")
+    assert (unhealthy.exit_code, "tried again at" in unhealthy.output) == (3, True)
     assert [row["kind"] for row in failures] == ["server", "server"]
     assert reset.exit_code == 0
     assert (healthy.exit_code, json.loads(healthy.stdout)) == (
@@ -95,4 +95,4 @@ def test_without_a_key_it_says_how_to_give_one(run: Run, monkeypatch: pytest.Mon
 
     nothing = run("provider", "health")
 
-    assert (nothing.exit_code, "Give a key" in nothing.output) == (2, True)
+    assert (nothing.exit_code, "Give a key" in nothing.output) == (3, True)

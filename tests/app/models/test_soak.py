@@ -146,7 +146,6 @@ async def test_a_soak_leaves_nothing_behind(
     assert sum(booked.values()) > 800
     assert {row["error_kind"] for row in cut} == {"network", "timeout"}
     assert [row for row in [*hedged, *cut] if row["cost_microusd"] != row["held_microusd"]] == []
-    assert len(hedged) > 0
     left = asyncio.all_tasks() - tasks_before
     assert [task for task in left if "litellm/" not in repr(task)] == []  # LiteLLM keeps one of its own for logging
     assert sizes[3] - sizes[1] < 25
