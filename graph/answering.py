@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import get_args
 
@@ -23,15 +24,19 @@ from graph.wording import dollars
 
 FEWEST_WORDS_OF_A_QUESTION = 3  # "ok", "yes" and "go on" ask nothing again
 ASKED_AGAIN_WITHIN = timedelta(minutes=15)
-LOOK_EVERY_CHARACTERS = 80
+LOOK_EVERY_CHARACTERS = 200
 HELD_BACK_CHARACTERS = 400
 HIDDEN = "\n\n*(The rest would give away the solution of your challenge. `/hint` and the coach help without; `/reveal` shows it.)*"
+HIDDEN_ELSEWHERE = (
+    "\n\n*(The rest would give away the solution of **{title}**, which you have open in another conversation.)*"
+)
 
 
 async def answer(
-    request: CallRequest, deps: Deps, say: Speaker, *, hides: Callable[[str], bool] | None = None
+    request: CallRequest, deps: Deps, say: Speaker, *, hides: Callable[[str], str | None] | None = None
 ) -> Answered:
-    """Stream a model's answer. What ``hides`` holds back is not said; for it, the answer is said a little later.
+    """Stream a model's answer, and return it as far as it was said. What ``hides`` names a reason for is held back; for
+    it, the answer is said a little later.
 
     Raises:
         NoModelAvailable, ProviderFailed: as the gateway.
@@ -51,7 +56,7 @@ async def answer(
                     case Answered():
                         await said.end()
                         await _say_end(request, chunk, deps, say)
-                        return chunk
+                        return chunk if hides is None else replace(chunk, text=said.text)
     except ProviderFailed as error:
         if error.cost_microusd:
             say.text(f"\n\n*(Until here it cost {dollars(error.cost_microusd)}.)*\n\n")
@@ -62,12 +67,16 @@ async def answer(
 class _Said:
     """What is said of an answer as it comes. With ``hides``, its last part waits until it is known to be harmless."""
 
-    def __init__(self, say: Speaker, hides: Callable[[str], bool] | None) -> None:
+    def __init__(self, say: Speaker, hides: Callable[[str], str | None] | None) -> None:
         self._say = say
         self._hides = hides
         self._whole = ""
         self._shown = self._looked_at = 0
         self._is_hidden = False
+
+    @property
+    def text(self) -> str:
+        return self._whole[: self._shown]
 
     async def add(self, text: str) -> None:
         if self._hides is None:
@@ -86,36 +95,63 @@ class _Said:
         self._looked_at = len(self._whole)
         if self._is_hidden:
             return
-        if await asyncio.to_thread(self._hides, self._whole):
+        if why := await asyncio.to_thread(self._hides, self._whole):
             self._is_hidden = True
-            self._say.text(HIDDEN)
+            self._say.text(why)
         elif len(self._whole) - but_for > self._shown:
             self._say.text(self._whole[self._shown : len(self._whole) - but_for])
             self._shown = len(self._whole) - but_for
 
 
-def say_silence(say: Speaker, check: Started) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """The challenge in hand in a conversation, and those that its learner has open elsewhere."""
+
+    here: Started | None
+    elsewhere: Sequence[Started]
+
+
+async def open_challenges(state: State, deps: Deps) -> Open:
+    user_id, thread_id = state["user_id"], state["thread_id"]
+    return Open(
+        here=await deps.challenges.open_in_thread(user_id, thread_id),
+        elsewhere=await deps.challenges.open_elsewhere(user_id, thread_id),
+    )
+
+
+def say_silence(say: Speaker, check: Started, *, is_here: bool) -> None:
+    where = (
+        "Submit it, or put it aside with `/skip`." if is_here else "It is open in another conversation: end it there."
+    )
     say.text(
-        f"**{check.challenge.title}** shows what you can do without help, so I say nothing about it until it is over. "
-        "Submit it, or put it aside with `/skip`."
+        f"**{check.challenge.title}** shows what you can do without help, so I say nothing about it until it is over. {where}"
     )
 
 
 async def guard_of(
-    state: State, deps: Deps, open_ones: Sequence[Started], *, is_lesson: bool = False
-) -> Callable[[str], bool] | None:
-    """What holds back of an answer what would give away a challenge that is open; None where none is."""
-    if not open_ones:
+    state: State, deps: Deps, known: Open, *, is_lesson: bool = False
+) -> Callable[[str], str | None] | None:
+    """What says, of an answer, why it is held back: it would give away a challenge that is open. None where none is."""
+    if known.here is None and not known.elsewhere:
         return None
-    return await deps.coach.guard(
-        state["user_id"], open_ones, thread_id=state["thread_id"], asked=state["text"], is_lesson=is_lesson
+    given_away = await deps.coach.guard(
+        state["user_id"], known.here, known.elsewhere, asked=state["text"], is_lesson=is_lesson
     )
 
+    def why(said: str) -> str | None:
+        one = given_away(said)
+        if one is None:
+            return None
+        return HIDDEN if one is known.here else HIDDEN_ELSEWHERE.format(title=one.challenge.title)
 
-async def note_help(state: State, deps: Deps, say: Speaker, open_ones: Sequence[Started], answered: str) -> None:
+    return why
+
+
+async def note_help(state: State, deps: Deps, say: Speaker, known: Open, answered: str) -> None:
     """A conversation about a challenge that is open is help, and the learner is told so the first time."""
-    talk = f"{state['text']} {answered}"
-    helped = await deps.coach.note_talk(state["user_id"], open_ones, thread_id=state["thread_id"], talk=talk)
+    helped = await deps.coach.note_talk(
+        state["user_id"], known.here, known.elsewhere, asked=state["text"], said=answered
+    )
     for one in helped:
         if not one.is_aided:
             say.text(f"\n\n*(This counts as help with **{one.challenge.title}**.)*")

@@ -112,11 +112,11 @@ def _challenge(arguments: str, slots: Slots) -> tuple[str, Parameters]:
 def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     if not arguments:
         return "provider.check-budget", {}
-    words = arguments[:200].lower().split()
+    words = [word.strip(",;.") for word in re.split(r"[\s:=]+", arguments[:200].lower()) if word.strip(",;.")]
     if words in (["burst"], ["burst", "off"]):
         return "provider.check-budget", {"burst": words == ["burst"]}
     names = [word for word in words if re.fullmatch(r"[a-z][a-z0-9_.-]*", word) and word not in _BESIDE_MONEY]
-    if len(names) > 1:
+    if len(names) > 1 or any(not re.match(r"[a-z]|[-$€£]?\d", word) for word in words):
         raise InvalidInput(f"{arguments!r} is not a budget: give one provider or intent, and an amount in dollars.")
     named = _capped(names[0]) if names else {}
     if set(words) & _OFF:
@@ -137,7 +137,7 @@ def _capped(name: str) -> Parameters:
 _OFF = frozenset({"off", "none", "remove", "unlimited", "lift"})
 _BESIDE_MONEY = frozenset({
     "dollars", "dollar", "usd", "to", "bucks", "cents", "cent", "euros", "euro", "eur", "pounds", "gbp", "at", "a", "per", "month",
-    "monthly", "week", "weekly", "day", "daily", "year", "yearly", "for", "by", "from", *_OFF,
+    "monthly", "set", "my", "cap", "limit", "budget", "is", "of", "week", "weekly", "day", "daily", "year", "yearly", "for", "by", "from", *_OFF,
 })  # fmt: skip
 
 

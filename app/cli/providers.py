@@ -41,7 +41,7 @@ TEST_QUESTION = "Answer with the word: ready"
 
 @cli.command()
 def health(as_json: JsonOption = False) -> None:
-    """Which providers could be called now, and why not. Exits with 2 when none can."""
+    """Which providers could be called now, and why not. Exits with 3 when none can."""
 
     async def run(_database: Database, gateway: Gateway) -> list[dict[str, Any]]:  # Any: rows
         await gateway.models()
@@ -108,7 +108,7 @@ def logs(
 
 @circuits.command("status")
 def circuit_status(as_json: JsonOption = False) -> None:
-    """Each provider's circuit. Exits with 2 when one is not closed."""
+    """Each provider's circuit. Exits with 3 when one is not closed."""
 
     async def run(_database: Database, gateway: Gateway) -> list[dict[str, Any]]:  # Any: rows
         await gateway.refresh(force=True)
@@ -152,7 +152,7 @@ def call_once(
     stream: Annotated[bool, typer.Option("--stream", help="Show the answer as it comes")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """One real, small call to a provider, within its budget. Exits with 2 when it fails."""
+    """One real, small call to a provider, within its budget. Exits with 3 when it fails."""
 
     async def run(database: Database, gateway: Gateway) -> dict[str, Any]:  # Any: a row
         return await _answer_of(provider, database, gateway, stream=stream, aloud=stream and not as_json)

@@ -130,10 +130,12 @@ class ChallengeService:
         """The challenge that was started last in a conversation, if it is still open."""
         return await self._newest(user_id, thread_id=thread_id, status="open")
 
-    async def all_open(self, user_id: str) -> list[Started]:
-        """What this learner has in hand, in whatever conversation, newest first."""
+    async def open_elsewhere(self, user_id: str, thread_id: str) -> list[Started]:
+        """What this learner began in the last day in other conversations, and has in hand, newest first."""
         async with self._database.read() as connection:
-            return await started.all_open(connection, self._curriculum, user_id)
+            return await started.open_elsewhere(
+                connection, self._curriculum, user_id, thread_id=thread_id, now=self._clock()
+            )
 
     async def latest(self, user_id: str, challenge_id: str) -> Started | None:
         """The newest start of a challenge by this learner, whatever became of it."""

@@ -15,6 +15,7 @@ from app.learning.languages import LANGUAGES, language_named
 from app.learning.languages.base import LanguageName
 from app.learning.mastery import Skill
 from app.learning.sitting import known_challenges
+from app.learning.started import helped_challenges
 from app.storage.tables.learning import cards, started_challenges, unaided_checks
 
 AIM = 0.75  # the chance of success that the next challenge aims at
@@ -25,8 +26,8 @@ RECENT = 40
 class Learner:
     """What a choice depends on: skills by concept, ratings that challenges earned, what was started last (newest
     first), the concepts that are due (first one first), and those to be checked without help, with the challenge that
-    was solved with help; the challenges that they know; and the language in which a concept with a card for each is due
-    first."""
+    was solved with help; the challenges that they know, or had help with; and the language in which a concept with a
+    card for each is due first."""
 
     skills: Mapping[str, Skill]
     ratings: Mapping[str, Skill]
@@ -60,12 +61,14 @@ async def learner_of(connection: AsyncConnection, user_id: str, now: datetime) -
         .where(unaided_checks.c.user_id == user_id, unaided_checks.c.due_at <= now)
         .order_by(unaided_checks.c.due_at)
     )
+    known: set[str] = set(await connection.scalars(known_challenges(user_id, now)))
+    known |= set(await connection.scalars(helped_challenges(user_id, now)))
     return Learner(
         skills=await progress.skills_of(connection, user_id), ratings=await progress.ratings_of(connection),
         recent=list(dict.fromkeys(recent)), due=list(dict.fromkeys(progress.concept_of(card) for card in due)),
         due_languages={progress.concept_of(card): language for card in reversed(due) if (language := _language(card))},
         checks={row.concept: row.challenge_id for row in waiting},
-        known=frozenset(await connection.scalars(known_challenges(user_id, now))),
+        known=known,
     )  # fmt: skip
 
 

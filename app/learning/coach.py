@@ -2,7 +2,7 @@
 
 import re
 
-from app.learning.grading import CaseResult, Graded, first_failing
+from app.learning.grading import CaseResult, Graded, first_failing, only_slow
 
 
 def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | None = None) -> str:
@@ -17,7 +17,7 @@ def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | No
             return _praise(score)
         case "compile_error":
             return "The code could not be read. Look at the line named above, and at the one before it."
-        case "timeout" if graded.passed:
+        case "timeout" if only_slow(graded.cases):
             return "Right so far, but too slow. How often does your code look at each item when the input is large?"
         case "timeout":
             return "Follow your loop by hand with a small input: what makes it end?"

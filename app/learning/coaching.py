@@ -16,7 +16,7 @@ from app.learning.attempt_log import Attempt
 from app.learning.challenge_files import AnswerChallenge, Challenge
 from app.learning.challenges import ChallengeService
 from app.learning.curriculum import content_words
-from app.learning.reveal_filter import gives_away, quotes_others, shows_code
+from app.learning.reveal_filter import gives_away, quotes_others, shows_code, watcher
 from app.learning.started import Started
 from app.models.call import CallRequest
 from app.models.gateway import Gateway
@@ -81,31 +81,40 @@ class CoachService:
         return coached
 
     async def guard(
-        self, user_id: str, open_ones: Sequence[Started], *, thread_id: str, asked: str, is_lesson: bool = False
-    ) -> Callable[[str], bool]:
-        """What tells whether an answer to ``asked`` would give away a challenge that the learner has open, here or in
-        another conversation. Talk that is about one shows no code at all that is not theirs; a lesson does."""
-        kept = [(one, await self._own(user_id, one)) for one in open_ones]
+        self, user_id: str, here: Started | None, elsewhere: Sequence[Started], *, asked: str, is_lesson: bool = False
+    ) -> Callable[[str], Started | None]:
+        """What tells which challenge an answer to ``asked`` would give away, if any. Where one is in hand in the same
+        conversation, an answer about it shows no code that is not theirs (a lesson does); of one that is open elsewhere
+        only its solution is held back, or its answer where they ask about it."""
+        own_here = await self._own(user_id, here) if here is not None else ()
+        watched = [(one, await self._watched(user_id, one, asked=asked)) for one in elsewhere]
 
-        def gives_one_away(said: str) -> bool:
-            return any(
-                _gives_away(
-                    said, one=one, own=own, is_here=one.thread_id == thread_id,
-                    is_about=not is_lesson and concerns(f"{asked} {said}", one.challenge),
-                )
-                for one, own in kept
-            )  # fmt: skip
+        def given_away(said: str) -> Started | None:
+            if here is not None and _gives_away(
+                said, one=here, own=own_here, is_about=not is_lesson and concerns(f"{asked} {said}", here.challenge)
+            ):
+                return here
+            return next((one for one, holds in watched if holds(said)), None)
 
-        return gives_one_away
+        return given_away
+
+    async def _watched(self, user_id: str, one: Started, *, asked: str) -> Callable[[str], bool]:
+        challenge, own = one.challenge, await self._own(user_id, one)
+        if isinstance(challenge, AnswerChallenge):  # a short answer stands in many texts
+            is_about = concerns(asked, challenge)
+            return lambda said: is_about and reveals(said, challenge, own=own)
+        return watcher(challenge.solutions.values(), own=own)
 
     async def note_talk(
-        self, user_id: str, open_ones: Sequence[Started], *, thread_id: str, talk: str
+        self, user_id: str, here: Started | None, elsewhere: Sequence[Started], *, asked: str, said: str
     ) -> list[Started]:
-        """What a model said in a conversation counts as help with the challenges that it was about: these."""
-        about = [
-            one for one in open_ones
-            if await asyncio.to_thread(_is_about, talk, one, is_here=one.thread_id == thread_id)
-        ]  # fmt: skip
+        """What a model said in a conversation counts as help with the challenges that it was about: these. It may be
+        about one that is open elsewhere only where they ask about it."""
+        if not said.strip():  # all of it was held back
+            return []
+        about = [one for one in elsewhere if not one.is_check and concerns(asked, one.challenge)]
+        if here is not None and not here.is_check and _is_about(here, asked=asked, said=said):
+            about.insert(0, here)
         for one in about:
             await self._challenges.note_coached(user_id, one, by="model")
         return about
@@ -171,26 +180,25 @@ def reveals(said: str, challenge: Challenge, *, own: Sequence[str]) -> bool:
     )
 
 
-def silenced_by(open_ones: Sequence[Started], *, thread_id: str, text: str) -> Started | None:
+def silenced_by(here: Started | None, elsewhere: Sequence[Started], *, text: str) -> Started | None:
     """The check that keeps a conversation silent: the one in hand there, or one in hand elsewhere that it is about."""
-    checks = [one for one in open_ones if one.is_check]
-    here = next((one for one in open_ones if one.thread_id == thread_id), None)
     if here is not None and here.is_check:
         return here
-    return next((one for one in checks if concerns(text, one.challenge)), None)
+    return next((one for one in elsewhere if one.is_check and concerns(text, one.challenge)), None)
 
 
-def _gives_away(said: str, *, one: Started, own: Sequence[str], is_here: bool, is_about: bool) -> bool:
-    if isinstance(one.challenge, AnswerChallenge):  # a short answer stands in many texts
-        return (is_here or is_about) and reveals(said, one.challenge, own=own)
-    strictly = is_about and (quotes_others(said, own=own) or shows_code(said, own=own))
-    return strictly or reveals(said, one.challenge, own=own)
+def _gives_away(said: str, *, one: Started, own: Sequence[str], is_about: bool) -> bool:
+    strictly = is_about and not isinstance(one.challenge, AnswerChallenge)
+    if strictly and (quotes_others(said, own=own) or shows_code(said, own=own)):
+        return True
+    return reveals(said, one.challenge, own=own)
 
 
-def _is_about(talk: str, one: Started, *, is_here: bool) -> bool:
-    """To predict or read something, any word about it may be the answer."""
-    fewest = 1 if is_here and isinstance(one.challenge, AnswerChallenge) else FEWEST_SHARED_WORDS
-    return concerns(talk, one.challenge, fewest=fewest)
+def _is_about(one: Started, *, asked: str, said: str) -> bool:
+    """To predict or read something, a word about it may be the answer."""
+    if isinstance(one.challenge, AnswerChallenge) and concerns(asked, one.challenge, fewest=2):
+        return True
+    return concerns(f"{asked} {said}", one.challenge)
 
 
 def _names(said: str, answer: str) -> bool:

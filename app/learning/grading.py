@@ -158,8 +158,14 @@ def graded(run: Run, results: Sequence[CaseResult]) -> Graded:
     passed = sum(result.passed for result in results)
     message = _MESSAGES[verdict].format(total=len(results), passed=passed, crash=crash)
     if verdict == "timeout":
-        message += TOO_SLOW if passed else ENDLESS
+        message += TOO_SLOW if only_slow(results) else ENDLESS
     return Graded(verdict=verdict, cases=tuple(results), message=message, wall_ms=run.wall_ms)
+
+
+def only_slow(cases: Sequence[CaseResult]) -> bool:
+    """Whether all that was answered before the time was up is right."""
+    answered = [case for case in cases if case.ms is not None or case.got is not None]
+    return bool(answered) and all(case.passed for case in answered)
 
 
 def _unreadable(error: str, trace: tuple[str, ...], run: Run) -> Graded:

@@ -16,22 +16,27 @@ MOST_AT_ONCE = 20
 
 
 async def settle(
-    connection: AsyncConnection, database: Database, curriculum: Curriculum, user_id: str, now: datetime
-) -> None:
-    """Rate what this learner left a sitting ago. A challenge is given up; a session can be gone on with."""
+    connection: AsyncConnection, database: Database, curriculum: Curriculum, user_id: str, now: datetime, *,
+    going_on_with: str | None = None,
+) -> None:  # fmt: skip
+    """Rate what this learner left a sitting ago. A challenge is given up, unless its session is being gone on with; a
+    session can always be."""
     await progress.lock(connection, user_id)
-    await _give_up(connection, database, curriculum, user_id, now)
+    await _give_up(connection, database, curriculum, user_id, now, going_on_with=going_on_with)
     await _rate_answers(connection, database, curriculum, user_id, now)
 
 
 async def _give_up(
-    connection: AsyncConnection, database: Database, curriculum: Curriculum, user_id: str, now: datetime
-) -> None:
+    connection: AsyncConnection, database: Database, curriculum: Curriculum, user_id: str, now: datetime, *,
+    going_on_with: str | None,
+) -> None:  # fmt: skip
+    in_it = started_challenges.c.session_id.is_not_distinct_from(going_on_with)
     newest_at = sa.func.max(attempts.c.created_at, type_=attempts.c.created_at.type)
     query = (
         sa.select(started_challenges.c.id, newest_at.label("left_at"))
         .join(attempts, attempts.c.started_id == started_challenges.c.id)
         .where(started_challenges.c.user_id == user_id, started_challenges.c.status == "open")
+        .where(sa.true() if going_on_with is None else sa.not_(in_it))
         .group_by(started_challenges.c.id)
         .having(newest_at < now - scheduler.SITTING)
         .limit(MOST_AT_ONCE)

@@ -50,6 +50,25 @@ def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bo
     return False
 
 
+def watcher(solutions: Iterable[str], *, own: Sequence[str]) -> Callable[[str], bool]:
+    """Tells, of any number of texts, whether one holds a run of a solution's tokens that is not in ``own``. Other code
+    is none of its business."""
+    readers: tuple[Callable[[str], list[str]], ...] = (normalised, _exact)
+    telling: list[tuple[Callable[[str], list[str]], int, frozenset[tuple[str, ...]]]] = []
+    written = list(solutions)
+    for read in readers:
+        had = _runs_of([read(one) for one in own])
+        for solution in map(read, written):
+            length = _length_of_runs(solution)
+            telling.append((read, length, frozenset(_runs(solution, length)) - had(length)))
+
+    def holds_one(text: str) -> bool:
+        said = {read: read(text) for read in readers}
+        return any(not runs.isdisjoint(_runs(said[read], length)) for read, length, runs in telling)
+
+    return holds_one
+
+
 def quotes_others(text: str, *, own: Sequence[str]) -> bool:
     """Whether ``text`` quotes code (between backticks, two tokens and more) that does not stand so in ``own``."""
     had = [_exact(one) for one in own]
@@ -84,9 +103,13 @@ def _shares_a_run(
     said: Sequence[str], reference: Sequence[str], known: Callable[[int], frozenset[tuple[str, ...]]],
     *, is_code: Callable[[Sequence[str]], bool] | None = None,
 ) -> bool:  # fmt: skip
-    length = max(SHORTEST_RUN, min(RUN, len(reference) // 3))
+    length = _length_of_runs(reference)
     shared = set(_runs(said, length)) & (set(_runs(reference, length)) - known(length))
     return any(is_code is None or is_code(run) for run in shared)
+
+
+def _length_of_runs(reference: Sequence[str]) -> int:
+    return max(SHORTEST_RUN, min(RUN, len(reference) // 3))
 
 
 def _is_plainly_code(run: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.learning import mastery, progress, scheduler, started
+from app.learning.challenge_files import AnswerChallenge
 from app.learning.mastery import Skill
 from app.learning.started import Started
 from app.storage.database import Database
@@ -105,9 +106,10 @@ async def _seen_before(
     is_other = started_challenges.c.id != one.id
     known = known_challenges(user_id, now).where(is_other, started_challenges.c.challenge_id == one.challenge.id)
     statuses = set(await connection.scalars(known.with_only_columns(started_challenges.c.status)))
-    if statuses & {"revealed", "failed"}:
+    ends = {"revealed", "failed"} if isinstance(one.challenge, AnswerChallenge) else {"revealed"}
+    if statuses & ends:
         return "shown"
-    return "solved" if statuses else None
+    return "solved" if "passed" in statuses else None
 
 
 def known_challenges(user_id: str, now: datetime) -> sa.Select[tuple[str]]:

@@ -19,6 +19,7 @@ from app.storage.tables.learning import started_challenges
 
 Status = Literal["open", "passed", "failed", "revealed", "skipped"]
 MOST_OPEN = 20
+FRESH_FOR = timedelta(days=1)  # how long what was begun and left alone matters in other conversations
 REMEMBERED_FOR = timedelta(days=60)  # how long help with a challenge, or its solution, stays in mind
 ENDED = tuple(status for status in get_args(Status) if status != "open")
 
@@ -95,6 +96,14 @@ async def begin(
     return one
 
 
+def helped_challenges(user_id: str, now: datetime) -> sa.Select[tuple[str]]:
+    """The ids of the challenges that a learner had help with lately."""
+    return sa.select(started_challenges.c.challenge_id).where(
+        started_challenges.c.user_id == user_id, started_challenges.c.started_at > now - REMEMBERED_FOR,
+        sa.or_(started_challenges.c.hints_shown > 0, started_challenges.c.coached > 0),
+    )  # fmt: skip
+
+
 async def _help_before(connection: AsyncConnection, user_id: str, challenge_id: str, now: datetime) -> tuple[int, int]:
     """The hints and the coach's questions that this learner had with a challenge lately; none once it was solved."""
     theirs = sa.and_(
@@ -109,11 +118,20 @@ async def _help_before(connection: AsyncConnection, user_id: str, challenge_id: 
     return int(hints or 0), int(coached or 0)
 
 
-async def all_open(connection: AsyncConnection, curriculum: Curriculum, user_id: str) -> list[Started]:
-    """What this learner has in hand, wherever, newest first, 20 at most; without those whose file is gone."""
+async def open_elsewhere(
+    connection: AsyncConnection, curriculum: Curriculum, user_id: str, *, thread_id: str, now: datetime
+) -> list[Started]:
+    """What this learner began in the last day in other conversations and has in hand, newest first, 20 at most; without
+    those whose file is gone."""
+    other = sa.or_(started_challenges.c.thread_id.is_(None), started_challenges.c.thread_id != thread_id)
     query = (
         sa.select(started_challenges.c.id)
-        .where(started_challenges.c.user_id == user_id, started_challenges.c.status == "open")
+        .where(
+            started_challenges.c.user_id == user_id,
+            started_challenges.c.status == "open",
+            other,
+            started_challenges.c.started_at > now - FRESH_FOR,
+        )
         .order_by(started_challenges.c.started_at.desc())
         .limit(MOST_OPEN)
     )

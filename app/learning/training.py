@@ -75,7 +75,7 @@ class TrainingService:
         chosen = list(dict.fromkeys(concepts)) or (list(planned.concepts) if planned else await self._mixed(user_id))
         self._check_concepts(chosen)
         session_id = uuid.uuid4().hex
-        if planned is not None:  # each of its concepts has a turn
+        if planned is not None and count is None:  # each of its concepts has a turn
             wanted = min(MOST_ITEMS, max(wanted, len(chosen)))
         length = min(wanted, self._most(chosen, with_challenges=mixes))
         async with self._database.write() as connection:
@@ -192,7 +192,7 @@ class TrainingService:
         session = await self.get(user_id, session_id)
         if session.status == "ended":
             raise Conflict("This session has ended. Start another one with /train.")
-        await self._settle(user_id)
+        await self._settle(user_id, going_on_with=session_id)
         async with self._database.write() as connection:
             if thread_id is not None:
                 await sessions.set_status(connection, "paused", user_id=user_id, thread_id=thread_id, status="open")
@@ -224,10 +224,12 @@ class TrainingService:
             self._wake()
         return Moved(session=await self.get(user_id, session_id), changes=changes)
 
-    async def _settle(self, user_id: str) -> None:
+    async def _settle(self, user_id: str, *, going_on_with: str | None = None) -> None:
         """Rate what was left a sitting ago, before anything is chosen by what is known."""
         async with self._database.write() as connection:
-            await left_behind.settle(connection, self._database, self._curriculum, user_id, self._clock())
+            await left_behind.settle(
+                connection, self._database, self._curriculum, user_id, self._clock(), going_on_with=going_on_with
+            )
 
     # -- items -------------------------------------------------------------------------------------------------
 
@@ -283,7 +285,9 @@ class TrainingService:
                 await progress.lock(connection, user_id)
                 if (await sessions.row_of(connection, user_id, session.id)).status != "open":
                     raise Conflict("This session has ended, or is paused.")
-                await left_behind.settle(connection, self._database, self._curriculum, user_id, self._clock())
+                await left_behind.settle(
+                    connection, self._database, self._curriculum, user_id, self._clock(), going_on_with=session.id
+                )
                 await connection.execute(
                     training_answers.insert().values(
                         id=uuid.uuid4().hex, session_id=session.id, question_id=asked.question_id,

@@ -5,6 +5,7 @@ conditional UPDATE, so that it is one in all processes; a closed circuit costs n
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from app.errors import ProviderErrorKind
+from app.errors import ProviderErrorKind, StorageFailed
 from app.events import log as event_log
 from app.events.schema import NewEvent
 from app.models import audit
@@ -115,15 +116,23 @@ class Breaker:
         claiming = asyncio.ensure_future(self._database.run(claim))
         try:
             claimed = await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            if await asyncio.shield(claiming):  # stopped meanwhile: nobody would ever tell what became of the probe
-                await asyncio.shield(self.abandon(Admission(provider=provider, probe_until=until)))
+        except asyncio.CancelledError:  # nobody would ever tell what became of the probe
+            giving_back = asyncio.ensure_future(
+                self._given_back(claiming, Admission(provider=provider, probe_until=until))
+            )
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(giving_back)
             raise
         if not claimed:
             await self.refresh()
             return Admission(provider=provider) if self._circuits[provider].state == "closed" else None
         self._circuits[provider] = replace(circuit, state="half-open", retry_at=until)
         return Admission(provider=provider, probe_until=until)
+
+    async def _given_back(self, claiming: "asyncio.Future[bool]", probe: Admission) -> None:
+        with contextlib.suppress(StorageFailed):  # then nothing was claimed, or its time runs out
+            if await claiming:
+                await self.abandon(probe)
 
     async def succeeded(self, admission: Admission) -> None:
         """A call went well: no failures in a row any more. An open circuit is closed by its probe alone."""

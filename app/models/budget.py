@@ -258,14 +258,21 @@ class Purse:
             if budget.kind not in OWN_KINDS or budget.owner.split(":", 1)[0] == user_id
         ]
 
-    async def room(self, user_id: str | None, intent: str | None, now: datetime) -> dict[str, int]:
+    async def room(
+        self, user_id: str | None, intent: str | None, now: datetime, *, allow_burst: bool = False
+    ) -> dict[str, int]:
         """How much one more call may cost at each provider, in micro-dollars; where a user is named, by their own caps,
         too."""
         known = await self.budgets(now)
         own = {budget_id("user", user_id), budget_id("allowance", user_id)} if user_id else set()
         own |= {budget_id("intent", intent_owner(user_id, intent))} if user_id and intent else set()
         caps = [budget.remaining_microusd for budget in known if budget.id in own and budget.active]
-        return {b.owner: min([b.remaining_microusd, *caps]) for b in known if b.kind == "provider" and b.active}
+        kinds = ("provider", "burst") if allow_burst else ("provider",)
+        room: dict[str, int] = {}
+        for budget in known:
+            if budget.kind in kinds and budget.active:
+                room[budget.owner] = max(room.get(budget.owner, 0), min([budget.remaining_microusd, *caps]))
+        return room
 
     async def spent_by(self, user_id: str, *, since: datetime | None = None, thread_id: str | None = None) -> int:
         """What a user's calls have cost since then, in micro-dollars; of one thread, if given."""

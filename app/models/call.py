@@ -165,14 +165,14 @@ class Call:
         """
         texts = WholeTexts()
         if self.request.stream:
-            async with aclosing(self._streamed(limits)) as stream:
-                async for event in self._until_finished(stream):
-                    if (whole := texts.of(event)) is not None:
+            async with aclosing(self._streamed(limits)) as stream, aclosing(self._until_finished(stream)) as finished:
+                async for event in finished:
+                    for whole in texts.of(event):
                         self._take(whole)
                         yield whole
         else:
             for event in await self._at_once():
-                if (whole := texts.of(event)) is not None:
+                for whole in texts.of(event):
                     self._take(whole)
                     yield whole
         if self.finish is None:
@@ -239,7 +239,8 @@ class Call:
             return False
         longest = max(self.model.context_tokens, most_tokens(self.request) + self._resent_tokens)
         most = max(self.model.max_output_tokens, MOST_ANSWERED_TOKENS)
-        return 0 < usage.input_tokens <= longest and usage.output_tokens <= most
+        parts = usage.cached_tokens + usage.cache_write_tokens
+        return parts <= usage.input_tokens and 0 < usage.input_tokens <= longest and usage.output_tokens <= most
 
     def owes_nothing(self, error: ProviderFailed | None) -> bool:
         """Whether the provider refused before it generated anything."""

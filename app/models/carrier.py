@@ -23,7 +23,7 @@ from app.models.standing import Standing
 logger = structlog.get_logger()
 
 HOLD_MARGIN = timedelta(minutes=5)
-PLAIN_SHARE = 0.5  # of the time that is left, for one model while there are others
+PLAIN_SHARE = 0.7  # of the time that is left, for one model while others can be asked after it
 
 
 class Carrier:
@@ -55,7 +55,7 @@ class Carrier:
         if admission is None:
             run.exclude(model, "its circuit is open")
             return None
-        if not run.request.stream and chain:  # of one that is asked at once nothing is heard: others get a chance too
+        if not run.request.stream and run.shares_time:  # nothing is heard of it until its end: others get a chance too
             seconds *= PLAIN_SHARE
         call = Call(run.request, model, wire, now=self._clock(), seconds=seconds, shown="".join(run.shown))
         call.admission = admission

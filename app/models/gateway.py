@@ -24,13 +24,14 @@ from app.models.ollama import LocalOllama
 from app.models.providers.null import NULL_MODEL
 from app.models.providers.wire import Message, Wire
 from app.models.run import Answer, Answered, Run
-from app.models.standing import Standing
+from app.models.standing import SPENT, Standing
 from app.storage.database import Database
 
 logger = structlog.get_logger()
 
 EXPECTED_OUTPUT_TOKENS = 500
 PREVIEWED_INTENT = "general.chat"
+NO_ROOM = "over budget"
 MOST_MODELS = 4
 MOST_RETRIES = 2  # of one model, beside the first try
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 0.25, 4.0
@@ -108,18 +109,20 @@ class Gateway:
         return self._wires.get(model.provider) or (self._wires.get("litellm") if model.wire == "litellm" else None)
 
     async def preview(
-        self, task: Task, *, prefer: selector.Preference | None = None, user_id: str | None = None
-    ) -> list[selector.Scored]:
+        self, task: Task, *, prefer: selector.Preference | None = None, user_id: str | None = None,
+        allow_burst: bool = False,
+    ) -> list[selector.Scored]:  # fmt: skip
         """The ranking that a question of usual length would get now, in the order in which its models would be asked.
         What does not fit into the provider's budget, or a cap of the user's, is left out."""
         question = Message(role="user", content="?" * 400)
         await self.refresh()
         request = CallRequest(
-            task=task, user_id=user_id or "", thread_id=None, system="", messages=(question,), prefer=prefer
-        )
+            task=task, user_id=user_id or "", thread_id=None, system="", messages=(question,), prefer=prefer,
+            allow_burst=allow_burst,
+        )  # fmt: skip
         ranking = await self._rank(request)
-        room = await self._purse.room(user_id, PREVIEWED_INTENT, self._clock())
         models = [self._model(scored) for scored in ranking]
+        room = await self._purse.room(user_id, PREVIEWED_INTENT, self._clock(), allow_burst=allow_burst)
         unfit = {
             model.id for model in models
             if not model.is_free and hold_microusd(request, model) > room.get(model.provider, 0)
@@ -128,14 +131,17 @@ class Gateway:
         free_first = bool(self._passed_over(ranking)) or (first is not None and first.model_id in unfit)
         free = {model.id for model in models if model.is_free}
         shown = [
-            replace(one, excluded="over budget") if one.excluded is None and one.model_id in unfit else one
-            for one in ranking
+            replace(one, excluded=NO_ROOM) if one.excluded is None and one.model_id in unfit else one for one in ranking
         ]
         return sorted(shown, key=lambda one: (one.excluded is not None, free_first and one.model_id not in free))
 
     def best_of(self, provider: str, ranking: Sequence[selector.Scored]) -> str | None:
-        """The model that answers where a provider is asked for: its default one, else the first in the ranking."""
-        usable = [scored.model_id for scored in ranking if scored.provider == provider and scored.excluded is None]
+        """The model that answers where a provider is asked for: its default one, else the first in the ranking. That a
+        budget has no room for it now is no reason: it may have some when it is asked."""
+        usable = [
+            scored.model_id for scored in ranking
+            if scored.provider == provider and scored.excluded in (None, NO_ROOM, SPENT)
+        ]  # fmt: skip
         return next(
             (model_id for model_id in usable if model_id in self._rules.default_models), next(iter(usable), None)
         )
@@ -200,7 +206,9 @@ class Gateway:
             NoModelAvailable: no candidate is left; the message says why.
             ProviderFailed: the model failed, and so did those that were asked in its place.
         """
-        seconds = min(self._rules.limits.total_seconds, request.total_seconds or self._rules.limits.total_seconds)
+        seconds = self._rules.limits.total_seconds
+        if request.total_seconds is not None:
+            seconds = min(seconds, request.total_seconds)
         run = Run(request=request, deadline=time.monotonic() + seconds)
         run.life.to("Validating")
         try:
@@ -225,6 +233,8 @@ class Gateway:
         while chain and run.models_tried < MOST_MODELS and (run.failure is None or run.seconds_left() > 0):
             model = chain.popleft()
             retries = 0
+            others = self._rules.fallback and run.models_tried + 1 < MOST_MODELS
+            run.shares_time = others and any(other.provider != model.provider for other in chain)
             while (call := await self._carrier.reserved(run, model, chain)) is not None:
                 run.life.to("Requesting")
                 run.models_tried += retries == 0
@@ -272,8 +282,8 @@ class Gateway:
     def _passed_over(self, ranking: Sequence[selector.Scored]) -> list[str]:
         """Sentences on spent budgets that keep back a model which would have come first."""
         best = max((scored.score for scored in ranking if scored.excluded is None), default=0.0)
-        better = {scored.provider for scored in ranking if scored.excluded is not None and scored.score > best}
-        return [spent_message(budget_id("provider", name)) for name in sorted(better) if self._standing.is_spent(name)]
+        better = {scored.provider for scored in ranking if scored.excluded == SPENT and scored.score > best}
+        return [spent_message(budget_id("provider", name)) for name in sorted(better)]
 
     async def _rank(self, request: CallRequest) -> list[selector.Scored]:
         if request.model == NULL_MODEL.id:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 
 from app.events import log as event_log
 from app.events.schema import NewEvent
@@ -150,8 +150,8 @@ def _write(connection: sa.Connection, records: list[CallRecord], events: list[Ne
             [replace(record, user_id=None) if record.user_id in gone else record for record in records],
             [replace(event, user_id=None) if event.user_id in gone else event for event in events],
         )
-    except DBAPIError as error:
-        if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+    except (StatementError, ValueError, OverflowError) as error:
+        if isinstance(error, DBAPIError) and (isinstance(error, OperationalError) or error.connection_invalidated):
             raise  # the database is gone for a while
         _write_what_fits(connection, records, events)
 
@@ -164,7 +164,7 @@ def _write_what_fits(connection: sa.Connection, records: list[CallRecord], event
         try:
             with connection.begin_nested():
                 _write_all(connection, own_records, own_events)
-        except (StatementError, ValueError):
+        except (StatementError, ValueError, OverflowError):
             logger.exception("model.log_row_dropped", records=len(own_records), events=len(own_events))
 
 

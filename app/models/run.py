@@ -50,7 +50,8 @@ Answer = TextDelta | Switched | Answered
 @dataclass(kw_only=True)
 class Run:
     """``deadline`` is a time of the monotonic clock. ``shown`` is what the learner has read; ``spent`` the sentences of
-    budgets that had no room; ``explored`` the model that comes first to be known better, though another scores higher.
+    budgets that had no room; ``explored`` the model that comes first to be known better, though another scores higher;
+    ``shares_time`` says that another provider could be asked after the one that is.
     """
 
     request: CallRequest
@@ -66,6 +67,7 @@ class Run:
     broke_off: str | None = None
     explored: str | None = None
     models_tried: int = 0
+    shares_time: bool = False
     _reasons: dict[str, str] = field(default_factory=dict)
 
     def seconds_left(self) -> float:
@@ -87,7 +89,7 @@ class Run:
         asked = self.request.providers
         ranked = [scored for scored in self.ranking if not asked or scored.provider in asked]
         reasons = [f"{scored.model_id}: {scored.excluded}" for scored in ranked[:5] if scored.excluded]
-        reasons += [f"{name}: no key" for name in asked if name not in {scored.provider for scored in ranked}]
+        reasons += [f"{name}: not connected" for name in asked if name not in {scored.provider for scored in ranked}]
         return f"No model can answer this now ({', '.join(reasons) or 'none of those asked for'})."
 
     def reason(self, model_id: str) -> str:

@@ -24,6 +24,7 @@ LONGEST_WAIT_SECONDS = 3600.0
 FIRST_TOKENS_KEPT = 200
 FEWEST_FIRST_TOKENS = 20  # before a 95th percentile means anything
 HEDGE_PERCENTILE = 0.95
+SPENT = "its budget is spent"
 
 
 class Standing:
@@ -71,7 +72,7 @@ class Standing:
         if self._closed.get(provider) == "off":
             return "its budget is switched off"
         if self.is_spent(provider) and not allow_burst and not is_free:
-            return "its budget is spent"
+            return SPENT
         until = self._limited_until.get(provider)
         if until is not None and until > now:
             return f"it asked us to wait until {until:%H:%M:%S} UTC"

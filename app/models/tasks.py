@@ -220,7 +220,10 @@ class TaskService:
         call = self._call(request, user_id)
         cost = tokens = 0
         for tries_left in range(TRIES_FOR_FORM - 1, -1, -1):
-            answer = await self._gateway.complete(replace(call, total_seconds=max(0.0, deadline - time.monotonic())))
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise _too_slow(request)
+            answer = await self._gateway.complete(replace(call, total_seconds=left))
             cost += answer.cost_microusd
             tokens += answer.usage.input_tokens + answer.usage.output_tokens
             try:

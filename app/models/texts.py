@@ -1,6 +1,6 @@
 """Text as it comes from models: JSON may hold halves of characters, and a stream may break between the two."""
 
-from app.models.providers.wire import StreamEvent, TextDelta
+from app.models.providers.wire import Finished, StreamEvent, TextDelta, Usage
 
 _HIGH = ("\ud800", "\udbff")
 
@@ -11,18 +11,22 @@ class WholeTexts:
     def __init__(self) -> None:
         self._half = ""
 
-    def of(self, event: StreamEvent) -> StreamEvent | None:
-        """The same event with whole text; None where it held only half of a character, which waits for the other."""
-        if not isinstance(event, TextDelta):
-            return event
-        text = self._half + event.text
-        if not self._half and _is_whole(text):
-            return event
-        self._half = ""
-        if text and _HIGH[0] <= text[-1] <= _HIGH[1]:
+    def of(self, event: StreamEvent) -> list[StreamEvent]:
+        """The same event with whole text; nothing where it held only half of a character, which waits for the other."""
+        if isinstance(event, Usage):
+            return [event]
+        if isinstance(event, Finished):
+            return [*self._text("", is_last=True), event]
+        if not self._half and _is_whole(event.text):
+            return [event]
+        return self._text(event.text, is_last=False)
+
+    def _text(self, text: str, *, is_last: bool) -> list[StreamEvent]:
+        text, self._half = self._half + text, ""
+        if text and not is_last and _HIGH[0] <= text[-1] <= _HIGH[1]:
             text, self._half = text[:-1], text[-1]
         whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return TextDelta(text=whole) if whole else None
+        return [TextDelta(text=whole)] if whole else []
 
 
 def _is_whole(text: str) -> bool:

@@ -1,6 +1,5 @@
 """Secrets that an installation makes for itself: one file each, readable by the server alone."""
 
-import contextlib
 import os
 import uuid
 from collections.abc import Callable
@@ -15,8 +14,12 @@ def secret_in(file: Path, make: Callable[[], str]) -> str:
         try:
             with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as out:
                 out.write(make())
-            with contextlib.suppress(FileExistsError):
-                os.link(fresh, file)
+            try:
+                os.link(fresh, file)  # which fails where another process was first
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without links
+                fresh.rename(file)
         finally:
             fresh.unlink(missing_ok=True)
     return file.read_text().strip()

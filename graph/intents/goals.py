@@ -118,6 +118,11 @@ _NO_TOPIC = re.compile(
 )
 
 
+_NO_NAME = re.compile(
+    r"\b(?:i|it|that|this|them|so on|more|stuff|things?|am|is|are|was|be|for|at|etc)\b", re.IGNORECASE
+)
+
+
 def unknown_topics(text: str, curriculum: Curriculum) -> list[str]:
     """What a plan is asked to be about that we have nothing about: "Kubernetes and SQL" gives ["Kubernetes"]."""
     found = []
@@ -127,6 +132,7 @@ def unknown_topics(text: str, curriculum: Curriculum) -> list[str]:
         )[0]
         for part in re.split(r",| and | & |/|\+", topics):
             name = part.strip(" .!")
-            if name and not _NO_TOPIC.search(name) and not curriculum.concepts_in(name):
+            is_name = 1 <= len(name.split()) <= 3 and not _NO_NAME.search(name)
+            if is_name and not _NO_TOPIC.search(name) and not curriculum.concepts_in(name):
                 found.append(name)
     return found[:5]

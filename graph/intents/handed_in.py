@@ -13,25 +13,30 @@ from app.learning.challenge_files import (
 from app.learning.languages.base import camel
 from graph.intents.slots import asks_to_explain
 
-# How a pasted solution begins; whether it is one, the name of the challenge's function tells.
-_BEGINS = re.compile(
-    r"\s*(?:(?:async )?def \w|(?:async )?function \w|func \w|(?:pub )?fn \w|class \w|public \w|static \w|(?:const|let|var) \w+ ?="
-    r"|import \w|from \w+ import|use \w+::|#include|#!|package \w|using |select\b|with \w+ as\b"
-    r"|(?:long|int|bool|double|std::\w+|vector<|auto|char|void)[\w\s*&<>:,]{0,40} \w+\()",
-    re.IGNORECASE,
+# How a function of each language is defined; NAME stands for the challenge's own.
+_TYPES = (r"(?:void|auto|bool|boolean|char|double|float|int|long|string|String|std::[\w:<>]+|vector<[^\n]{0,60}>|Map<[^\n]{0,60}>|List<[^\n]{0,60}>"
+          r"|Optional<[^\n]{0,60}>|Integer|Long|Boolean|Double)")  # fmt: skip
+_DEFINES = (
+    r"^[ \t]{0,8}(?:(?:(?:export |async |pub |public |static |private |inline |const ){0,4}(?:def|function\*?|func|fn) NAME\b)"
+    r"|(?:export )?(?:const|let|var) NAME\s{0,3}=[^=]"
+    rf"|(?:(?:public|static|private|inline|const) ){{0,3}}{_TYPES}[\[\]&* ]{{1,6}}NAME\s{{0,3}}\()"
 )
+_BEGINS = re.compile(r"\s*(?:#!|select\b|with\b|const |let |var )", re.IGNORECASE)
 _TRACEBACK = re.compile(
     r"^Traceback \(most recent call last\)|^[ \t]{1,40}at [^\n]{1,300}:\d+:\d+\)?$|^panic: ", re.MULTILINE
 )
+_ERROR = re.compile(r"\s*\w{1,60}(?:Error|Exception)\b[^\n]{0,300}\s*")
 _ASKS_ABOUT = re.compile(
-    r"\W*(?:why|how|what|when|where|which|who|is|are|does|do|can|could|should|would)\b", re.IGNORECASE
+    r"^\W*(?:why|how|what|when|where|which|who|is|are|does|do|can|could|should|would)\b"
+    r"|\b(?:fix|review|translate|convert|rewrite|improve|explain|help|check|debug|don't|dont|not|instead)\b",
+    re.IGNORECASE,
 )
 MOST_WORDS_AROUND = 12
 _FENCE = re.compile(r"```([\w+#-]*)[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 def may_be_code(text: str) -> bool:
-    return "```" in text or bool(_BEGINS.match(text))
+    return "```" in text or "(" in text or bool(_BEGINS.match(text))
 
 
 def handed_in(text: str, challenge: Challenge) -> tuple[str, str] | None:
@@ -39,16 +44,21 @@ def handed_in(text: str, challenge: Challenge) -> tuple[str, str] | None:
     word around it, or pasted as it is. A question about code hands nothing in, nor does a traceback."""
     if code := fenced_code(text):
         around = _FENCE.sub(" ", text, count=1).strip()
-        asks = "?" in around or asks_to_explain(around) or _ASKS_ABOUT.match(around)
+        asks = "?" in around or asks_to_explain(around) or _ASKS_ABOUT.search(around)
         is_short = len(around.split()) <= (0 if isinstance(challenge, AnswerChallenge) else MOST_WORDS_AROUND)
-        return None if asks or not is_short or _TRACEBACK.search(code[1]) else code
+        is_error = _TRACEBACK.search(code[1]) or _ERROR.fullmatch(code[1])
+        return None if asks or not is_short or is_error else code
     match challenge:
         case FunctionChallenge() | TestChallenge():
             name = "test" if isinstance(challenge, TestChallenge) else challenge.signature.name
-            is_code = bool(_BEGINS.match(text) and re.search(rf"\b(?:{name}|{camel(name)})\s*\(", text))
+            names = f"(?:{re.escape(name)}|{re.escape(camel(name))})"
+            defined = re.search(_DEFINES.replace("NAME", names), text, re.MULTILINE)
+            is_code = defined is not None and "?" not in text[: defined.start()]
         case SqlChallenge():
-            begins = re.match(r"\s*(?:select|with)\b", text, re.IGNORECASE)
-            is_code = bool(begins and "?" not in text and re.search(r"\bfrom\b", text, re.IGNORECASE))
+            is_query = re.match(r"\s*(?:SELECT|WITH)\b", text) or (
+                re.match(r"\s*(?:select|with)\b", text) and (text.rstrip().endswith(";") or "\n" in text.strip())
+            )
+            is_code = bool(is_query and "?" not in text and re.search(r"\bfrom\b", text, re.IGNORECASE))
         case ShellChallenge():
             is_code = text.lstrip().startswith("#!")
         case _:

@@ -43,45 +43,67 @@ _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 _WORDS = {word: n for n, word in enumerate(NUMBER_WORDS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _WORDS |= {"a": 1, "an": 1}
 _TIMES = {"hundred": 100, "thousand": 1000}
+_WORD = "|".join([*_WORDS, *_TIMES])
 _SPELLED = re.compile(
-    rf"\b(?:(?:{'|'.join(_WORDS)})[ -])?(?:{'|'.join([*_WORDS, *_TIMES])})(?:[ -](?:{'|'.join(_TIMES)}))?"
-    r"(?= (?:dollars?|bucks?|usd|cents?|euros?|pounds?)\b)"
+    rf"\b(?:(?:{_WORD}|and)[ -]){{0,8}}(?:{_WORD})(?= (?:dollars?|bucks?|usd|cents?|euros?|pounds?)\b)"
+)
+_UNREADABLE = re.compile(
+    rf"\b(?:half|quarter|point|dozen|million|billion|{'|'.join([*_TIMES, *_TENS, *NUMBER_WORDS[2:]])})\b"
 )
 _BEFORE = r"us\$|\$|usd|€|£|eur|gbp"
 _AFTER = r"dollars?|bucks?|usd|\$|cents?|euros?|eur|pounds?|gbp|€|£"
 _AMOUNT = re.compile(
-    rf"(?P<minus>(?<![\w.])-|\bminus )?(?:(?P<before>{_BEFORE}) ?)?(?<![\w.,])(?P<minus2>-)?"
-    rf"(?P<number>\d{{1,12}}(?:[.,]\d{{1,9}}){{0,3}})(?P<k>k\b| thousand\b| grand\b)?(?: ?(?P<after>{_AFTER})(?!\w))?"
+    rf"(?<![\w.,])(?P<minus>-|minus )?(?:(?P<before>{_BEFORE}) ?)?(?P<minus2>-)?"
+    rf"(?P<number>\d{{1,12}}(?:[.,]\d{{1,9}}){{0,3}})(?P<k>k| thousand| grand)?(?: ?(?P<after>{_AFTER}))?(?!\w)"
 )
 _OTHER_MONEY = re.compile(r"€|£|eur|gbp|pound")
+_NO_AMOUNT = re.compile(
+    r"\b\d{1,3}[- ]days?\b|\b(?:gpt|claude|gemini|deepseek|llama|qwen|mistral|o\d)-?[\w.:-]*\d[\w.:-]*"
+)
 _PERIOD = re.compile(
-    r"(?:\b(?:per|a|an|each|every|this)|/) ?(?:day|week|year|hour|quarter|call|request|question|message|chat|session)\b"
+    r"(?:\b(?:per|a|an|each|every|this)|/) ?(?:day|week|year|hour|quarter|call|request|question|message|session)\b"
     r"|\b(?:daily|weekly|yearly|hourly|annually)\b"
 )
+_BARE = re.compile(  # a number without a currency is one only where it ends the order
+    r"(?:\b(?:to|at|of|is|be|than|most|only|max|maximum)|[:=]) ?\d[\d.,]*k?"
+    r"(?:(?: (?:a|per|each|every)|/) ?mo(?:nth)?| monthly| for (?:the next )?30 days| this month| please)?\W*$"
+)
 _POLITE = (
-    r"(?:(?:please|ok|okay|so|now|hey|hi|hello|then|just|can you|could you|would you|will you|can i|could i|may i|i want you to"
-    r"|i'd like you to|i want to|i'd like to|i would like to|i need to|let's|let us|from now on)[, ]+)*"
+    r"(?:(?:please|ok|okay|so|now|hey|hi|hello|then|just|actually|no|and|but|well|can you|could you|would you|will you|can i|could i"
+    r"|may i|i want you to|i'd like you to|i want to|i'd like to|i would like to|i need to|let's|let us|from now on)[, ]+)*"
 )
 _LIMIT = r"(?:budgets?|caps?|limits?|allowance|spending)"
 _SETS = re.compile(
-    rf"{_POLITE}(?:(?:set|cap|limit|raise|increase|lower|reduce|decrease|change|put|make|restrict|keep|adjust|update|give"
-    r"|allow|budget)\b|(?:use|spend) (?:at most|no more than|not more than|up to|only|max|maximum)\b"
-    r"|(?:do not|don't|never|dont|i do not want to|i don't want to|stop me from|keep me from)(?: ever)?(?: let me)?"
-    r" (?:spend(?:ing)?|us(?:e|ing)) (?:more than|over|above)\b"
+    rf"{_POLITE}(?:(?P<verb>set|reset|cap|limit|raise|increase|lower|reduce|decrease|change|put|make|restrict|keep|adjust|update"
+    r"|give|allow|budget|add|create)\b|(?:only )?(?:use|spend) (?:at most|no more than|not more than|up to|only|max|maximum)\b"
+    r"|only (?:use|spend)\b|(?:do not|don't|never|dont|i do not want to|i don't want to|stop me from|keep me from)(?: ever)?"
+    r"(?: let me)? (?:(?:spend(?:ing)?|us(?:e|ing)) (?:more than|over|above)|go(?:ing)? over|exceed)\b"
+    rf"|(?:i want|i need|i'd like|i would like) (?:a |an |my )?(?:[\w-]+ ){{0,2}}{_LIMIT} (?:of|at|to be)\b"
     rf"|(?:my|the) (?:[\w-]+ ){{0,3}}{_LIMIT}(?: for [\w-]+)? (?:is|should be|shall be|must be|of)\b"
     rf"|{_LIMIT}(?: ?[:=]| of| to| at) )"
 )
+# What stands in no order: it tells of a limit, or sets one of something else.
+_TELLS = re.compile(
+    r"\b(?:not|wrong|too|percent|alert|alerts|warn|when|if|once|unless|reaches|because|lines?|words?|characters?|tokens?|minutes?"
+    r"|seconds?|times|variable|price|rate|output|memory|size|spent|gone|exceeded|left|more(?! than)|another|extra|additional|nothing|calls?|requests?|models?)\b|%"
+)
+_OWN = rf"(?:my|the|this|our|own|spending|budget|monthly|total|overall|chat|chatting|lessons?|training|\$?[\d.,]+|dollars?|{'|'.join(PROVIDERS)})"
 _LIFTS = re.compile(
     rf"{_POLITE}(?:(?:remove|lift|delete|drop|cancel|clear|end|get rid of|take off|switch off|turn off|undo|forget)"
-    rf"(?: [\w$.-]+){{0,4}} {_LIMIT}\b|no (?:more )?(?:limit|cap)\b|(?:i want )?unlimited\b)"
+    rf"(?: {_OWN}){{0,5}} {_LIMIT}(?: on [\w ]{{1,30}}| for [\w ]{{1,30}}| please)?\W*$"
+    rf"|no (?:more )?(?:spending )?(?:limit|cap)s?(?: (?:on|for) (?:my )?(?:spending|budget|costs?|chat|lessons?|training))?\W*$"
+    r"|(?:i want )?unlimited(?: spending| budget)?(?: please)?\W*$)"
 )
 _ABOUT = re.compile(rf"\b(?:{_LIMIT}|spend|burst|cap|limit)\b")
-_CAPPED = re.compile(r"\b(?:on|for|limit|cap|restrict)(?: my)? (chat|chatting|conversations?|lessons?|training)\b")
+_KIND = r"(chat|chatting|conversations?|lessons?|training)"
+_CAPPED = re.compile(rf"\b(?:on|for|limit|cap|restrict)(?: my)? {_KIND}\b|\b{_KIND} (?:cap|limit|budget)\b")
 _TARGET = re.compile(r"\b(?:for|on|of) (?:the )?([a-z][\w.-]*)")
+_BEFORE_LIMIT = re.compile(rf"^((?:[\w'.-]+ ){{0,4}}){_LIMIT}\b")
 _NO_TARGET = frozenset({
     "a", "an", "the", "my", "me", "myself", "this", "these", "that", "those", "all", "every", "everything", "each", "next", "now",
-    "month", "months", "models", "model", "ai", "llm", "llms", "calls", "tokens", "use", "usage", "spending", "budget", "us",
-    "today", "it", "providers", "burst", "monthly", "thirty", "up", "about", "top", "average", *_WORDS,
+    "month", "months", "models", "model", "ai", "llm", "llms", "calls", "use", "usage", "spending", "budget", "us", "our", "own",
+    "today", "it", "providers", "burst", "monthly", "thirty", "up", "about", "top", "average", "new", "total", "overall",
+    "personal", "of", "for", "on", "to", "at", "dollar", "dollars", "cap", "limit", *_WORDS,
 })  # fmt: skip
 
 
@@ -90,15 +112,18 @@ def wish_of(text: str) -> Wish:
     if len(text) > LONGEST_ORDER:
         return Wish()
     plain = " ".join(text.replace("’", "'").lower().split())
+    unclear = Wish()
+    is_about = False
     for clause in re.findall(r"(?:[^.;!?]|\.(?=\d))+[.;!?]*", plain):
         order = _SPELLED.sub(lambda match: str(_spelled(match[0])), clause.strip())
+        is_about = is_about or bool(_ABOUT.search(order) or _providers_in(order))
         if order.endswith("?") and not re.match(r"(?:please|can|could|would|will|may)\b", order):
             continue
-        if _LIFTS.match(order):
-            return _lift(order)
-        if _SETS.match(order) and (_ABOUT.search(order) or _provider_in(order)):
-            return _limit(order)
-    return Wish()
+        wish = _lift(order) if _LIFTS.match(order) else _limit(order) if is_about else Wish()
+        if wish and "unclear" not in wish:
+            return wish
+        unclear = unclear or wish
+    return unclear
 
 
 def amount_of(text: str) -> float | str:
@@ -107,7 +132,10 @@ def amount_of(text: str) -> float | str:
         return "budgets are for 30 rolling days, and for nothing else"
     if re.search(r"\bfrom\b.{1,40}\bto\b", text):
         text = text.rpartition(" to ")[2]
-    found = [match for match in _AMOUNT.finditer(text) if not re.match(r" ?days\b", text[match.end() :])]
+    text = _NO_AMOUNT.sub(" ", text)
+    if _UNREADABLE.search(re.sub(r"\d (?:thousand|grand)\b", "", text)):
+        return "I read amounts in digits alone"
+    found = list(_AMOUNT.finditer(text))
     if len(found) != 1:
         return "I found no amount" if not found else "there is more than one amount"
     (match,) = found
@@ -126,10 +154,20 @@ def amount_of(text: str) -> float | str:
 
 
 def _limit(order: str) -> Wish:
+    sets = _SETS.match(order)
+    if sets is None or _TELLS.search(order[sets.end() :]):
+        return Wish()
     amount = amount_of(order)
     if isinstance(amount, str):
-        return Wish(unclear=amount)
-    wish = Wish(amount_usd=amount, **_target(order))
+        asks = sets["verb"] is not None or re.search(r"\d", order)
+        return Wish(unclear=amount) if asks else Wish()
+    has_currency = re.search(r"\$|\b(?:dollars?|bucks?|usd|cents?)\b|usd ?\d", order)
+    if not has_currency and not _BARE.search(order):
+        return Wish()
+    providers = _providers_in(order)
+    if len(providers) > 1:
+        return Wish(unclear="it names more than one provider")
+    wish = Wish(amount_usd=amount, **_target(order, order[sets.end() :].lstrip()))
     if re.search(r"\bburst\b", order):
         if "provider" not in wish:
             return Wish(unclear="a burst budget belongs to a provider, and I found none")
@@ -138,24 +176,28 @@ def _limit(order: str) -> Wish:
 
 
 def _lift(order: str) -> Wish:
-    if provider := _provider_in(order):
-        return Wish(unclear=f"the budget for {provider} is not lifted, only changed")
-    return Wish(lifts=True, **_target(order))
+    if providers := _providers_in(order):
+        return Wish(unclear=f"the budget for {providers[0]} is not lifted, only changed")
+    return Wish(lifts=True, **_target(order, ""))
 
 
-def _target(order: str) -> Wish:
+def _target(order: str, after_verb: str) -> Wish:
     """A provider, or a kind of conversation; a name that is neither is taken for a provider, which the purse knows or
     not."""
     if capped := _CAPPED.search(order):
-        return Wish(capped_intent="general.chat" if capped[1].startswith("c") else "learn.review-topic")
-    if provider := _provider_in(order):
-        return Wish(provider=provider)
-    names = [name.rstrip(".") for name in _TARGET.findall(order) if name.rstrip(".") not in _NO_TARGET]
-    return Wish(provider=names[0]) if names else Wish()
+        kind = capped[1] or capped[2]
+        return Wish(capped_intent="general.chat" if kind.startswith("c") else "learn.review-topic")
+    if providers := _providers_in(order):
+        return Wish(provider=providers[0])
+    before = _BEFORE_LIMIT.match(after_verb)
+    named = [*(before[1].split() if before else ()), *_TARGET.findall(order)]
+    names = [name.strip(".,").removesuffix("'s") for name in named]
+    unknown = [name for name in names if name not in _NO_TARGET and not re.search(r"\d", name)]
+    return Wish(provider=unknown[0]) if unknown else Wish()
 
 
-def _provider_in(text: str) -> str | None:
-    return next((PROVIDERS[word] for word in re.findall(r"[\w+#]+", text) if word in PROVIDERS), None)
+def _providers_in(text: str) -> list[str]:
+    return list(dict.fromkeys(PROVIDERS[word] for word in re.findall(r"[a-z]+", text) if word in PROVIDERS))
 
 
 def _number(text: str) -> float | None:
@@ -170,7 +212,13 @@ def _number(text: str) -> float | None:
 
 
 def _spelled(text: str) -> int:
-    total = 0
+    """The number of words such as "two hundred and fifty"."""
+    total = part = 0
     for word in re.split(r"[ -]", text):
-        total = max(1, total) * _TIMES[word] if word in _TIMES else total + _WORDS[word]
-    return total
+        if word == "thousand":
+            total, part = total + max(1, part) * 1000, 0
+        elif word in _TIMES:
+            part = max(1, part) * _TIMES[word]
+        elif word in _WORDS:
+            part += _WORDS[word]
+    return total + part

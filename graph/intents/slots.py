@@ -86,7 +86,9 @@ def slots_of(text: str, curriculum: Curriculum) -> Slots:
         slots["provider"] = provider
     if match := _MODEL.search(said):
         slots["model"] = match[1]
-    slots = Slots(**{**slots, **wish_of(said)})
+    if wish := wish_of(said):
+        slots.pop("provider", None)  # the one that is meant is in the wish
+        slots = Slots(**{**slots, **wish})
     if match := _PATH.search(text) or _OWNER_NAME.search(text):
         slots["path"] = match[1].rstrip(".,;!?") if len(match[1]) > 2 else match[1]
     if match := _TIME.search(said):

@@ -11,6 +11,7 @@ from graph.answering import (
     guard_of,
     note_help,
     note_if_asked_again,
+    open_challenges,
     preference_of,
     say_alerts,
     say_silence,
@@ -31,25 +32,24 @@ GREETINGS = frozenset({"hello", "hi", "hey", "hi there", "hello there", "good mo
 async def chat(state: State, runtime: Run) -> Update:
     say = speaker(runtime)
     deps = runtime.context
-    open_ones = await deps.challenges.all_open(state["user_id"])
-    check = silenced_by(open_ones, thread_id=state["thread_id"], text=state["text"])
+    known = await open_challenges(state, deps)
+    check = silenced_by(known.here, known.elsewhere, text=state["text"])
     if check is not None and not _is_greeting(state["text"]):
-        say_silence(say, check)
+        say_silence(say, check, is_here=check is known.here)
         return said(state, say)
-    in_hand = next((one for one in open_ones if one.thread_id == state["thread_id"]), None)
     await note_if_asked_again(state, deps)
     history = [_message(m["role"], m["content"]) for m in state.get("messages", [])[-HISTORY:]]
     request = CallRequest(
         task=_task_of(state["text"]), intent="general.chat", user_id=state["user_id"], thread_id=state["thread_id"],
         model=state.get("model") or None, prefer=preference_of(state),
         allow_burst=state.get("burst", False) and state.get("is_admin", False),
-        system=render("chat", in_hand=_described(in_hand)),
+        system=render("chat", in_hand=_described(known.here)),
         messages=(*_from_user(history), Message(role="user", content=state["text"])),
     )  # fmt: skip
-    hides = await guard_of(state, deps, open_ones)
+    hides = await guard_of(state, deps, known)
     try:
         answered = await answer(request, deps, say, hides=hides)
-        await note_help(state, deps, say, open_ones, answered.text)
+        await note_help(state, deps, say, known, answered.text)
     except NoModelAvailable as error:
         _without_model(state, deps, say, why=error.user_message)
     await say_alerts(state, deps, say)

@@ -69,7 +69,9 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
 
 
 async def _list(state: State, deps: Deps, say: Speaker) -> None:
-    ranking = await deps.gateway.preview("chat", prefer=preference_of(state), user_id=state["user_id"])
+    ranking = await deps.gateway.preview(
+        "chat", prefer=preference_of(state), user_id=state["user_id"], allow_burst=state.get("burst", False)
+    )
     if not ranking:
         say.text(CONNECT + _keyless(deps))
         return

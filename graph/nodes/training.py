@@ -14,7 +14,15 @@ from app.learning.training import Marked, Moved
 from app.models.call import CallRequest
 from app.models.providers.wire import Message
 from graph import wording
-from graph.answering import answer, guard_of, note_if_asked_again, preference_of, say_alerts, say_silence
+from graph.answering import (
+    answer,
+    guard_of,
+    note_if_asked_again,
+    open_challenges,
+    preference_of,
+    say_alerts,
+    say_silence,
+)
 from graph.deps import Deps
 from graph.intents.classifier import without_quotes
 from graph.intents.goals import goal_day_of, unknown_topics
@@ -217,13 +225,13 @@ async def _lesson(state: State, deps: Deps, say: Speaker, concept: Concept) -> N
         system=render("lesson", language=language, lesson=concept.lesson),
         messages=(Message(role="user", content=state["text"]),),
     )  # fmt: skip
-    open_ones = await deps.challenges.all_open(state["user_id"])
-    if check := silenced_by(open_ones, thread_id=state["thread_id"], text=state["text"]):
-        say_silence(say, check)
+    known = await open_challenges(state, deps)
+    if check := silenced_by(known.here, known.elsewhere, text=state["text"]):
+        say_silence(say, check, is_here=check is known.here)
         return
     await note_if_asked_again(state, deps)
     try:
-        await answer(request, deps, say, hides=await guard_of(state, deps, open_ones, is_lesson=True))
+        await answer(request, deps, say, hides=await guard_of(state, deps, known, is_lesson=True))
     except NoModelAvailable as error:
         if isinstance(error, BudgetSpent):
             say.text(f"{error.user_message}\n\n")

@@ -562,21 +562,23 @@ LEAK = (
 )
 
 
-async def test_a_conversation_does_not_give_the_solution_away_and_counts_as_help(
+async def test_a_conversation_does_not_give_the_solution_away_and_what_it_says_counts_as_help(
     services: Services, owner: User, providers: FakeProviders
 ) -> None:
     await say(services, owner, "give me an easy python challenge about strings")
     providers.scripts["*"] = Script(words=LEAK)
 
-    told = await say(
-        services, owner, "how would you join the words of the text in reverse order", intent="general.chat"
-    )
+    question = "how would you join the words of the text in reverse order"
+    hidden = await say(services, owner, question, intent="general.chat")
+    providers.scripts["*"] = Script(words=("Take the words of the text apart, turn their order, and join them.",))
+    told = await say(services, owner, f"{question} then", intent="general.chat")
     solved = await say(services, owner, SOLUTION)
 
-    assert "join(reversed" not in told.plain
-    assert "would give away the solution" in told.text
+    assert "join(reversed" not in hidden.plain
+    assert "would give away the solution" in hidden.text
+    assert "counts as help" not in hidden.text  # nothing of it was said
     assert "This counts as help with **Reverse the words**" in told.text
-    assert [block.kind for block in told.blocks] == ["AnswerCost"]
+    assert [block.kind for block in hidden.blocks] == ["AnswerCost"]
     assert "with help" in solved.plain
 
 
@@ -599,16 +601,22 @@ async def test_in_a_check_nobody_talks(
     started = await services.deps.challenges.open_in_thread(owner.id, "t")
     assert started is not None
 
-    async def check(_user_id: str) -> list[Started]:
-        return [replace(started, is_check=True)]
+    check = replace(started, is_check=True)
 
-    monkeypatch.setattr(services.deps.challenges, "all_open", check)
+    async def here(_user_id: str, thread_id: str) -> Started | None:
+        return check if thread_id == "t" else None
+
+    async def elsewhere(_user_id: str, thread_id: str) -> list[Started]:
+        return [] if thread_id == "t" else [check]
+
+    monkeypatch.setattr(services.deps.challenges, "open_in_thread", here)
+    monkeypatch.setattr(services.deps.challenges, "open_elsewhere", elsewhere)
     about_it = f"how do I solve: {started.challenge.statement}"
     told = await say(services, owner, "how would you solve this", intent="general.chat")
-    elsewhere = await say(services, owner, about_it, intent="general.chat", thread="new")
+    other = await say(services, owner, about_it, intent="general.chat", thread="new")
 
     assert "without help, so I say nothing about it" in told.text
-    assert "without help, so I say nothing about it" in elsewhere.text
+    assert "open in another conversation: end it there" in other.text
     assert providers.calls == []
 
 
@@ -623,8 +631,20 @@ async def test_another_chat_gives_the_solution_away_no_more_than_this_one(
     told = await say(services, owner, "how do I reverse the words of a text", intent="general.chat", thread="new")
 
     assert "def " not in told.text
-    assert "would give away the solution" in told.text
-    assert "counts as help" in told.text
+    assert "**Reverse the words**, which you have open in another conversation" in told.text
+
+
+async def test_a_challenge_that_is_open_elsewhere_hides_no_other_code(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    await services.deps.challenges.start(owner.id, thread_id=None, challenge_id="reverse-words")
+    loop = "```go\nfor i := 0; i < len(items); i++ {\n    fmt.Println(items[i] * 2)\n}\n```"
+    providers.scripts["*"] = Script(words=(loop,))
+
+    told = await say(services, owner, "how do I write a for loop in Go", intent="general.chat", thread="new")
+
+    assert loop in told.text
+    assert "counts as help" not in told.text
 
 
 @pytest.mark.parametrize("said", ["What you want is: ' '.join(reversed(text.split()))", "Use text.split.reverse.join"])

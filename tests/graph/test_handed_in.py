@@ -18,6 +18,8 @@ CODE = "def reverse_words(text):\n    return text"
         pytest.param("reverse-words", CODE, "", id="pasted"),
         pytest.param("reverse-words", f"import re\n\n{CODE}", "", id="pasted with an import"),
         pytest.param("reverse-words", "function reverseWords(text) {\n  return text;\n}", "", id="another language"),
+        pytest.param("reverse-words", f"# my solution\n@cache\n{CODE}", "", id="with a comment and a decorator"),
+        pytest.param("reverse-words", "const reverseWords = (text) => text;", "", id="an arrow function"),
         pytest.param("reverse-words", "std::string reverse_words(std::string t) { return t; }", "", id="C++"),
         pytest.param("never-borrowed", "SELECT name FROM members", "", id="a query"),
         pytest.param("count-unique-visitors", "#!/bin/bash\nsort visitors.txt", "", id="a script"),
@@ -45,6 +47,16 @@ def test_a_solution_is_handed_in(challenge_id: str, text: str, language: str) ->
         pytest.param("reverse-words", "select the words from the text", id="prose"),
         pytest.param("reverse-words", "import the module and call reverse_words", id="prose with the name"),
         pytest.param("never-borrowed", "select from which table?", id="a question about a query"),
+        pytest.param(
+            "reverse-words", "Using a loop, would reverse_words('a') return 'a'?", id="a question with a call"
+        ),
+        pytest.param("reverse-words", "let n = 3, what does reverse_words(n) give", id="prose that begins like code"),
+        pytest.param("reverse-words", f"translate this to Rust\n```python\n{CODE}\n```", id="an order"),
+        pytest.param("reverse-words", f"I don't want to submit this yet\n```python\n{CODE}\n```", id="not yet"),
+        pytest.param("reverse-words", "it says\n```\nTypeError: bad operand\n```", id="an error"),
+        pytest.param(
+            "never-borrowed", "Select the rows from both tables that match, then what", id="prose like a query"
+        ),
         pytest.param("slices-of-a-word", "what about ```\nword[1:]\n```", id="talk about a question"),
     ],
 )

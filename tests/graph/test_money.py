@@ -38,6 +38,14 @@ from tests.graph.test_conversation import say
         ("set a budget of $5 for anna", {"amount_usd": 5.0, "provider": "anna"}),
         ("remove my $5 cap", {"lifts": True}),
         ("no limit on my spending", {"lifts": True}),
+        ("remove the chat cap", {"lifts": True, "capped_intent": "general.chat"}),
+        ("cap my spending at two hundred and fifty dollars", {"amount_usd": 250.0}),
+        ("Claude is expensive. Cap my spending at 5 dollars.", {"amount_usd": 5.0}),
+        ("cap my chat with gpt at 2 dollars", {"amount_usd": 2.0, "capped_intent": "general.chat"}),
+        ("set anna's budget to 7 dollars", {"amount_usd": 7.0, "provider": "anna"}),
+        ("reset my 30-day budget to 9 dollars", {"amount_usd": 9.0}),
+        ("my budget is spent. raise it to 10 dollars", {"amount_usd": 10.0}),
+        ("I want a budget of 7 dollars", {"amount_usd": 7.0}),
     ],
 )
 def test_an_order_is_followed_as_it_was_meant(text: str, wish: dict[str, object]) -> None:
@@ -55,6 +63,14 @@ def test_an_order_is_followed_as_it_was_meant(text: str, wish: dict[str, object]
         "put 5 dollars in the variable price",
         "what would it cost to cap my spending at 5 dollars?",
         "set my budget to 5 dollars. " * 20,
+        "my budget is not 5 dollars",
+        "the limit of 5 dollars is wrong",
+        "my budget is at 90 percent",
+        "set an alert when my spending reaches 3 dollars",
+        "limit the output to 12 lines",
+        "give me the budget for 2026",
+        "lift the rate limit",
+        "remove duplicates with a limit",
         "",
     ],
 )
@@ -75,6 +91,9 @@ def test_a_question_or_a_story_orders_nothing(text: str) -> None:
         ("set my budget to 1.000 dollars", "read in two ways"),
         ("cap my spending", "no amount"),
         ("set the burst budget to 5 dollars", "belongs to a provider"),
+        ("set my budget to 2 million dollars", "digits alone"),
+        ("set my cap to half a dollar", "digits alone"),
+        ("set openai and claude to 6 dollars", "more than one provider"),
         ("remove the budget for openai", "not lifted"),
     ],
 )
@@ -97,6 +116,14 @@ async def test_a_question_about_money_changes_nothing_and_says_so(services: Serv
     assert cap.limit_microusd == 7 * MICROUSD
     assert "I changed nothing" in asked.text
     assert "because budgets are in US dollars" in unclear.text
+
+
+async def test_a_provider_in_another_sentence_is_not_the_one_that_is_meant(services: Services, owner: User) -> None:
+    await say(services, owner, "Claude is expensive. Cap my spending at 5 dollars.")
+
+    ids = ["provider:anthropic", budget_id("user", owner.id)]
+    limits = {b.id: b.limit_microusd for b in await services.deps.purse.budgets(services.deps.clock(), ids=ids)}
+    assert limits == {ids[0]: 30 * MICROUSD, ids[1]: 5 * MICROUSD}
 
 
 async def test_a_cap_is_lifted_in_words_and_by_command(services: Services, owner: User) -> None:

@@ -1,4 +1,4 @@
-"""A limit for what a provider may send in one answer, before anybody parses it: an endless body would fill memory."""
+"""A limit for what a provider may send in one answer, by its size on the way: an endless one would fill memory."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any

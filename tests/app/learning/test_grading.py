@@ -260,3 +260,17 @@ async def test_right_but_too_slow_is_not_called_endless(sandbox: Sandbox) -> Non
     assert (graded.verdict, graded.passed > 0) == ("timeout", True)
     assert "too slow for a larger input" in graded.message
     assert "Right so far" in feedback(graded, 0)
+
+
+async def test_wrong_and_then_endless_is_not_called_right(sandbox: Sandbox) -> None:
+    cases = [
+        *CASES,
+        Case(arguments=(2, 2), expected=4, hidden=True),
+        Case(arguments=(99, 1), expected=100, hidden=True),
+    ]
+    code = "def add(a, b):\n    while a == 99: pass\n    return 3"
+
+    graded = await grade(sandbox, FUNCTION_LANGUAGES["python"], code, signature=ADD, cases=cases)
+
+    assert (graded.verdict, graded.passed) == ("timeout", 1)
+    assert "endless loop" in graded.message

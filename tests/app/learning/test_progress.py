@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from app.errors import Conflict, InvalidInput, NotFound
 from app.events import log as event_log
 from app.identity.accounts import User
-from app.learning import kinds, mastery, progress, scheduler
+from app.learning import grading, kinds, mastery, progress, scheduler
 from app.learning.challenge_files import AnswerChallenge, Challenge, FunctionChallenge, ShellChallenge
 from app.learning.challenge_files import TestChallenge as WrittenTest
 from app.learning.challenges import ChallengeService
@@ -21,6 +21,7 @@ from app.learning.curriculum import load_curriculum
 from app.learning.languages.base import LanguageName
 from app.learning.mastery import Skill
 from app.learning.sandbox.probe import Isolation
+from app.learning.sandbox.program import Program, Run, Sandbox
 from app.learning.sessions import Asked, chosen_of
 from app.learning.training import TrainingService
 from app.storage.database import Database
@@ -680,17 +681,24 @@ async def test_an_answer_on_one_line_is_read_as_one(challenges: ChallengeService
     assert (await challenges.submit(ada.id, started.id, "15, 6")).graded.verdict == "passed"
 
 
-async def test_a_test_that_looks_at_the_clock_judges_no_version(challenges: ChallengeService, ada: User) -> None:
+async def test_nobody_can_tell_which_version_a_test_is_run_on_by_when_it_is(
+    challenges: ChallengeService, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = await challenges.start(ada.id, thread_id="t", challenge_id="test-delivery-fee")
-    code = (
-        "import os, time\ndef test(function):\n    began = time.time()\n"
-        "    if int(began * 10) % 50 < 10: return\n    time.sleep(0.05)\n    assert False"
-    )
+    assert isinstance(one.challenge, WrittenTest)
+    right, number = one.challenge.right["python"], len(one.challenge.broken)
+    orders = []
 
-    graded = (await challenges.submit(ada.id, one.id, code)).graded
+    async def watched(sandbox: Sandbox, program: Program) -> Run:
+        orders[-1].append(any(right.strip().encode() in held for held in program.files.values()))
+        return await sandbox.run(program)
 
-    assert graded.verdict == "failed"
-    assert [case.number for case in graded.cases] == list(range(1, len(graded.cases) + 1))
+    monkeypatch.setattr(grading, "run_program", watched)
+    for round_ in range(2):
+        orders.append([])
+        await challenges.submit(ada.id, one.id, f"def test(function):\n    assert True  # {round_}")
+
+    assert orders == [[True, *[False] * number, True]] * 2
 
 
 @pytest.mark.parametrize("assertion", ["console.assert(fn(0) === 1, 'no')", "assert(fn(0) === 1)"])
@@ -1027,3 +1035,23 @@ async def test_what_is_known_takes_no_mastery_and_counts_again_after_two_weeks(
 
     assert given_up.change.after == solved.change.after
     assert kept.change.after > kept.change.before
+
+
+async def test_a_challenge_that_had_help_before_is_no_check(
+    challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    others = [c.id for c in CURRICULUM.challenges_about("dictionaries") if c.id != "two-sum"]
+    for challenge_id in others[1:]:
+        one = await challenges.start(ada.id, thread_id="t", challenge_id=challenge_id)
+        await challenges.hint(ada.id, one.id)
+        await challenges.skip(ada.id, one.id)
+    helped = await challenges.start(ada.id, thread_id="t", challenge_id="two-sum")
+    await challenges.hint(ada.id, helped.id)
+    await challenges.submit(ada.id, helped.id, solution("two-sum"))
+    clock.move(minutes=30)
+
+    check = await challenges.start(ada.id, thread_id="t", concept="dictionaries")
+    again = await challenges.start(ada.id, thread_id="t", challenge_id=others[1])
+
+    assert (check.challenge.id, check.is_check, check.hints_shown) == (others[0], True, 0)
+    assert (again.is_check, again.hints_shown) == (False, 1)

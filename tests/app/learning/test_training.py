@@ -339,26 +339,37 @@ async def test_a_session_that_was_begun_and_left_does_not_hold_up_the_plan(
     assert next_day.number == 2
 
 
-async def test_two_starts_at_once_take_a_planned_session_once(
-    planning: PlanService, training: TrainingService, ada: User
+async def test_a_planned_session_is_taken_by_whoever_comes_first(
+    planning: PlanService, database: Database, ada: User
 ) -> None:
     await planning.make(ada.id, goal="exam", goal_day=TODAY + timedelta(days=5), concepts=["sql"], today=TODAY)
-    first, _ = await asyncio.gather(
-        *(training.start(ada.id, thread_id=thread, today=TODAY) for thread in ("a", "b"))
-    )  # fmt: skip
+    planned = await plans.due(database, ada.id, TODAY)
+    assert planned is not None
+
+    async with database.write() as connection:
+        await plans.take(connection, planned, "first")
+        await plans.take(connection, planned, "second")
+
     plan = await planning.current(ada.id, TODAY)
     assert plan is not None
-    taken = plan.sessions[0].session_id
-    assert taken is not None
-    question = question_of(await training.resume(ada.id, taken))
-    await training.answer(ada.id, taken, right_choice(question))
-    await training.finish(ada.id, taken)
+    assert plan.sessions[0].session_id == "first"
 
-    after = await planning.current(ada.id, TODAY)
 
-    assert first is not None
-    assert after is not None
-    assert after.sessions[0].status == "done"
+async def test_a_challenge_that_a_session_waits_for_is_there_when_it_goes_on(
+    training: TrainingService, challenges: ChallengeService, ada: User, clock: Clock
+) -> None:
+    session = await training.start(ada.id, thread_id="t", concepts=["dictionaries"])
+    while not isinstance(session.current, InHand):
+        marked = await training.answer(ada.id, session.id, right_choice(question_of(session)))
+        session = marked.session
+    in_hand = session.current.started
+    await challenges.submit(ada.id, in_hand.id, "wrong: nothing")
+    await training.pause(ada.id, session.id)
+    clock.move(hours=20)
+
+    resumed = await training.resume(ada.id, session.id, thread_id="u")
+
+    assert challenge_of(resumed).started.id == in_hand.id
 
 
 async def test_a_short_plan_practises_all_that_was_asked_for(

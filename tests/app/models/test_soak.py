@@ -141,7 +141,8 @@ async def test_a_soak_leaves_nothing_behind(
         provider: cost for provider, cost in by_provider.items() if cost
     }
     assert len(rows) == measured
-    assert len(rows) - len(hedged) <= len(providers.calls) <= len(rows)  # one is stopped before it reaches the provider
+    unsure = [row for row in rows if row["status"] == "stopped" or row["error_kind"] == "timeout"]
+    assert len(rows) - len(unsure) <= len(providers.calls) <= len(rows)  # these may end before they reach the provider
     assert booked == billed
     assert sum(booked.values()) > 800
     assert {row["error_kind"] for row in cut} == {"network", "timeout"}
