@@ -103,7 +103,7 @@ class CoachService:
         if isinstance(challenge, AnswerChallenge):  # a short answer stands in many texts
             is_about = concerns(asked, challenge)
             return lambda said: is_about and reveals(said, challenge, own=own)
-        return watcher(challenge.solutions.values(), own=own)
+        return await asyncio.to_thread(watcher, challenge.solutions.values(), own=own)
 
     async def note_talk(
         self, user_id: str, here: Started | None, elsewhere: Sequence[Started], *, asked: str, said: str

@@ -21,7 +21,7 @@ _DEFINES = (
     r"|(?:export )?(?:const|let|var) NAME\s{0,3}=[^=]"
     rf"|(?:(?:public|static|private|inline|const) ){{0,3}}{_TYPES}[\[\]&* ]{{1,6}}NAME\s{{0,3}}\()"
 )
-_BEGINS = re.compile(r"\s*(?:#!|select\b|with\b|const |let |var )", re.IGNORECASE)
+_BEGINS = re.compile(r"\s*(?:#!|select\b|with\b|const |let |var |def )", re.IGNORECASE)
 _TRACEBACK = re.compile(
     r"^Traceback \(most recent call last\)|^[ \t]{1,40}at [^\n]{1,300}:\d+:\d+\)?$|^panic: ", re.MULTILINE
 )
