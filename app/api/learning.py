@@ -88,6 +88,8 @@ async def attempts(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Json:  # fmt: skip
     """Attempts, newest first; with ``concept`` those behind its mastery."""
+    if concept is not None and using.deps.curriculum.concept(concept) is None:
+        raise NotFound(f"There is no concept {concept!r}. See GET /api/v1/concepts.")
     rows = await using.deps.challenges.attempts_of(user.id, concept=concept, before=cursor, limit=limit + 1)
     more = len(rows) > limit
     return page(

@@ -51,7 +51,7 @@ class Choice(Body):
 @router.get("/budget/report", deprecated=True)
 async def status(user: Reader, using: Using) -> Json:
     budgets = await using.deps.purse.budgets(using.deps.clock())
-    own = next((b for b in budgets if b.kind == "user" and b.owner == user.id), None)
+    own = next((b for b in budgets if b.kind == "user" and b.owner == user.id and b.active), None)
     allowance = next((b for b in budgets if b.kind == "allowance" and b.owner == user.id and b.active), None)
     capped = [b for b in await using.deps.purse.of_user(user.id, using.deps.clock()) if b.kind == "intent"]
     return page([_budget(b, budgets, using) for b in budgets if b.kind == "provider"]) | {
