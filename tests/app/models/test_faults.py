@@ -646,17 +646,22 @@ async def test_a_listener_that_leaves_ends_the_call(
 @pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini"])
 async def test_an_endless_body_breaks_off_before_it_fills_the_memory(provider: str, stream: bool) -> None:
     sent = 0
+    ended = asyncio.Event()
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
         kind = "text/event-stream" if stream else "application/json"
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode())
-        with contextlib.suppress(ConnectionError):
+        try:
             while sent < 3 * MOST_BYTES:
                 writer.write(b"x" * 65536)
                 await writer.drain()
                 sent += 65536
-        writer.close()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+            ended.set()
 
     server = await asyncio.start_server(endless, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -679,4 +684,6 @@ async def test_an_endless_body_breaks_off_before_it_fills_the_memory(provider: s
     assert failure.value.kind == "network"
     assert sent < 3 * MOST_BYTES
     await wire.close()
+    await ended.wait()
     server.close()
+    await server.wait_closed()

@@ -519,13 +519,20 @@ async def test_a_limit_below_what_is_spent_keeps_back_nothing_that_is_free(
 async def test_an_ollama_that_drips_holds_nobody_up(
     open_one: OpenGateway, providers: FakeProviders, learner: User, tmp_path: Path
 ) -> None:
+    done, ended = asyncio.Event(), asyncio.Event()
+
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        try:
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            for _ in range(60):
+            while not done.is_set():
                 writer.write(b" ")
                 await writer.drain()
                 await asyncio.sleep(0.3)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+            ended.set()
 
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     gateway = await open_one(ollama_base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
@@ -535,7 +542,10 @@ async def test_an_ollama_that_drips_holds_nobody_up(
 
     assert answer.text
     assert time.monotonic() - began < 4
+    done.set()
+    await ended.wait()
     server.close()
+    await server.wait_closed()
 
 
 @pytest.mark.parametrize("address", ["http://host:abc", "http://[::1"])

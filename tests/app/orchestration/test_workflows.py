@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time
 from pathlib import Path
+from time import monotonic, sleep
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -251,6 +252,9 @@ def test_a_name_that_was_lost_with_its_connection_is_taken_again(postgres: str) 
     assert (one.executor_id, other.executor_id) == ("slot-0", "slot-1")
     assert not other.is_abandoned("slot-0")
     one.release()
+    deadline = monotonic() + 10  # the server lets go of it a moment after the connection is closed
+    while not other.is_abandoned("slot-0") and monotonic() < deadline:
+        sleep(0.05)
     assert other.is_abandoned("slot-0")
     other.release()
 
