@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.learning import mastery, progress, scheduler, started
-from app.learning.challenge_files import AnswerChallenge
+from app.learning.challenge_files import AnswerChallenge, Challenge
 from app.learning.mastery import Skill
 from app.learning.started import Started
 from app.storage.database import Database
@@ -48,6 +48,26 @@ async def finish(
         why=_why(started_one, ending, tries=tries, known=known), source=started_one.id,
         overrides=ending == "revealed" or (started_one.is_check and not solved), is_late=is_late,
     )  # fmt: skip
+    change = await _rate_both(connection, database, user_id, challenge, outcome, now)
+    await _close_others(connection, user_id, started_one, now)
+    await _follow_up(
+        connection, database, user_id, started_one, shown_nothing=shows_nothing, now=now,
+        needs_check=started_one.is_aided or ending == "revealed",
+    )  # fmt: skip
+    payload = {
+        "solved": solved, "aided": started_one.is_aided, "known": known, "check": started_one.is_check,
+        "ending": ending, "score": score, "attempts": tries, "hints": started_one.hints_shown,
+        "seconds": round(_seconds(first_tried_at, now)), "language": started_one.language.name, "kind": challenge.kind,
+    }  # fmt: skip
+    await started.note(connection, "challenge.finished", started_one, user_id, now, payload)
+    return change
+
+
+async def _rate_both(
+    connection: AsyncConnection, database: Database, user_id: str, challenge: Challenge, outcome: progress.Outcome,
+    now: datetime,
+) -> progress.Change:  # fmt: skip
+    """Rate the learner by the challenge, and the challenge by the learner: each as the other was before."""
     learner = (await progress.skills_of(connection, user_id)).get(challenge.concept, Skill())
     rating = (await progress.ratings_of(connection)).get(challenge.id, mastery.of_rating(challenge.rating))
     change = await progress.record(connection, database, user_id=user_id, outcome=outcome, opponent=rating, now=now)
@@ -55,17 +75,6 @@ async def finish(
         await progress.rate_challenge(
             connection, database, challenge.id, rating=rating, learner=learner, result=outcome.result
         )
-    await _close_others(connection, user_id, started_one, now)
-    needs_check = started_one.is_aided or ending == "revealed"
-    await _follow_up(
-        connection, database, user_id, started_one, needs_check=needs_check, shown_nothing=shows_nothing, now=now
-    )
-    payload = {
-        "solved": solved, "aided": started_one.is_aided, "known": known, "check": started_one.is_check,
-        "ending": ending, "score": score, "attempts": tries, "hints": started_one.hints_shown,
-        "seconds": round(_seconds(first_tried_at, now)), "language": started_one.language.name, "kind": challenge.kind,
-    }  # fmt: skip
-    await started.note(connection, "challenge.finished", started_one, user_id, now, payload)
     return change
 
 

@@ -76,31 +76,12 @@ async def grade_test(
     results: dict[int, CaseResult] = {}
     last: Run | None = None
     for version in versions:
-        nonce = secrets.token_hex(8)
-        name = challenge.signature.name
-        caller = _RUN_PYTHON.format(name=name) if language == "python" else _RUN_JAVASCRIPT.format(name=camel(name))
-        program = FUNCTION_LANGUAGES[language].program(
-            sandbox,
-            f"{version.code}\n{code}\n{caller}",
-            _VERDICT,
-            [(0,)],
-            nonce=nonce,  # the same for every version
-        )
-        last = await grading.run_program(sandbox, program)
-        above = version.code.count("\n") + 1
-        own = range(above + 1, above + 2 + code.count("\n"))
-        shown = Shown(
-            input=version.means, expected="accepted" if version.accepts else "rejected", hidden=not version.accepts,
-            is_right=version.is_right,
-        )  # fmt: skip
-        one = _silenced(grading.judge(last, [shown], nonce=nonce, show=_said), own=own)
+        last, one = await _run_on(sandbox, challenge, version, language, code)
         if one.verdict == "compile_error":
             return one
-        case = replace(
-            one.cases[0], number=version.number, passed=one.cases[0].passed and last.status == "ok"
-        )  # fmt: skip
-        if version.number not in results or not case.passed:
-            results[version.number] = case
+        passed = one.cases[0].passed and last.status == "ok"
+        if version.number not in results or not passed:
+            results[version.number] = replace(one.cases[0], number=version.number, passed=passed)
         if last.status != "ok":
             break
     assert last is not None
@@ -111,6 +92,25 @@ async def grade_test(
         for case in [next(iter(results.values()))]
     ]  # fmt: skip
     return grading.graded(last, sorted([*results.values(), *skipped], key=lambda case: case.number))
+
+
+async def _run_on(
+    sandbox: Sandbox, challenge: TestChallenge, version: "_Version", language: LanguageName, code: str
+) -> tuple[Run, Graded]:
+    """The test in a process of its own with one version: how it ended, and its verdict on that."""
+    name, nonce = challenge.signature.name, secrets.token_hex(8)
+    caller = _RUN_PYTHON.format(name=name) if language == "python" else _RUN_JAVASCRIPT.format(name=camel(name))
+    source = f"{version.code}\n{code}\n{caller}"
+    # what it is called with is the same for every version
+    program = FUNCTION_LANGUAGES[language].program(sandbox, source, _VERDICT, [(0,)], nonce=nonce)
+    run = await grading.run_program(sandbox, program)
+    above = version.code.count("\n") + 1
+    shown = Shown(
+        input=version.means, expected="accepted" if version.accepts else "rejected", hidden=not version.accepts,
+        is_right=version.is_right,
+    )  # fmt: skip
+    graded = grading.judge(run, [shown], nonce=nonce, show=_said)
+    return run, _silenced(graded, own=range(above + 1, above + 2 + code.count("\n")))
 
 
 @dataclass(frozen=True, kw_only=True)

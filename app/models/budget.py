@@ -197,9 +197,8 @@ class Purse:
             NotFound: a provider's budget that does not exist.
             InvalidInput: an intent that no call is made for.
         """
-        if kind == "intent" and owner.partition(":")[2] not in CAPPED_INTENTS:
-            known = ", ".join(CAPPED_INTENTS)
-            raise InvalidInput(f"{owner.partition(':')[2]!r} cannot be capped. What can be: {known}.")
+        if kind == "intent" and active is not False:  # one that was set before may be lifted, whatever it is on
+            _check_capped(owner.partition(":")[2])
         wanted = budget_id(kind, owner)
         changes: dict[str, object] = {} if active is None else {"active": active}
         changes |= {} if limit_microusd is None else {"limit_microusd": limit_microusd}
@@ -349,6 +348,11 @@ class Purse:
         known = [budget for budget in await self.budgets(now) if budget.kind == "provider"]
         spent = {b.owner for b in known if b.spent_microusd >= b.limit_microusd}
         return {b.owner: "spent" if b.active else "off" for b in known if b.owner in spent or not b.active}
+
+
+def _check_capped(intent: str) -> None:
+    if intent not in CAPPED_INTENTS:
+        raise InvalidInput(f"{intent!r} cannot be capped. What can be: {', '.join(CAPPED_INTENTS)}.")
 
 
 def _new_row(kind: BudgetKind, owner: str, dollars: int) -> dict[str, object]:
