@@ -12,6 +12,7 @@ from app.analytics.metrics import Engagement, average_score, engagement_of, minu
 from app.analytics.streaks import Streak
 from app.errors import InvalidInput
 from app.storage.database import Database
+from app.storage.paging import UNKNOWN_CURSOR
 from app.storage.tables.events import events
 
 CALENDAR_WEEKS, TREND_WEEKS, TREND_MONTHS = 26, 12, 12
@@ -131,7 +132,7 @@ class ReportService:
             if before is not None:
                 seq = await connection.scalar(sa.select(events.c.seq).where(own, events.c.id == before))
                 if seq is None:
-                    raise InvalidInput("This cursor belongs to no row of the list. Begin again without one.")
+                    raise InvalidInput(UNKNOWN_CURSOR)
                 query, count = query.where(events.c.seq < seq), count.where(events.c.seq < seq)
             rows = (await connection.execute(query.limit(limit))).all()
             older = int(await connection.scalar(count) or 0) - len(rows)

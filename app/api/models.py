@@ -112,10 +112,10 @@ async def record_cost(body: Cost, user: Admin, using: Using) -> Json:
 
 
 @router.get("/budget/alerts")
-async def alerts(user: Reader, using: Using) -> Json:
+async def alerts(user: Reader, using: Using, cursor: str | None = None, limit: int = Query(100, ge=1, le=1000)) -> Json:
     """Warnings at 90 % and budgets without room, newest first; those of providers, and one's own."""
     async with using.database.read() as connection:
-        found = await event_log.newest(connection, types=ALERTS, of_user=user.id, limit=100)
+        found = await event_log.newest(connection, types=ALERTS, of_user=user.id, before=cursor, limit=limit + 1)
     return page(
         [
             {
@@ -123,8 +123,9 @@ async def alerts(user: Reader, using: Using) -> Json:
                 "spentUsd": _usd(event.payload["spentMicrousd"]), "limitUsd": _usd(event.payload["limitMicrousd"]),
                 "at": event.occurred_at.isoformat(),
             }
-            for event in found
-        ]
+            for event in found[:limit]
+        ],
+        found[limit - 1].id if len(found) > limit else None,
     )  # fmt: skip
 
 

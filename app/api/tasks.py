@@ -11,7 +11,8 @@ from app.api.identity import Reader, Using, Writer
 from app.api.wire import Body
 from app.errors import NotAllowed, Unauthenticated
 from app.models.budget import MICROUSD
-from app.models.tasks import Priority, Quality, TaskRequest, TaskResult, TaskType
+from app.models.gate import Priority
+from app.models.tasks import Quality, TaskRequest, TaskResult, TaskType
 
 router = APIRouter(tags=["tasks"])
 Json = dict[str, Any]  # Any: JSON

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.errors import InvalidInput
 from app.events.schema import Event, NewEvent
 from app.storage.database import Database
+from app.storage.paging import UNKNOWN_CURSOR
 from app.storage.tables.events import events
 
 SEQUENCER_LOCK = 7304162
@@ -72,11 +74,14 @@ async def read_after(
 
 async def newest(
     connection: AsyncConnection, *, type_prefix: str | None = None, types: Sequence[str] | None = None,
-    of_user: str | None = None, limit: int = 50,
+    of_user: str | None = None, before: str | None = None, limit: int = 50,
 ) -> list[Event]:  # fmt: skip
     """The newest events first, of all types, of ``types``, or of those that begin with ``type_prefix``.
 
-    With ``of_user``, without those of other people.
+    With ``of_user``, without those of other people; with ``before``, an event's id, those that were written before it.
+
+    Raises:
+        InvalidInput: no event of those asked for has this id.
     """
     query = sa.select(events).order_by(events.c.seq.desc()).limit(limit)
     if types is not None:
@@ -85,6 +90,11 @@ async def newest(
         query = query.where(events.c.type.startswith(type_prefix, autoescape=True))
     if of_user is not None:
         query = query.where(sa.or_(events.c.user_id.is_(None), events.c.user_id == of_user))
+    if before is not None:
+        last = await connection.scalar(query.with_only_columns(events.c.seq).where(events.c.id == before))
+        if last is None:
+            raise InvalidInput(UNKNOWN_CURSOR)
+        query = query.where(events.c.seq < last)
     return [event_of(row) for row in await connection.execute(query)]
 
 

@@ -68,6 +68,7 @@ UNHOLD = (
         ),
         spent_microusd=budgets.c.spent_microusd + sa.bindparam("cost"),
     )
+    .returning(budgets)
 )
 _TAKE = (
     holds.delete()
@@ -182,34 +183,36 @@ def release(connection: sa.Connection, call_id: str, now: datetime) -> bool:
     if not held:
         return False
     amount = held[0][1]
-    ids = [wanted for wanted, _ in held]
-    lock(connection, ids)
-    connection.execute(UNHOLD, {"ids": ids, "held": amount, "cost": 0})
+    connection.execute(UNHOLD, {"ids": [wanted for wanted, _ in held], "held": amount, "cost": 0})
     connection.execute(_NO_COST, {"call": call_id})
     append(connection, "budget.released", call_id, now, {"amountMicrousd": amount})
     return True
 
 
 def book(connection: sa.Connection, call_id: str, ids: Sequence[str], cost: int, now: datetime, *, held: int) -> None:
-    """Charge a call on its budgets, take its hold off them, and raise the alerts that this is reason for."""
-    before = lock(connection, ids)
-    connection.execute(UNHOLD, {"ids": ids, "held": held, "cost": cost})
+    """Charge a call on its budgets, which are locked, take its hold off them, and raise the alerts that this is reason
+    for."""
+    charged = connection.execute(UNHOLD, {"ids": ids, "held": held, "cost": cost}).mappings().all()
     connection.execute(
         _NEW_CHARGE,
         [{"call_id": call_id, "budget_id": wanted, "amount_microusd": cost, "charged_at": now} for wanted in ids],
     )
     append(connection, "budget.settled", call_id, now, {"amountMicrousd": cost})
-    near = [wanted for wanted, row in before.items() if _share(row, cost) >= WARNING_SHARE]
-    if near and roll_off(connection, near, now):
-        near = [wanted for wanted, row in lock(connection, near).items() if _share(row, 0) >= WARNING_SHARE]
-        before, cost = lock(connection, near), 0
-    note(connection, [wanted for wanted in near if _share(before[wanted], cost) < 1], "warning", now)
-    note(connection, [wanted for wanted in near if _share(before[wanted], cost) >= 1], "exceeded", now)
+    near = sorted(row["id"] for row in charged if _share(row) >= WARNING_SHARE)
+    if near:
+        roll_off(connection, near, now)
+        _note_near(connection, lock(connection, near), now)
 
 
-def _share(row: sa.RowMapping, cost: int) -> float:
-    """How much of a budget is spent with ``cost`` more; of a limit of 0 all is, once anything is spent."""
-    spent = row["spent_microusd"] + cost
+def _note_near(connection: sa.Connection, rows: Rows, now: datetime) -> None:
+    """Raise the alerts of those budgets that are spent, or nearly."""
+    note(connection, [wanted for wanted, row in rows.items() if WARNING_SHARE <= _share(row) < 1], "warning", now)
+    note(connection, [wanted for wanted, row in rows.items() if _share(row) >= 1], "exceeded", now)
+
+
+def _share(row: sa.RowMapping) -> float:
+    """How much of a budget is spent; of a limit of 0 all is, once anything is spent."""
+    spent = row["spent_microusd"]
     return float(spent) / row["limit_microusd"] if row["limit_microusd"] else float(spent > 0)
 
 
@@ -279,15 +282,13 @@ def roll_off(connection: sa.Connection, ids: Sequence[str], now: datetime) -> bo
 
 def note_shares(connection: sa.Connection, ids: Sequence[str], now: datetime) -> None:
     """Raise the alerts that there is reason for after a limit has changed."""
-    rows = {wanted: row for wanted, row in lock(connection, ids).items() if row["active"]}
-    note(connection, [w for w, row in rows.items() if WARNING_SHARE <= _share(row, 0) < 1], "warning", now)
-    note(connection, [w for w, row in rows.items() if _share(row, 0) >= 1], "exceeded", now)
+    _note_near(connection, {wanted: row for wanted, row in lock(connection, ids).items() if row["active"]}, now)
 
 
 def note_refusal(connection: sa.Connection, wanted: str, now: datetime) -> None:
     """A budget had no room for a call: that is its end only where it is nearly spent, and not just a call too dear."""
     row = lock(connection, [wanted]).get(wanted)
-    if row is not None and _share(row, 0) >= WARNING_SHARE:
+    if row is not None and _share(row) >= WARNING_SHARE:
         note(connection, [wanted], "exceeded", now)
 
 

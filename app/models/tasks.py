@@ -2,15 +2,12 @@
 
 import asyncio
 import hashlib
-import heapq
-import itertools
 import json
 import re
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -26,6 +23,7 @@ from app.models import audit
 from app.models.budget import MICROUSD
 from app.models.call import CallRequest
 from app.models.catalog import Task
+from app.models.gate import Gate, Priority
 from app.models.gateway import Gateway
 from app.models.metrics import Metrics
 from app.models.providers.null import NULL_MODEL
@@ -36,7 +34,6 @@ from app.models.tiers import LIMITS, Tier
 from app.storage.database import Database
 
 TaskType = Literal["sentiment_analysis", "summarize", "classify", "extract", "translate", "code_review", "generate"]
-Priority = Literal["high", "normal", "low"]
 Quality = Literal["fast", "balanced", "best"]
 
 KIND_OF: dict[TaskType, Task] = {
@@ -51,8 +48,7 @@ KIND_OF: dict[TaskType, Task] = {
 STRUCTURED: frozenset[TaskType] = frozenset({"sentiment_analysis", "classify", "extract"})
 PREFERENCES: dict[Quality, Preference | None] = {"fast": "fast", "balanced": None, "best": "quality"}
 
-RUNNING_AT_ONCE = 16
-MOST_WAITING = 500
+LEAST_SECONDS = 1.0  # that are worth a call of one's own, where a shared one was too slow
 CACHED_ANSWERS = 1000
 LONGEST_CONTENT = 100_000
 TRIES_FOR_FORM = 2
@@ -113,7 +109,7 @@ class TaskService:
         self._cache_seconds = cache_seconds
         self._cache: OrderedDict[str, tuple[float, TaskResult]] = OrderedDict()
         self._in_flight: dict[str, _Shared] = {}
-        self._gate = _Gate()
+        self._gate = Gate()
 
     async def submit(self, request: TaskRequest, *, user_id: str, tier: Tier) -> TaskResult:
         """Run a task, or share the answer of an equal one of the same user.
@@ -183,30 +179,44 @@ class TaskService:
         return replace(result, shared=True)
 
     async def _shared(self, key: str, request: TaskRequest, user_id: str) -> TaskResult:
-        """One call for all equal requests, each waiting as long as it wants; it is stopped with the last of them."""
-        shared = self._in_flight.get(key)
-        is_first = shared is None
-        if shared is None:
-            shared = self._in_flight[key] = _Shared(asyncio.create_task(self._run(key, request, user_id)))
+        """One call for all equal requests, each waiting as long as it wants; it is stopped with the last of them.
+
+        Whoever has time left where the call of one with less of it was too slow goes on with one of their own.
+        """
+        deadline = time.monotonic() + request.timeout_seconds
+        while True:
+            shared = self._in_flight.get(key)
+            is_first = shared is None or shared.work.done()
+            left = deadline - time.monotonic()
+            if shared is None or shared.work.done():
+                work = asyncio.create_task(self._run(key, request, user_id, deadline=deadline))
+                shared = self._in_flight[key] = _Shared(work)
+            try:
+                result = await self._joined(key, shared, seconds=None if is_first else left)
+            except TimeoutError as error:
+                raise _too_slow(request) from error
+            except ProviderFailed as error:
+                if is_first or error.kind != "timeout" or deadline - time.monotonic() < LEAST_SECONDS:
+                    raise
+                continue
+            return result if is_first else replace(result, shared=True)
+
+    async def _joined(self, key: str, shared: "_Shared", *, seconds: float | None) -> TaskResult:
         shared.waiting += 1
         try:
-            async with asyncio.timeout(None if is_first else request.timeout_seconds):
-                result = await asyncio.shield(shared.work)
-        except TimeoutError as error:
-            raise _too_slow(request) from error
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(shared.work)
         finally:
             shared.waiting -= 1
             if shared.waiting == 0:
                 shared.work.cancel()
                 if self._in_flight.get(key) is shared:
                     del self._in_flight[key]
-        return result if is_first else replace(result, shared=True)
 
-    async def _run(self, key: str, request: TaskRequest, user_id: str) -> TaskResult:
-        deadline = time.monotonic() + request.timeout_seconds
+    async def _run(self, key: str, request: TaskRequest, user_id: str, *, deadline: float) -> TaskResult:
         try:
             # a little later than the call's own end, so that a provider that hangs is known to have hung
-            async with asyncio.timeout(request.timeout_seconds + 1), self._gate.through(request.priority):
+            async with asyncio.timeout(deadline - time.monotonic() + 1), self._gate.through(request.priority):
                 result = await self._answered(request, user_id, deadline=deadline)
         except TimeoutError as error:
             raise _too_slow(request) from error
@@ -293,49 +303,6 @@ class _Shared:
     def __init__(self, work: "asyncio.Task[TaskResult]") -> None:
         self.work = work
         self.waiting = 0
-
-
-class _Gate:
-    """Lets a bounded number of tasks run at once; who waits goes by priority, then in order of arrival."""
-
-    _ORDER: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
-
-    def __init__(self) -> None:
-        self._running = 0
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._arrivals = itertools.count()
-
-    @asynccontextmanager
-    async def through(self, priority: Priority) -> AsyncIterator[None]:
-        if self._running >= RUNNING_AT_ONCE:
-            await self._wait(priority)
-        else:
-            self._running += 1
-        try:
-            yield
-        finally:
-            self._leave()
-
-    async def _wait(self, priority: Priority) -> None:
-        if len(self._waiting) >= MOST_WAITING:
-            raise RateLimited("Too many tasks wait already. Try again in a moment.", retry_after_seconds=5)
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (self._ORDER[priority], next(self._arrivals), turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._leave()  # it was let in at the moment it gave up
-            raise
-
-    def _leave(self) -> None:
-        """Hand the place to the next one that still waits."""
-        while self._waiting:
-            _, _, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._running -= 1
 
 
 def _check(request: TaskRequest) -> None:

@@ -7,6 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import InvalidInput
 
+UNKNOWN_CURSOR = "This cursor belongs to no row of the list. Begin again without one."
+
 
 async def older_than(
     connection: AsyncConnection, at: sa.Column[Any], row_id: sa.Column[Any], cursor: str, *among: sa.ColumnElement[bool]
@@ -18,5 +20,5 @@ async def older_than(
     """
     last = await connection.scalar(sa.select(at).where(row_id == cursor, *among))
     if last is None:
-        raise InvalidInput("This cursor belongs to no row of the list. Begin again without one.")
+        raise InvalidInput(UNKNOWN_CURSOR)
     return sa.or_(at < last, sa.and_(at == last, row_id > cursor))

@@ -175,6 +175,22 @@ async def test_long_lists_come_in_pages(client: httpx.AsyncClient, path: str) ->
     assert strange.status_code == 422
 
 
+async def test_alerts_come_in_pages(client: httpx.AsyncClient) -> None:
+    for provider, dollars in (("openai", 19), ("openai", 1), ("anthropic", 28), ("gemini", 24), ("deepseek", 60)):
+        bill = {"provider": provider, "costUsd": dollars, "callId": f"bill-{provider}-{dollars}"}
+        await client.post(f"{API}/budget/record-cost", json=bill)
+    whole = (await client.get(f"{API}/budget/alerts")).json()["items"]
+
+    first = (await client.get(f"{API}/budget/alerts", params={"limit": 3})).json()
+    rest = (await client.get(f"{API}/budget/alerts", params={"limit": 3, "cursor": first["nextCursor"]})).json()
+    strange = await client.get(f"{API}/budget/alerts", params={"cursor": "nobody's"})
+
+    assert [alert["budget"] for alert in whole[-2:]] == ["provider:openai"] * 2
+    assert (len(whole), [*first["items"], *rest["items"]]) == (5, whole)
+    assert (len(first["items"]), rest["nextCursor"]) == (3, None)
+    assert strange.status_code == 422
+
+
 async def test_a_circuit_can_be_reset(client: httpx.AsyncClient, providers: FakeProviders) -> None:
     providers.scripts["*"] = Script(status=401)
     for number in range(5):

@@ -17,8 +17,9 @@ from app.bootstrap import open_limit_storage
 from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed
 from app.identity.accounts import AccountService, User
 from app.models import audit, quality
+from app.models.gate import RUNNING_AT_ONCE
 from app.models.gateway import Gateway
-from app.models.tasks import RUNNING_AT_ONCE, TaskRequest, TaskResult, TaskService
+from app.models.tasks import TaskRequest, TaskResult, TaskService
 from app.storage.database import Database
 from graph.prompts import load, render
 from tests.fakes.clock import Clock
@@ -312,6 +313,32 @@ async def test_who_shares_a_call_waits_no_longer_than_they_want_to(
 
     assert (await patient).output["sentiment"] == "positive"
     assert len(providers.calls) == 1
+
+
+async def test_who_shares_a_call_that_was_too_slow_goes_on_with_the_time_they_have_left(
+    service: TaskService, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=4)
+    hasty = asyncio.create_task(submit(service, learner, timeout_seconds=1.5, preferred_provider="openai"))
+    while not providers.calls:
+        await asyncio.sleep(0.01)
+    patient = [
+        asyncio.create_task(submit(service, learner, timeout_seconds=30, preferred_provider="openai")) for _ in range(2)
+    ]
+    just_as_hasty = asyncio.create_task(submit(service, learner, timeout_seconds=1.5, preferred_provider="openai"))
+    await asyncio.sleep(0.2)
+    asked = len(providers.calls)
+    providers.scripts["*"] = says(POSITIVE)
+
+    for one in (hasty, just_as_hasty):
+        with pytest.raises(ProviderFailed, match=r"longer than its 1\.5 s|took too long"):
+            await one
+    first, second = await asyncio.gather(*patient)
+
+    assert asked == 1
+    assert first.output["sentiment"] == second.output["sentiment"] == "positive"
+    assert len(providers.calls) == 2
+    assert first.task_id == second.task_id
 
 
 async def test_a_task_that_is_refused_or_stopped_leaves_its_trail_too(
