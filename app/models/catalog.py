@@ -276,10 +276,10 @@ def _request_price(entry: CatalogEntry, known: PriceEntry) -> Decimal:
 
 
 def _cache_write_price(entry: CatalogEntry, known: PriceEntry, suffix: str) -> Decimal | None:
-    """Anthropic's models write their cache only where they are asked to, and we do not ask."""
+    """Also of Anthropic's models, which write their cache only where they are asked to: what lies between may ask."""
     if entry.cache_write_usd_per_million is not None:
         return entry.cache_write_usd_per_million
-    if entry.provider == "anthropic" or entry.input_usd_per_million is not None:
+    if entry.input_usd_per_million is not None:
         return None
     return _per_million(known.get(f"cache_creation_input_token_cost{suffix}") or None)
 

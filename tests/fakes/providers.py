@@ -113,8 +113,9 @@ class FakeProviders:
         if script.status != 200:
             error = {"type": "error", "error": {"type": "api_error", "message": script.message}}
             return JSONResponse(error, status_code=script.status, headers=script.headers)
-        usage = {"input_tokens": script.input_tokens - script.cached_tokens,
-                 "cache_read_input_tokens": script.cached_tokens, "output_tokens": script.output_tokens}  # fmt: skip
+        fresh = script.input_tokens - script.cached_tokens - script.cache_write_tokens
+        usage = {"input_tokens": fresh, "cache_read_input_tokens": script.cached_tokens,
+                 "cache_creation_input_tokens": script.cache_write_tokens, "output_tokens": script.output_tokens}  # fmt: skip
         message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": body["model"],
                          "stop_reason": None, "stop_sequence": None, "usage": {**usage, "output_tokens": 1}}  # fmt: skip
         reason = None if script.finish is None else REASONS["anthropic"][script.finish]

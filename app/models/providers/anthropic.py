@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import anthropic
@@ -48,19 +49,16 @@ class AnthropicWire:
         with _translated():
             stream = await self._client.messages.create(**_request(model, prompt), stream=True)
             async with stream:
-                input_tokens = cached_tokens = 0
+                usage = Usage(input_tokens=0, output_tokens=0)
                 async for event in stream:
                     match event:
                         case RawMessageStartEvent():
-                            input_tokens, cached_tokens = _input_tokens(event.message.usage)
+                            usage = _usage(event.message.usage)
                         case RawContentBlockDeltaEvent(delta=TextBlockDelta(text=text)):
                             yield TextDelta(text=text)
                         case RawMessageDeltaEvent():
-                            if usage := getattr(event, "usage", None):
-                                yield Usage(
-                                    input_tokens=input_tokens, output_tokens=usage.output_tokens or 0,
-                                    cached_tokens=cached_tokens,
-                                )  # fmt: skip
+                            if said := getattr(event, "usage", None):
+                                yield replace(usage, output_tokens=said.output_tokens or 0)
                             if event.delta.stop_reason:
                                 yield ended("Anthropic", event.delta.stop_reason, _FINISH)
 
@@ -70,13 +68,7 @@ class AnthropicWire:
             text = "".join(block.text for block in message.content if block.type == "text")
             events: list[StreamEvent] = [TextDelta(text=text)] if text else []
             if message.usage:
-                input_tokens, cached_tokens = _input_tokens(message.usage)
-                events.append(
-                    Usage(
-                        input_tokens=input_tokens, output_tokens=message.usage.output_tokens,
-                        cached_tokens=cached_tokens,
-                    )
-                )  # fmt: skip
+                events.append(_usage(message.usage))
             if message.stop_reason:
                 events.append(ended("Anthropic", message.stop_reason, _FINISH))
             return events
@@ -99,10 +91,13 @@ def _request(model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: the SDK's 
     }
 
 
-def _input_tokens(usage: Any) -> tuple[int, int]:  # Any: two classes of the SDK with the same fields
-    """All input tokens, and those read from the cache: Anthropic counts the two apart."""
-    cached = usage.cache_read_input_tokens or 0
-    return (usage.input_tokens or 0) + cached + (usage.cache_creation_input_tokens or 0), cached
+def _usage(usage: Any) -> Usage:  # Any: what a provider sends under the SDK's types
+    """All input tokens, and those read from the cache and written to it: Anthropic counts the three apart."""
+    cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    return Usage(
+        input_tokens=(usage.input_tokens or 0) + cached + written, output_tokens=usage.output_tokens or 0,
+        cached_tokens=cached, cache_write_tokens=written,
+    )  # fmt: skip
 
 
 @contextmanager

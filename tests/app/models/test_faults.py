@@ -559,16 +559,21 @@ async def test_cached_tokens_cost_less(gateway: Gateway, providers: FakeProvider
     assert costs == {"anthropic": 100 + 90 + 50, "openai": 25 + 23 + 20, "gemini": 30 + 27 + 25}
 
 
+# in dollars a million, for fresh input, what is read from the cache, what is written to it, and output:
+# 0.20, 0.02, 0.25, 1.20 and 1, 0.10, 1.25, 5
+@pytest.mark.parametrize(
+    ("model", "cost"),
+    [("openai/gpt-5.6-luna", 40 + 6 + 125 + 12), ("anthropic/claude-haiku-4-5", 200 + 30 + 625 + 50)],
+)
 @pytest.mark.parametrize("stream", [True, False])
 async def test_writing_the_cache_costs_more(
-    gateway: Gateway, providers: FakeProviders, learner: User, stream: bool
+    gateway: Gateway, providers: FakeProviders, learner: User, stream: bool, model: str, cost: int
 ) -> None:
     providers.scripts["*"] = Script(input_tokens=1000, cached_tokens=300, cache_write_tokens=500, output_tokens=10)
 
-    answer = await gateway.complete(request_to(learner, "openai/gpt-5.6-luna", stream=stream))
+    answer = await gateway.complete(request_to(learner, model, stream=stream))
 
-    # in dollars a million: fresh input 0.20, read from the cache 0.02, written to it 0.25, output 1.20
-    assert answer.cost_microusd == 40 + 6 + 125 + 12
+    assert answer.cost_microusd == cost
 
 
 async def test_another_model_goes_on_where_one_broke_off(
