@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 LOCKED := $(PIP) --no-deps --require-hashes -r
 
 .DEFAULT_GOAL := run
-.PHONY: setup run test check fix bench lock clean
+.PHONY: setup run test check fix bench pool lock clean
 
 run: $(RUN)
 	@command -v bwrap >/dev/null || $(call install_system,bubblewrap,bubblewrap,bubblewrap) || echo "bubblewrap is missing: challenges will not run code. See: $(BIN)/tooloo doctor"
@@ -34,6 +34,10 @@ fix: $(DEV)
 
 bench: $(DEV) system-for-tests
 	@$(BIN)/python -m tests.bench
+
+# Every solution of the pool in every language, and wrong ones of each: half an hour. The tests take a part of it.
+pool: $(DEV) system-for-tests
+	@$(BIN)/tooloo challenge check app/learning/pool/challenges
 
 lock: $(DEV)
 	@$(PIP) uv

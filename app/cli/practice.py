@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,8 @@ def check(
     files = sorted({file for path in named for file in (path.glob("**/*.y*ml") if path.is_dir() else [path])})
     if not files:
         raise InvalidInput("There is no challenge file there. Challenge files end in .yaml or .yml.")
-    rows = asyncio.run(_check_all(files))
+    with Console(stderr=True).status("Starting the sandbox") as status:
+        rows = asyncio.run(_check_all(files, lambda file: status.update(f"Checking {file.name}")))
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
@@ -48,7 +50,7 @@ def check(
 Row = dict[str, list[str] | str]
 
 
-async def _check_all(files: list[Path]) -> list[Row]:
+async def _check_all(files: list[Path], tell: Callable[[Path], None]) -> list[Row]:
     isolation = await _isolation()
     curriculum = await asyncio.to_thread(load_curriculum)
     rows = []
@@ -59,6 +61,7 @@ async def _check_all(files: list[Path]) -> list[Row]:
         except SettingsError as error:
             rows.append(Row(file=str(file), problems=[error.user_message], advice=[], languages=[]))
             continue
+        tell(file)
         report = await check_challenge(isolation.require(), challenge)
         unknown = [] if curriculum.concept(challenge.concept) else [f"{challenge.concept!r} is no concept"]
         taken = seen.setdefault(challenge.id, file)

@@ -147,20 +147,24 @@ class AnswerChallenge(_Challenge):
         return (self.language,)
 
 
-class BrokenVersion(_Data):
+class Version(_Data):
+    """A version of a function to be tested, and what is said of it to whoever judges it wrongly."""
+
     code: Code
     means: str
 
 
 class TestChallenge(_Challenge):
-    """Write a test that accepts the right version of a function and rejects the broken ones."""
+    """Write a test that accepts the right versions of a function and rejects the broken ones. Those of ``also_right``
+    do otherwise what the statement leaves open."""
 
     __test__ = False  # no class of tests
 
     kind: Literal["test"]
     signature: Signature
     right: Code
-    broken: tuple[BrokenVersion, ...] = Field(min_length=3)
+    also_right: tuple[Version, ...] = ()
+    broken: tuple[Version, ...] = Field(min_length=3)
     solutions: Code
 
     @property
@@ -172,8 +176,9 @@ class TestChallenge(_Challenge):
         for language in self.right:
             if language not in ("python", "javascript"):
                 raise ValueError(f"tests are written in python or javascript, not in {language}")
-            if language not in self.solutions or any(language not in version.code for version in self.broken):
-                raise ValueError(f"{language} is missing in solutions or in a broken version")
+            versions = (*self.also_right, *self.broken)
+            if language not in self.solutions or any(language not in version.code for version in versions):
+                raise ValueError(f"{language} is missing in solutions or in a version")
         return self
 
 

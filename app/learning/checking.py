@@ -1,8 +1,11 @@
-"""Checks a challenge before learners see it: the reference passes, the listed mistakes and the empty start do not."""
+"""Checks a challenge before learners see it: the reference passes in each language; the listed mistakes, changed
+references and the empty start do not."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from app.learning import kinds
@@ -17,9 +20,12 @@ from app.learning.challenge_files import (
 from app.learning.grading import Graded, first_failing
 from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES
 from app.learning.languages.base import LanguageName, parse_type
+from app.learning.mutants import mutants
 from app.learning.sandbox.program import Sandbox
 from app.learning.sandbox.raw import run_script
 
+CodeChallenge = FunctionChallenge | TestChallenge | SqlChallenge | ShellChallenge
+MOST_MUTANTS, WRONG_ONES, MOST_ADVICE = 8, 2, 3
 EMPTY: dict[str, Any] = {"list": [], "str": "", "map": {}}  # Any: values by kind
 
 
@@ -32,43 +38,51 @@ class Report:
     languages: tuple[LanguageName, ...]
 
 
-async def check(sandbox: Sandbox, challenge: Challenge) -> Report:
-    """Run everything that the file says of itself.
+async def check(
+    sandbox: Sandbox, challenge: Challenge, *, languages: Collection[LanguageName] = frozenset(LANGUAGES)
+) -> Report:
+    """Run everything that the file says of itself, in those of its ``languages`` that are here.
 
     Raises:
         SandboxFailed: our own launcher broke.
     """
     problems: list[str] = []
     advice: list[str] = []
-    languages: list[LanguageName] = []
+    ran: list[LanguageName] = []
     if isinstance(challenge, AnswerChallenge):
         problems += await _answer(sandbox, challenge)
     else:
         for language, solution in challenge.solutions.items():
+            if language not in languages:
+                continue
             if LANGUAGES[language].toolchain().path is None:
                 advice.append(f"{LANGUAGES[language].title} is not installed here, so its solution was not run")
                 continue
-            languages.append(language)
-            problems += await _solution(sandbox, challenge, language, solution)
+            ran.append(language)
+            found = await _solution(sandbox, challenge, language, solution)
+            problems += found.problems
+            advice += found.advice
     problems += _ambiguous(challenge)
     if isinstance(challenge, FunctionChallenge):
         advice += _missing(challenge)
-    return Report(problems=tuple(problems), advice=tuple(advice), languages=tuple(languages))
+    return Report(problems=tuple(problems), advice=tuple(advice), languages=tuple(ran))
 
 
-async def _solution(sandbox: Sandbox, challenge: Challenge, language: LanguageName, solution: str) -> list[str]:
+async def _solution(
+    sandbox: Sandbox, challenge: CodeChallenge, language: LanguageName, solution: str
+) -> Report:  # fmt: skip
+    """A reference solution, and the wrong ones of its language: the editor's start, the empty value, the mistakes that
+    the file lists, and changed references."""
     title = LANGUAGES[language].title
-    problems = []
+    problems, advice = [], []
     graded = await kinds.grade_challenge(lambda: sandbox, challenge, language, solution)
     if graded.verdict != "passed":
         problems.append(f"the solution in {title} does not pass: {_reason(graded)}")
     wrong = [("the editor's start", kinds.stub(challenge, language))]
-    if isinstance(challenge, FunctionChallenge | SqlChallenge | ShellChallenge) and (
-        language == "python" or not isinstance(challenge, FunctionChallenge)
-    ):
+    if isinstance(challenge, FunctionChallenge):
+        wrong.append(("giving the empty value back", FUNCTION_LANGUAGES[language].empty(challenge.signature)))
+    if language in ("python", "sql", "bash") and not isinstance(challenge, TestChallenge):
         wrong += [(f"the mistake {m.means.strip()[:60]!r}", m.code) for m in challenge.mistakes]
-    if isinstance(challenge, FunctionChallenge) and language == "javascript":
-        wrong.append(("giving the first argument back", _echo(challenge)))
     if isinstance(challenge, TestChallenge):
         wrong.append(("a test that accepts everything", _ACCEPTS[language]))
     for what, code in wrong:
@@ -77,13 +91,27 @@ async def _solution(sandbox: Sandbox, challenge: Challenge, language: LanguageNa
             problems.append(f"{what} passes in {title}: a case is missing that tells it from a right solution")
         elif graded.verdict == "compile_error" and what.startswith("the mistake"):
             problems.append(f"{what} cannot be read: {graded.message}")
-    return problems
+    if isinstance(challenge, FunctionChallenge):
+        advice = await _changed(sandbox, challenge, language, solution)
+    return Report(problems=tuple(problems), advice=tuple(advice), languages=(language,))
 
 
-def _echo(challenge: FunctionChallenge) -> str:
-    """A wrong solution in JavaScript: the mistakes of a challenge are written in Python."""
-    declaration = FUNCTION_LANGUAGES["javascript"].declaration(challenge.signature)
-    return f"{declaration} {{ return arguments[0]; }}"
+async def _changed(
+    sandbox: Sandbox, challenge: FunctionChallenge, language: LanguageName, solution: str
+) -> list[str]:  # fmt: skip
+    """Change a solution in one place at a time. In Python, whose programs start at once, many times, to find changes
+    that no case notices; in the others until two have failed, as wrong solutions must."""
+    title = LANGUAGES[language].title
+    unnoticed, failed = [], 0
+    for mutant in islice(mutants(solution), MOST_MUTANTS):
+        if language != "python" and failed == WRONG_ONES:
+            break
+        graded = await kinds.grade_challenge(lambda: sandbox, challenge, language, mutant.code)
+        failed += graded.verdict not in ("passed", "compile_error")
+        if graded.verdict == "passed":
+            what = f"the solution in {title} passes with {mutant.change}, too"
+            unnoticed.append(f"{what}: if that is wrong, a case is missing")
+    return unnoticed[:MOST_ADVICE] if language == "python" else []
 
 
 # A wrong submission to a challenge to write a test: every such challenge must turn it down.
@@ -113,8 +141,9 @@ def _ambiguous(challenge: Challenge) -> list[str]:
         case AnswerChallenge():
             return _repeated("wrong answer", [kinds.same_text(wrong.answer) for wrong in challenge.wrong])
         case TestChallenge():
+            others = [version.code for version in (*challenge.also_right, *challenge.broken)]
             versions = [
-                (language, [code[language].strip() for code in (challenge.right, *(b.code for b in challenge.broken))])
+                (language, [code[language].strip() for code in (challenge.right, *others)])
                 for language in challenge.right
             ]
             return [found for language, codes in versions for found in _repeated(f"version in {language}", codes)]
@@ -155,7 +184,7 @@ def _missing(challenge: FunctionChallenge) -> list[str]:
         kind = parse_type(parameter.type).kind
         if kind in EMPTY and all(arguments[place] != EMPTY[kind] for arguments in cases):
             advice.append(f"no case has an empty `{parameter.name}`: say in the statement that it is never empty")
-        if f"`{parameter.name}`" not in challenge.statement:
+        if re.search(rf"`[^`\n]*\b{parameter.name}\b", challenge.statement) is None:
             advice.append(f"the statement never names `{parameter.name}`")
     return advice
 

@@ -2,9 +2,10 @@
 
 import json
 import math
+import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from app.errors import InvalidInput, SandboxFailed
@@ -103,7 +104,15 @@ async def grade(
     nonce = secrets.token_hex(8)
     program = language.program(sandbox, code, signature, [case.arguments for case in cases], nonce=nonce)
     run = await run_program(sandbox, program)
-    return judge(run, shown_cases(language, signature, cases, any_order=any_order), nonce=nonce, show=language.show)
+    result = judge(run, shown_cases(language, signature, cases, any_order=any_order), nonce=nonce, show=language.show)
+    if result.verdict == "compile_error" and _IN_THE_CALLER.search(result.message):
+        expected = f"What is called is `{language.declaration(signature)}`: is it there, with these types?"
+        return replace(result, message=_cut(f"{expected}\n{result.message}", 4000))
+    return result
+
+
+# A compiler's complaint about the part of a program that calls the solution.
+_IN_THE_CALLER = re.compile(r"\bcaller\.(?:go|cpp|rs|c|java)\b|\btypes\.h\b|undefined reference to", re.IGNORECASE)
 
 
 def shown_cases(
@@ -117,7 +126,7 @@ def shown_cases(
     return [
         Shown(
             input=", ".join(language.show(argument) for argument in case.arguments),
-            expected=language.show(case.expected), hidden=case.hidden, is_right=right(case),
+            expected=language.show(in_order(case.expected)), hidden=case.hidden, is_right=right(case),
         )
         for case in cases
     ]  # fmt: skip
@@ -140,15 +149,17 @@ def judge(run: Run, cases: Sequence[Shown], *, nonce: str, show: Shower) -> Grad
     answers: dict[int, dict[str, Any]] = {}  # Any: JSON that the learner's process wrote
     for message in messages(run.stdout, nonce):
         if message.get("refused") is True:
-            said = run.stderr.decode(errors="replace").strip()
-            return _unreadable(_cut(said, 3000), (), run)
+            return _unreadable(_cut(compiler_words(run.stderr), 3000), (), run)
         if "load" in message:
             error, trace = failure(message["load"])
-            return _unreadable(error or "", trace, run)
+            return _unreadable(_HIDDEN_PATH.sub("", error or ""), trace, run)
         number = message.get("case")
         if type(number) is int:
             answers.setdefault(number, message)
-    results = [_case_result(number, case, answers.get(number - 1), show) for number, case in enumerate(cases, start=1)]
+    reason = _last_words(run)
+    results = [
+        _case_result(number, case, answers.get(number - 1), show, reason) for number, case in enumerate(cases, start=1)
+    ]
     return graded(run, results)
 
 
@@ -184,7 +195,7 @@ _MESSAGES: dict[Verdict, str] = {
 ENDLESS = " Is there an endless loop?"
 TOO_SLOW = " What it gave before was right: is it too slow for a larger input?"
 _CRASHES = {
-    139: "crashed: it used memory that is not its own (segmentation fault)",
+    139: "crashed: it used memory that is not its own, or called itself without an end (segmentation fault)",
     136: "crashed: it divided by zero or overflowed (arithmetic exception)",
     134: "crashed: it ended itself (abort)",
 }
@@ -250,7 +261,7 @@ def messages(stdout: bytes, nonce: str) -> list[dict[str, Any]]:  # Any: JSON
     for line in stdout.decode(errors="replace").split("\n"):
         if line.startswith(nonce):
             try:
-                message = json.loads(line[len(nonce) :])
+                message = json.loads(line[len(nonce) :], object_pairs_hook=_once)
             except (ValueError, RecursionError):
                 continue
             if isinstance(message, dict):
@@ -258,17 +269,22 @@ def messages(stdout: bytes, nonce: str) -> list[dict[str, Any]]:  # Any: JSON
     return found
 
 
-def _case_result(number: int, case: Shown, answer: dict[str, Any] | None, show: Shower) -> CaseResult:  # Any: JSON
+def _case_result(
+    number: int, case: Shown, answer: dict[str, Any] | None, show: Shower, reason: str
+) -> CaseResult:  # Any: JSON  # fmt: skip
     if answer is None:
+        ended = f"the program ended before it answered this case{reason}"
         return CaseResult(
             number=number, passed=False, hidden=case.hidden, input=_cut(case.input), expected=_cut(case.expected),
-            got=None, stdout="", error="the program ended before it answered this case", trace=(), ms=None,
+            got=None, stdout="", error=ended, trace=(), ms=None,
         )  # fmt: skip
     error, trace = failure(answer.get("error"))
+    if error is not None and error.startswith("crash:"):
+        error = f"{error}{reason}"
     passed, got = False, None
     if "value" in answer:
         try:
-            passed, got = error is None and case.is_right(answer["value"]), _cut(show(answer["value"]))
+            passed, got = error is None and case.is_right(answer["value"]), _cut(show(in_order(answer["value"])))
         except (OverflowError, RecursionError, ValueError):
             error = error or "the result is too large or too deep to compare"
     ms = answer.get("ms")
@@ -279,13 +295,53 @@ def _case_result(number: int, case: Shown, answer: dict[str, Any] | None, show: 
     )  # fmt: skip
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any] | list[list[Any]]:  # Any: JSON
+    """An object; as the list of its pairs, which is no map, where a name is there twice."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else [list(pair) for pair in pairs]
+
+
+def in_order(value: Any) -> Any:  # Any: JSON
+    """A value with its maps' keys in order: some languages keep them as they were put in, others do not."""
+    match value:
+        case list():
+            return [in_order(item) for item in value]
+        case dict():
+            return {key: in_order(value[key]) for key in sorted(value)}
+        case _:
+            return value
+
+
+def compiler_words(stderr: bytes) -> str:
+    """What a compiler said, about files as the learner knows them."""
+    said = _HIDDEN_PATH.sub("", stderr.decode(errors="replace"))
+    return re.sub(r"^# command-line-arguments\n", "", said).strip()
+
+
+# The folders of a sandbox before the files in it.
+_HIDDEN_PATH = re.compile(r"(?:/[\w.-]+)*/(?=(?:solution|caller|types|main|query|script)\.[a-z]+\b)", re.IGNORECASE)
+
+# What runtimes say before they end: of Go, C++, Rust, the C library, and Java.
+_LAST_WORDS = re.compile(
+    r"^(?:fatal error: .+|panic: .+|terminate called .+| *what\(\): .+|.*has overflowed its stack"
+    r"|.*Assertion '.+' failed\.|(?:free|malloc)\(\): .+|\*\*\* stack smashing.+|Exception in thread .+)$",
+    re.MULTILINE,
+)
+
+
+def _last_words(run: Run) -> str:
+    found = _LAST_WORDS.findall(run.stderr.decode(errors="replace")[:20_000])
+    return f": {_cut('; '.join(line.strip() for line in found[:2]), 300)}" if found else ""
+
+
 def failure(error: object) -> tuple[str | None, tuple[str, ...]]:
     """An error that a harness reported, and the learner's lines that led to it."""
     if not isinstance(error, dict):
         return None, ()
     trace = error.get("trace")
     lines = tuple(_cut(str(line)) for line in trace[:5]) if isinstance(trace, list) else ()
-    return _cut(f"{error.get('type')}: {error.get('message')}"), lines
+    message = error.get("message")
+    return _cut(f"{error.get('type')}: {message}" if message else str(error.get("type"))), lines
 
 
 def _cut(text: str, most: int = 1000) -> str:

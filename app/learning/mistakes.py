@@ -30,7 +30,7 @@ class KnownMistakes:
         recognised = ("failed", "error") if isinstance(challenge, FunctionChallenge) else ("failed",)
         if graded.verdict not in recognised:
             return None
-        own = _wrong_results(graded)
+        own = _wrong_results(graded, language)
         try:
             for mistake in challenge.mistakes:
                 if own == await self._results_of(sandbox, challenge, mistake.code, language):
@@ -50,18 +50,19 @@ class KnownMistakes:
                 graded = await _grade_python(sandbox(), challenge, code, show=LANGUAGES[language].show)
             else:
                 graded = await kinds.grade_challenge(sandbox, challenge, language, code)
-            found = _wrong_results(graded)
+            found = _wrong_results(graded, language)
             if len(self._results) < MOST_KEPT:
                 self._results[key] = found
         return found
 
 
-def _wrong_results(graded: Graded) -> Results:
-    """What each case that failed gave: its value, or the kind of its error; None for a case that passed."""
+def _wrong_results(graded: Graded, language: LanguageName) -> Results:
+    """What each case that failed gave: its value, or in Python, where the mistakes are written, the kind of its error;
+    None for a case that passed."""
     return tuple(
         None if case.passed
         else f"gave {case.got}" if case.error is None
-        else f"raised {case.error.partition(':')[0]}"
+        else f"raised {case.error.partition(':')[0] if language == 'python' else ''}"
         for case in graded.cases
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Tests that learners write: graded by running them against a right version and broken ones, each in a process of its
+"""Tests that learners write: graded by running them against right versions and broken ones, each in a process of its
 own."""
 
 import builtins
@@ -63,16 +63,17 @@ _ERROR_KINDS = frozenset(
 async def grade_test(
     sandbox: Sandbox, challenge: TestChallenge, language: LanguageName, code: str, *, right_only: bool
 ) -> Graded:
-    """A test is right about a version when it accepts the right one and rejects the broken ones, each in a process of
-    its own."""
+    """A test is right about a version when it accepts it as it is right, or rejects it as it is broken."""
     grading.check_code(code)
     right = _Version(number=1, code=challenge.right[language], means="a right version", accepts=True)
-    broken = [
-        _Version(number=number, code=one.code[language], means=f"a broken version: {one.means.strip()}", accepts=False)
-        for number, one in enumerate(challenge.broken, start=2)
+    told = [("another right version", True, one) for one in challenge.also_right]
+    told += [("a broken version", False, one) for one in challenge.broken]
+    others = [
+        _Version(number=number, code=one.code[language], means=f"{what}: {one.means.strip()}", accepts=accepts)
+        for number, (what, accepts, one) in enumerate(told, start=2)
     ]
     # A test that looks at the clock, or counts, instead of at the version does not know which one it is run on.
-    versions = [right] if right_only else [right, *_RANDOM.sample(broken, len(broken)), right]
+    versions = [right] if right_only else [right, *_RANDOM.sample(others, len(others)), right]
     results: dict[int, CaseResult] = {}
     last: Run | None = None
     for version in versions:
@@ -88,7 +89,7 @@ async def grade_test(
     skipped = [
         replace(case, number=version.number, input=version.means, passed=False, got=None,
                 error="the test did not end on an earlier version")
-        for version in ([] if right_only else broken) if version.number not in results
+        for version in ([] if right_only else others) if version.number not in results
         for case in [next(iter(results.values()))]
     ]  # fmt: skip
     return grading.graded(last, sorted([*results.values(), *skipped], key=lambda case: case.number))
@@ -106,7 +107,7 @@ async def _run_on(
     run = await grading.run_program(sandbox, program)
     above = version.code.count("\n") + 1
     shown = Shown(
-        input=version.means, expected="accepted" if version.accepts else "rejected", hidden=not version.accepts,
+        input=version.means, expected="accepted" if version.accepts else "rejected", hidden=version.number > 1,
         is_right=version.is_right,
     )  # fmt: skip
     graded = grading.judge(run, [shown], nonce=nonce, show=_said)

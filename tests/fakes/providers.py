@@ -38,6 +38,7 @@ class Script:
     pause_seconds: float = 0.0
     first_pause_seconds: float = 0.0
     usage: bool = True
+    retry_delay: str | None = None
     finish: Finish | None = "stop"
     cut_after: int | None = None
     input_tokens: int = 100
@@ -179,7 +180,11 @@ class FakeProviders:
         model, _, method = request.path_params["call"].partition(":")
         _, script, call = await self._note("gemini", request, model=model)
         if script.status != 200:
-            error = {"error": {"code": script.status, "message": script.message, "status": "UNAVAILABLE"}}
+            error: Json = {"error": {"code": script.status, "message": script.message, "status": "UNAVAILABLE"}}
+            if script.retry_delay is not None:
+                error["error"]["details"] = [
+                    {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": script.retry_delay}
+                ]
             return JSONResponse(error, status_code=script.status, headers=script.headers)
         usage = {"promptTokenCount": script.input_tokens, "candidatesTokenCount": script.output_tokens,
                  "cachedContentTokenCount": script.cached_tokens,

@@ -1,5 +1,6 @@
 """What a language must say of itself so that a challenge can be solved in it."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,6 +106,10 @@ class FunctionLanguage(Language, Protocol):
         """What the editor starts with."""
         ...
 
+    def empty(self, signature: Signature) -> str:
+        """A solution that gives back the empty value of the type, whatever it is asked: a wrong one."""
+        ...
+
     def program(
         self,
         sandbox: Sandbox,
@@ -117,6 +122,21 @@ class FunctionLanguage(Language, Protocol):
         """A program that calls the solution with each input and prints one line of JSON behind ``nonce`` for each:
         ``{"case": place, "value": …, "error": …, "stdout": …, "ms": …}``, or ``{"load": …}`` for unreadable code."""
         ...
+
+
+def written(value: object, *, null: str = "null", colon: str = ": ") -> str:
+    """A value as most languages write it: as JSON does, but for the word for nothing, and what stands before a map's
+    values."""
+    match value:
+        case None:
+            return null
+        case list():
+            return f"[{', '.join(written(item, null=null, colon=colon) for item in value)}]"
+        case dict():
+            pairs = (f"{written(key)}{colon}{written(item, null=null, colon=colon)}" for key, item in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
 
 
 def camel(name: str) -> str:

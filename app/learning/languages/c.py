@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type
+from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type, written
 from app.learning.languages.callers import filled
 from app.learning.languages.compiled import built, found, tokens
 from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install a C compiler (Debian and Ubuntu: apt install gcc libc6-dev)."
 _SCALARS = {"int": "long long", "float": "double", "str": "const char *", "bool": "bool"}
+# A solution is refused for what can only be a mistake, and may have a main function of its own.
+_STRICT = ("-Werror=return-type", "-Werror=return-local-addr", "-Werror=int-conversion",
+           "-Werror=implicit-function-declaration", "-Werror=incompatible-pointer-types",
+           "-Dmain=tl_their_main")  # fmt: skip
 _INCLUDES = """#include <ctype.h>
 #include <limits.h>
 #include <math.h>
@@ -35,7 +39,14 @@ class C:
 
     def stub(self, signature: Signature) -> str:
         given = "".join(f"// {line}\n" for line in _definitions(signature))
+        given = f"// There already, as are the usual headers:\n{given}" if given else ""
+        if (returns := parse_type(signature.returns)).kind == "optional":
+            given += f"// NULL says that there is no {returns.inner.kind}.\n"
         return f"{given}{self.declaration(signature)} {{\n    \n}}\n"
+
+    def empty(self, signature: Signature) -> str:
+        empty = _spaced(_named(parse_type(signature.returns)), "empty")
+        return f"{self.declaration(signature)} {{\n    {empty} = {{0}};\n    return empty;\n}}\n"
 
     def program(
         self,
@@ -52,8 +63,7 @@ class C:
         arguments = ", ".join(f"a{i}" for i in range(len(types)))
         needed = _each([*types, returns])
         source = (
-            f"#define _GNU_SOURCE\n{_INCLUDES}{''.join(line + chr(10) for line in _definitions(signature))}"
-            f'#line 1 "solution.c"\n{code}\n#line 1 "caller.c"\n{filled("caller.c", NONCE=json.dumps(nonce))}'
+            f"#undef main\n{filled('printed.h', NONCE=json.dumps(nonce))}{filled('caller.c', NONCE=json.dumps(nonce))}"
             f"{''.join(_reading(t) + _writing(t) for t in needed)}"
             "int main(void) {\n    tl_open();\n    long long count = tl_read_int();\n"
             "    for (long long number = 0; number < count; number++) {\n"
@@ -62,15 +72,20 @@ class C:
             f'        fprintf(tl_out, "%s{{\\"case\\":%lld,\\"value\\":", {json.dumps(nonce)}, number);\n'
             f"        {_writer(returns)}(value);\n        tl_end(started);\n    }}\n    return 0;\n}}\n"
         )
-        files = {"caller.c": source.encode(errors="replace"), "input": tokens(signature, inputs)}
-        return built(files, build=_build("$here/caller.c"), run=("$TMPDIR/solution",), nonce=nonce)
+        files = {
+            "solution.c": code.encode(errors="replace"), "caller.c": source.encode(),
+            "types.h": "\n".join([_INCLUDES, *_definitions(signature), f"{self.declaration(signature)};\n"]).encode(),
+            "input": tokens(signature, inputs),
+        }  # fmt: skip
+        build = _build("-include", "$here/types.h", *_STRICT, "$here/solution.c", "$here/caller.c")
+        return built(files, build=build, run=("$TMPDIR/solution",), nonce=nonce)
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see above
         files = {"solution.c": code.encode(errors="replace")}
-        return built(files, build=_build("$here/solution.c"), run=("$TMPDIR/solution",), nonce=nonce, stdin=stdin)
+        return built(files, build=_build("-w", "$here/solution.c"), run=("$TMPDIR/solution",), nonce=nonce, stdin=stdin)
 
     def show(self, value: object) -> str:
-        return json.dumps(value, ensure_ascii=False)
+        return written(value, null="NULL")
 
 
 @lru_cache(maxsize=1)
@@ -78,10 +93,10 @@ def _compiler() -> str | None:
     return found("gcc", "clang")
 
 
-def _build(source: str) -> list[str]:
+def _build(*options: str) -> list[str]:
     compiler = _compiler()
     assert compiler is not None
-    return [compiler, "-std=gnu11", "-O1", "-g0", "-w", "-o", "$TMPDIR/solution", source, "-lm"]
+    return [compiler, "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g0", "-o", "$TMPDIR/solution", *options, "-lm"]
 
 
 def _mangled(kind: Type) -> str:

@@ -5,26 +5,42 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type
+from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type, written
 from app.learning.languages.callers import filled
 from app.learning.languages.compiled import built, found, tokens
 from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install a C++ compiler (Debian and Ubuntu: apt install g++)."
 _SCALARS = {"int": "long long", "float": "double", "str": "string", "bool": "bool"}
+# A function's end without its result is refused, and a place outside of a container ends the program with a reason.
+_STRICT = ("-Werror=return-type", "-Werror=return-local-addr", "-D_GLIBCXX_ASSERTIONS")
 _HEAD = """#include <algorithm>
+#include <array>
+#include <cassert>
+#include <climits>
 #include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
 #include <deque>
+#include <functional>
+#include <iomanip>
 #include <iostream>
+#include <iterator>
+#include <list>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <queue>
 #include <set>
 #include <sstream>
+#include <stack>
+#include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 using namespace std;
 """
@@ -42,7 +58,11 @@ class Cpp:
         return f"{_named(parse_type(signature.returns))} {signature.name}({params})"
 
     def stub(self, signature: Signature) -> str:
-        return f"{self.declaration(signature)} {{\n    \n}}\n"
+        given = "// C++17. The usual headers and `using namespace std` are there.\n"
+        return f"{given}{self.declaration(signature)} {{\n    \n}}\n"
+
+    def empty(self, signature: Signature) -> str:
+        return f"{self.declaration(signature)} {{\n    return {{}};\n}}\n"
 
     def program(
         self,
@@ -59,16 +79,21 @@ class Cpp:
         text = filled(
             "caller.cpp", READS=reads, CALL=call, RETURNS=_named(parse_type(signature.returns)), NONCE=json.dumps(nonce)
         )
-        source = f'{_HEAD}#include <unistd.h>\n#line 1 "solution.cpp"\n{code}\n#line 1 "caller.cpp"\n{text}'
+        printed = filled("printed.h", NONCE=json.dumps(nonce))
+        source = (
+            f'{_HEAD}#define main tl_their_main\n#line 1 "solution.cpp"\n{code}\n#undef main\n'
+            f'#line 1 "caller.cpp"\n{printed}{text}'
+        )
         files = {"caller.cpp": source.encode(errors="replace"), "input": tokens(signature, inputs)}
-        return built(files, build=_build("$here/caller.cpp"), run=("$TMPDIR/solution",), nonce=nonce)
+        return built(files, build=_build(*_STRICT, "$here/caller.cpp"), run=("$TMPDIR/solution",), nonce=nonce)
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see above
         files = {"solution.cpp": code.encode(errors="replace")}
-        return built(files, build=_build("$here/solution.cpp"), run=("$TMPDIR/solution",), nonce=nonce, stdin=stdin)
+        build = _build("-w", "$here/solution.cpp")
+        return built(files, build=build, run=("$TMPDIR/solution",), nonce=nonce, stdin=stdin)
 
     def show(self, value: object) -> str:
-        return json.dumps(value, ensure_ascii=False)
+        return written(value, null="nullopt")
 
 
 @lru_cache(maxsize=1)
@@ -76,10 +101,10 @@ def _compiler() -> str | None:
     return found("g++", "clang++")
 
 
-def _build(source: str) -> list[str]:
+def _build(*options: str) -> list[str]:
     compiler = _compiler()
     assert compiler is not None
-    return [compiler, "-std=c++17", "-O1", "-g0", "-w", "-o", "$TMPDIR/solution", source]
+    return [compiler, "-std=c++17", "-O1", "-g0", "-o", "$TMPDIR/solution", *options]
 
 
 def _named(kind: Type) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, camel, parse_type
+from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, camel, parse_type, written
 from app.learning.languages.callers import filled
 from app.learning.languages.compiled import BUILD_LIMITS, built, found
 from app.learning.sandbox.program import Program, Sandbox
@@ -28,7 +28,11 @@ class Go:
         return f"func {camel(signature.name)}({params}) {_named(parse_type(signature.returns))}"
 
     def stub(self, signature: Signature) -> str:
-        return f"package main\n\n{self.declaration(signature)} {{\n\t\n}}\n"
+        return f'package main\n\n{self.declaration(signature)} {{\n\tpanic("not written yet")\n}}\n'
+
+    def empty(self, signature: Signature) -> str:
+        returns = _named(parse_type(signature.returns))
+        return f"package main\n\n{self.declaration(signature)} {{\n\tvar empty {returns}\n\treturn empty\n}}\n"
 
     def program(
         self,
@@ -40,13 +44,13 @@ class Go:
         nonce: str,
     ) -> Program:
         reads = "".join(
-            f"\tvar a{i} {_named(parse_type(p.type))}\n\tjson.Unmarshal(raw[{i}], &a{i})\n"
+            f"\tvar a{i} {_named(parse_type(p.type))}\n\ttlJson.Unmarshal(raw[{i}], &a{i})\n"
             for i, p in enumerate(signature.params)
         )
         call = f"{camel(signature.name)}({', '.join(f'a{i}' for i in range(len(signature.params)))})"
         text = filled("caller.go", READS=reads, CALL=call, NONCE=json.dumps(nonce))
         files = {
-            "solution.go": _packaged(code).encode(errors="replace"), "caller.go": text.encode(),
+            "solution.go": _without_main(_packaged(code)).encode(errors="replace"), "caller.go": text.encode(),
             "input.json": json.dumps(inputs).encode(),
         }  # fmt: skip
         return _built(files, ("$here/solution.go", "$here/caller.go"), nonce, b"")
@@ -55,7 +59,7 @@ class Go:
         return _built({"solution.go": _packaged(code).encode(errors="replace")}, ("$here/solution.go",), nonce, stdin)
 
     def show(self, value: object) -> str:
-        return json.dumps(value, ensure_ascii=False)
+        return written(value, null="nil")
 
 
 def _built(files: dict[str, bytes], sources: tuple[str, ...], nonce: str, stdin: bytes) -> Program:
@@ -78,6 +82,11 @@ def _compiler() -> str | None:
 def _packaged(code: str) -> str:
     """A pasted function without its package clause, in the place where the clause would stand."""
     return code if re.search(r"^\s*package \w", code, re.MULTILINE) else f"package main; {code}"
+
+
+def _without_main(code: str) -> str:
+    """A solution that was tried out with a main function of its own: ours is the one that runs."""
+    return re.sub(r"^func main\(\)", "func tlTheirMain()", code, flags=re.MULTILINE)
 
 
 def _parameter(name: str) -> str:

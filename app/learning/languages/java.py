@@ -33,7 +33,13 @@ class Java:
         return f"static {_named(parse_type(signature.returns))} {camel(signature.name)}({params})"
 
     def stub(self, signature: Signature) -> str:
-        return f"import java.util.*;\n\nclass Solution {{\n    {self.declaration(signature)} {{\n        \n    }}\n}}\n"
+        imports = "import java.util.*;\nimport java.util.regex.*;\nimport java.util.stream.*;\n"
+        return f"{imports}\nclass Solution {{\n    {self.declaration(signature)} {{\n        \n    }}\n}}\n"
+
+    def empty(self, signature: Signature) -> str:
+        empty = {"int": "0", "float": "0", "bool": "false"}.get(signature.returns, "null")
+        body = f"    {self.declaration(signature)} {{\n        return {empty};\n    }}\n"
+        return f"import java.util.*;\n\nclass Solution {{\n{body}}}\n"
 
     def program(
         self,
@@ -67,7 +73,8 @@ class Java:
         options = [f"-J{option}" for option in _MACHINE]
         classes = "$TMPDIR/classes"
         return built(
-            files, build=(javac, *options, "-encoding", "UTF-8", "-nowarn", "-proc:none", "-d", classes, *sources),
+            files,
+            build=(javac, *options, "-encoding", "UTF-8", "-g", "-nowarn", "-proc:none", "-d", classes, *sources),
             run=(str(Path(javac).with_name("java")), *_MACHINE, "-cp", classes, main), nonce=nonce, stdin=stdin,
             limits=replace(BUILD_LIMITS, memory_bytes=2 * 1024 * 1024 * 1024), read_only=_settings(),
         )  # fmt: skip

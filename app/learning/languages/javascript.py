@@ -37,6 +37,9 @@ class JavaScript:
         returns = f" * @returns {{{_documented(parse_type(signature.returns))}}}"
         return f"/**\n{params}\n{returns}\n */\n{self.declaration(signature)} {{\n  \n}}\n"
 
+    def empty(self, signature: Signature) -> str:
+        return f"{self.declaration(signature)} {{\n  return null;\n}}\n"
+
     def program(
         self,
         sandbox: Sandbox,  # noqa: ARG002  # the interpreter is Node's, not the sandbox's
@@ -71,6 +74,9 @@ class TypeScript:
 
     def stub(self, signature: Signature) -> str:
         return f"{self.declaration(signature)} {{\n  \n}}\n"
+
+    def empty(self, signature: Signature) -> str:
+        return f"{self.declaration(signature)} {{\n  return null;\n}}\n"
 
     def program(
         self,

@@ -23,6 +23,9 @@ class Python:
     def stub(self, signature: Signature) -> str:
         return f"{self.declaration(signature)}\n    "
 
+    def empty(self, signature: Signature) -> str:
+        return f"{self.declaration(signature)}\n    return None\n"
+
     def program(
         self, sandbox: Sandbox, code: str, signature: Signature, inputs: Sequence[Sequence[Any]], *, nonce: str
     ) -> Program:  # Any: JSON

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from app.learning.languages.base import LanguageName, Signature, Toolchain
+from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type, written
 from app.learning.languages.callers import caller
 from app.learning.languages.compiled import found
 from app.learning.sandbox.program import Program, Sandbox
 
+_SCALARS = {"int": "Integer", "float": "Float", "str": "String", "bool": "Boolean"}
 REMEDY = "Install Ruby (Debian and Ubuntu: apt install ruby)."
 
 
@@ -24,8 +25,12 @@ class Ruby:
         return f"def {signature.name}({', '.join(p.name for p in signature.params)})"
 
     def stub(self, signature: Signature) -> str:
-        types = "".join(f"# {p.name}: {p.type}\n" for p in signature.params)
-        return f"{types}# returns {signature.returns}\n{self.declaration(signature)}\n  \nend\n"
+        types = "".join(f"# @param {p.name} [{_named(parse_type(p.type))}]\n" for p in signature.params)
+        returns = f"# @return [{_named(parse_type(signature.returns))}]\n"
+        return f"{types}{returns}{self.declaration(signature)}\n  \nend\n"
+
+    def empty(self, signature: Signature) -> str:
+        return f"{self.declaration(signature)}\n  nil\nend\n"
 
     def program(
         self,
@@ -48,7 +53,15 @@ class Ruby:
         return Program(argv=(_ruby() or "ruby", "solution.rb"), files=files, stdin=stdin)
 
     def show(self, value: object) -> str:
-        return json.dumps(value, ensure_ascii=False) if value is not None else "nil"
+        return written(value, null="nil", colon=" => ")
+
+
+def _named(kind: Type) -> str:
+    """The type in YARD's notation."""
+    if kind.of is None:
+        return _SCALARS[kind.kind]
+    inner = _named(kind.inner)
+    return {"list": f"Array<{inner}>", "map": f"Hash{{String => {inner}}}", "optional": f"{inner}, nil"}[kind.kind]
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type
+from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type, written
 from app.learning.languages.callers import filled
 from app.learning.languages.compiled import BUILD_LIMITS, built, found, tokens
 from app.learning.sandbox.program import Program, Sandbox
@@ -28,7 +28,12 @@ class Rust:
         return f"pub fn {_safe(signature.name)}({params}) -> {_named(parse_type(signature.returns))}"
 
     def stub(self, signature: Signature) -> str:
-        return f"{self.declaration(signature)} {{\n    todo!()\n}}\n"
+        uses_maps = any("map" in name for name in (signature.returns, *(p.type for p in signature.params)))
+        uses = "use std::collections::HashMap;\n\n" if uses_maps else ""
+        return f"{uses}{self.declaration(signature)} {{\n    todo!()\n}}\n"
+
+    def empty(self, signature: Signature) -> str:
+        return f"{self.declaration(signature)} {{\n    Default::default()\n}}\n"
 
     def program(
         self,
@@ -44,7 +49,11 @@ class Rust:
             for i, p in enumerate(signature.params)
         )
         call = f"solution::{_safe(signature.name)}({', '.join(f'a{i}' for i in range(len(signature.params)))})"
-        text = filled("caller.rs", READS=reads, CALL=call, NONCE=json.dumps(nonce))
+        text = filled(
+            "caller.rs", READS=reads, CALL=call, NONCE=json.dumps(nonce), NAME=_safe(signature.name),
+            TAKES=", ".join(_named(parse_type(p.type)) for p in signature.params),
+            RETURNS=_named(parse_type(signature.returns)),
+        )  # fmt: skip
         files = {
             "solution.rs": _public(code, _safe(signature.name)).encode(errors="replace"), "caller.rs": text.encode(),
             "input": tokens(signature, inputs),
@@ -55,14 +64,15 @@ class Rust:
         return _built({"solution.rs": code.encode(errors="replace")}, "$here/solution.rs", nonce, stdin)
 
     def show(self, value: object) -> str:
-        return json.dumps(value, ensure_ascii=False)
+        return written(value, null="None")
 
 
 def _built(files: dict[str, bytes], source: str, nonce: str, stdin: bytes) -> Program:
     compiler, linker = _compiler(), _linker()
     assert compiler is not None
     assert linker is not None
-    options = ("--edition", "2021", "-C", "opt-level=1", "-A", "warnings", "-C", f"linker={linker}")
+    code = ("-C", "opt-level=1", "-C", "overflow-checks=on", "-C", f"linker={linker}")
+    options = ("--edition", "2021", "-A", "warnings", *code)
     return built(
         files, build=(compiler, *options, "-o", "$TMPDIR/solution", source), run=("$TMPDIR/solution",),
         nonce=nonce, stdin=stdin, limits=replace(BUILD_LIMITS, memory_bytes=1536 * 1024 * 1024),
@@ -80,7 +90,9 @@ def _linker() -> str | None:
 
 
 def _public(code: str, name: str) -> str:
-    return re.sub(rf"^(\s*)fn {name}\b", rf"\1pub fn {name}", code, count=1, flags=re.MULTILINE)
+    """The solution where others may call it, and with the standard collections for who did not name them."""
+    public = re.sub(rf"^(\s*)((?:const )?)fn {name}\b", rf"\1pub \2fn {name}", code, count=1, flags=re.MULTILINE)
+    return f"{public}\n#[allow(unused_imports)] use std::collections::*;\n"
 
 
 def _safe(name: str) -> str:

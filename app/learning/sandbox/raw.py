@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal
 
-from app.learning.grading import check_code, messages
+from app.learning.grading import check_code, compiler_words, messages
 from app.learning.languages.base import Language
 from app.learning.sandbox.program import RunStatus, Sandbox
 
@@ -38,6 +38,7 @@ async def run_script(sandbox: Sandbox, language: Language, code: str, stdin: byt
     refused = any(message.get("refused") is True for message in messages(run.stdout, nonce))
     return RawRun(
         status="compile_error" if refused else _STATUS[run.status],
-        stdout="" if refused else run.stdout.decode(errors="replace"), stderr=run.stderr.decode(errors="replace"),
+        stdout="" if refused else run.stdout.decode(errors="replace"),
+        stderr=compiler_words(run.stderr) if refused else run.stderr.decode(errors="replace"),
         exit_code=run.exit_code, wall_ms=run.wall_ms, isolated=sandbox.is_isolated,
     )  # fmt: skip

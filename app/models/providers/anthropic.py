@@ -11,7 +11,7 @@ from anthropic.types import MessageParam, RawContentBlockDeltaEvent, RawMessageD
 from anthropic.types import TextDelta as TextBlockDelta
 
 from app.models.catalog import Model
-from app.models.providers.bounded import bounded
+from app.models.providers.bounded import ACCEPTED, bounded
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
@@ -42,7 +42,9 @@ class AnthropicWire:
             base_url=base_url,
             max_retries=0,
             timeout=anthropic.Timeout(600, connect=connect_seconds),
-            http_client=anthropic.DefaultAsyncHttpxClient(event_hooks={"response": [bounded(httpx2)]}),
+            http_client=anthropic.DefaultAsyncHttpxClient(
+                headers=ACCEPTED, event_hooks={"response": [bounded(httpx2)]}
+            ),
         )
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:

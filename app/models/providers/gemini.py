@@ -11,7 +11,7 @@ from google.genai import errors, types
 
 from app.errors import ProviderFailed
 from app.models.catalog import Model
-from app.models.providers.bounded import bounded
+from app.models.providers.bounded import ACCEPTED, bounded
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
@@ -26,6 +26,7 @@ from app.models.providers.wire import (
     failed,
     kind_of_status,
     retry_after_seconds,
+    sensible_wait,
 )
 
 _BLOCKED = ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII")
@@ -41,7 +42,7 @@ class GeminiWire:
         async def limit(request: httpx.Request) -> None:  # the SDK sends without any limit, whatever its client says
             request.extensions["timeout"] = {"connect": connect_seconds, "pool": connect_seconds}
 
-        self._http = httpx.AsyncClient(event_hooks={"request": [limit], "response": [bounded(httpx)]})
+        self._http = httpx.AsyncClient(headers=ACCEPTED, event_hooks={"request": [limit], "response": [bounded(httpx)]})
         self._client = genai.Client(
             api_key=api_key,
             http_options=types.HttpOptions(base_url=base_url, httpx_async_client=self._http),
@@ -134,5 +135,5 @@ def _retry_after(error: errors.APIError) -> float | None:
     wait = retry_after_seconds(headers) if headers is not None else None
     if wait is not None:
         return wait
-    delay = re.search(r"'retryDelay': '([\d.]+)s'", str(error.details))
-    return float(delay[1]) if delay else None
+    delay = re.search(r"'retryDelay': '(\d{1,12}(?:\.\d+)?)s'", str(error.details))
+    return sensible_wait(float(delay[1])) if delay else None

@@ -11,6 +11,7 @@ import httpx
 
 from app.errors import ProviderFailed
 from app.models.catalog import Model
+from app.models.providers.bounded import bounded
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     Finished,
@@ -85,6 +86,7 @@ class LiteLLMWire:
         main: Any = importlib.import_module("litellm.main")
         # For all but three providers it would make one limit of time out of ours, the longest.
         main.supports_httpx_timeout = lambda _provider: True
+        _bound(importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler)
         self._module = module  # whoever finds it here finds it ready
         return module
 
@@ -104,6 +106,27 @@ class LiteLLMWire:
             if isinstance(error, BROKEN_ANSWER):
                 raise failed(model.provider, "server", before_generation=False) from error
             raise broken_off(model.provider, error, timed_out=isinstance(error, exceptions.Timeout)) from error
+
+
+def _bound(handler: Any) -> None:  # Any: LiteLLM's class of HTTP clients
+    """Let every transport that LiteLLM makes read no more of an answer than our own wires do."""
+    create, limit = handler.create_async_transport, bounded(httpx)
+
+    def bounded_transport(*args: Any, **options: Any) -> Any:  # Any: as LiteLLM's
+        transport = create(*args, **options)
+        if transport is None:
+            return None
+        send = transport.handle_async_request
+
+        async def handle(request: httpx.Request) -> httpx.Response:
+            response: httpx.Response = await send(request)
+            await limit(response)
+            return response
+
+        transport.handle_async_request = handle
+        return transport
+
+    handler.create_async_transport = staticmethod(bounded_transport)
 
 
 def _real_answer(error: BaseException | None) -> httpx.Response | None:

@@ -8,7 +8,7 @@ import httpx
 import openai
 
 from app.models.catalog import Model
-from app.models.providers.bounded import bounded
+from app.models.providers.bounded import ACCEPTED, bounded
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
@@ -48,7 +48,7 @@ class OpenAIWire:
             organization=organization,
             max_retries=0,
             timeout=httpx.Timeout(600, connect=connect_seconds),
-            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [bounded(httpx)]}),
+            http_client=openai.DefaultAsyncHttpxClient(headers=ACCEPTED, event_hooks={"response": [bounded(httpx)]}),
         )
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:

@@ -158,17 +158,17 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     milliseconds, text = headers.get("retry-after-ms"), headers.get("retry-after")
     try:
         if milliseconds is not None:
-            return _sensible(float(milliseconds) / 1000)
+            return sensible_wait(float(milliseconds) / 1000)
         if text is None:
             return None
         if text.replace(".", "", 1).isdecimal():
-            return _sensible(float(text))
-        return _sensible((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+            return sensible_wait(float(text))
+        return sensible_wait((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError, OverflowError):
         return None
 
 
-def _sensible(seconds: float) -> float | None:
+def sensible_wait(seconds: float) -> float | None:
     """A wait from nothing to a day; None for what is no number."""
     return None if math.isnan(seconds) else min(LONGEST_WAIT_SECONDS, max(0.0, seconds))
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from app.learning.challenge_files import Case
 from app.learning.grading import grade
 from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES, language_named
-from app.learning.languages.base import LanguageName, parse_type
+from app.learning.languages.base import LanguageName, Parameter, Signature, parse_type
 from app.learning.sandbox.program import Sandbox
 from app.learning.sandbox.raw import run_script
 from tests.app.learning.solutions import CASES, FAIL, FAIL_CASES, FAILING, RIGHT, SUM, VERDICTS
@@ -115,3 +116,87 @@ def test_languages_by_their_short_names(word: str, name: str | None) -> None:
     found = language_named(word)
 
     assert (found.name if found else None) == name
+
+
+PAIR = Signature(
+    name="pair_of", params=(Parameter(name="n", type="int"),), returns="optional[list[int]]"
+)  # fmt: skip
+COUNTS = Signature(name="counts_of", params=(Parameter(name="n", type="int"),), returns="map[optional[int]]")
+PAIR_CASES = [Case(arguments=(3,), expected=[3], hidden=False), Case(arguments=(0,), expected=None, hidden=False)]
+COUNT_CASES = [Case(arguments=(3,), expected={"b": 1, "a": None}, hidden=False)]
+
+# What beginners write, and a part of what they are told. Each was once taken as right, or told of files that nobody sees.
+TOLD: list[tuple[LanguageName, Signature, str, str, str]] = [
+    ("ruby", PAIR, "job = say = plain = source = channel = 1\ndef pair_of(n) = n.zero? ? nil : [n]", "passed", ""),
+    ("ruby", PAIR, "x = Set.new\ndef send(*) = 1\ndef pair_of(n) = n.zero? ? nil : Set[n].to_a\nreturn", "passed", ""),
+    ("ruby", PAIR, "def pair_of(n) = [n].each", "error", "call .to_a on it"),
+    ("ruby", PAIR, 'def pair_of(n) = ["\\xFF"]', "error", "not valid UTF-8"),
+    ("ruby", PAIR, 'def pair_of(n)\n  puts "\\xFF"\n  raise "\\xFE"\nend', "error", 'line 3: raise "\\xFE"'),
+    ("ruby", PAIR, "def pairOf(n) = nil", "compile_error", "there is no method named pair_of; there is pairOf"),
+    ("ruby", COUNTS, "def counts_of(n) = { b: 1, a: nil, c: 2 }", "failed", '{"a" => nil, "b" => 1, "c" => 2}'),
+    ("go", PAIR, "package main\nfunc time() {}\nfunc json() {}\nfunc main() {}\n"
+     "func pairOf(n int) *[]int { if n == 0 { return nil }; return &[]int{n} }", "passed", ""),
+    ("go", PAIR, "package main\nfunc pairOf(n int) *[]int { var none []int; return &none }", "failed", "[]"),
+    ("go", PAIR, "package main\nfunc pairOf(n int) *[]int { return pairOf(n + 1) }", "error", "stack overflow"),
+    ("go", PAIR, "package main\nfunc pair_of(n int) []int { return nil }", "compile_error",
+     "What is called is `func pairOf(n int) *[]int`"),
+    ("c", PAIR, "list_int *pair_of(long long n) { list_int one = {&n, 1}; return &one; }", "compile_error",
+     "returns address of local variable"),
+    ("c", PAIR, "static int read(void) { return 1; }\nint main(void) { return 0; }\nlist_int *pair_of(long long n) {\n"
+     "  if (!n) return NULL;\n  list_int *one = malloc(sizeof *one); one->items = malloc(sizeof n);\n"
+     "  one->items[0] = n; one->length = (size_t)read(); return one;\n}", "passed", ""),
+    ("c", PAIR, "list_int *pair_of(long long n) { }", "compile_error", "control reaches end"),
+    ("c", PAIR, "list_int *pairs_of(long long n) { return NULL; }", "compile_error",
+     "What is called is `list_int *pair_of(long long n)`"),
+    ("c", PAIR, 'list_int *pair_of(long long n) { puts("so far"); return (list_int *)(n + 1); }', "error", "so far"),
+    ("c", COUNTS, "map_optional_int counts_of(long long n) { static const char *keys[] = {\"a\", \"a\"};\n"
+     "  static long long *values[2]; return (map_optional_int){keys, values, 2}; }", "failed", '[["a", NULL]'),
+    ("cpp", PAIR, "int main() { return 0; }\noptional<vector<long long>> pair_of(long long n) {\n"
+     "  stack<int> none; function<int()> f; cout << setw(3) << LLONG_MAX;\n"
+     "  if (!n) return nullopt; return vector{n};\n}", "passed", ""),
+    ("cpp", PAIR, "optional<vector<long long>> pair_of(long long n) { }", "compile_error", "no return statement"),
+    ("cpp", PAIR, 'optional<vector<long long>> pair_of(long long n) { cout << "so far"; return {{vector<int>().at(n)}}; }',
+     "error", "std::out_of_range: vector"),
+    ("cpp", PAIR, 'optional<vector<long long>> pair_of(long long n) { puts("so far"); return {{vector<int>()[n]}}; }',
+     "error", "Assertion '__n < this->size()' failed"),
+    ("rust", PAIR, "#![allow(dead_code)]\n//! Pairs.\npub const fn one() -> i64 { 1 }\n"
+     "fn pair_of(n: i64) -> Option<Vec<i64>> { let s = HashSet::from([n]); if n == 0 { None } else { Some(s.into_iter().collect()) } }",
+     "passed", ""),
+    ("rust", PAIR, "pub fn pair_of(n: i64) -> Option<Vec<i64>> { let m = i32::MAX; Some(vec![(m + n as i32) as i64]) }",
+     "error", "attempt to add with overflow"),
+    ("rust", PAIR, "pub fn pair_of(n: usize) -> Option<Vec<i64>> { None }", "compile_error", "What is called is `pub fn pair_of"),
+    ("java", PAIR, "class Solution { static long[] pairOf(long n) { return new long[] {n}; } }", "error",
+     "a result of type long[] cannot be compared"),
+    ("java", PAIR, "class Solution { java.util.List<Long> pairOf(long n) { return null; } }", "compile_error",
+     "What is called is `static List<Long> pairOf(long n)`"),
+    ("java", PAIR, "class Solution { static java.util.List<Long> pairOf(long n) { return pairOf(n + 1); } }", "error",
+     "StackOverflowError: a method calls itself without an end"),
+    ("java", PAIR, "class Solution { static java.util.List<Long> pairOf(long n) { String said = null; said.trim(); return null; } }",
+     "error", 'because "said" is null'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("told", TOLD, ids=[f"{told[0]} {place}" for place, told in enumerate(TOLD)])
+async def test_what_beginners_write_is_told_in_their_words(
+    sandbox: Sandbox, told: tuple[LanguageName, Signature, str, str, str]
+) -> None:
+    language, signature, code, verdict, part = told
+    cases = PAIR_CASES if signature is PAIR else COUNT_CASES
+
+    graded = await grade(sandbox, FUNCTION_LANGUAGES[language], code, signature=signature, cases=cases)
+
+    said = "\n".join(
+        [graded.message, *(f"{c.got} {c.error} {c.stdout} {' '.join(c.trace)}" for c in graded.cases if not c.passed)]
+    )
+    assert (graded.verdict, part in said) == (verdict, True), said
+    assert "/box/" not in said
+
+
+@pytest.mark.parametrize("language", FUNCTION_LANGUAGES)
+async def test_the_empty_value_of_every_language_can_be_run(sandbox: Sandbox, language: LanguageName) -> None:
+    spoken = FUNCTION_LANGUAGES[language]
+
+    for signature, cases in ((PAIR, PAIR_CASES), (COUNTS, COUNT_CASES)):
+        graded = await grade(sandbox, spoken, spoken.empty(signature), signature=signature, cases=cases)
+
+        assert (graded.verdict, len(graded.cases)) == ("failed", len(cases)), graded.message

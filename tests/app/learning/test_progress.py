@@ -229,6 +229,47 @@ async def test_a_known_mistake_that_raises_is_named_too(
     assert named.feedback == mistake.means.strip()
 
 
+IN_GO = {  # the first listed mistake of each: a map's keys come in another order there, and errors have other names
+    "count-words": """package main
+import "strings"
+func countWords(text string) map[string]int {
+	counts := map[string]int{}
+	for _, word := range strings.Fields(text) { counts[word]++ }
+	return counts
+}""",
+    "undo-redo": """package main
+func afterUndo(actions []string) []string {
+	var standing []string
+	for _, action := range actions {
+		if action == "undo" { standing = standing[:len(standing)-1] } else { standing = append(standing, action) }
+	}
+	return standing
+}""",
+}
+
+
+@pytest.mark.parametrize("challenge_id", IN_GO)
+async def test_a_known_mistake_is_named_in_a_language_of_another_kind(
+    challenges: ChallengeService, ada: User, challenge_id: str
+) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id=challenge_id, language="go")
+    challenge = started.challenge
+    assert isinstance(challenge, FunctionChallenge)
+
+    named = await challenges.submit(ada.id, started.id, IN_GO[challenge_id])
+
+    assert named.feedback == challenge.mistakes[0].means.strip()
+
+
+async def test_who_reveals_in_go_reads_go(challenges: ChallengeService, ada: User) -> None:
+    started = await challenges.start(ada.id, thread_id="t", challenge_id="two-sum", language="go")
+
+    revealed = await challenges.reveal(ada.id, started.id)
+
+    assert revealed.language == "go"
+    assert "func pairWithSum(" in revealed.solution
+
+
 async def test_who_prints_nothing_made_none_of_the_known_mistakes(challenges: ChallengeService, ada: User) -> None:
     started = await challenges.start(ada.id, thread_id="t", challenge_id="books-per-member")
     challenge = started.challenge

@@ -4,11 +4,16 @@ import asyncio
 import contextlib
 import socket
 import time
+import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
 
 import pytest
+import sqlalchemy as sa
 
 from app.errors import ProviderErrorKind, ProviderFailed
 from app.events import log as event_log
@@ -16,14 +21,17 @@ from app.identity.accounts import User
 from app.models import log as call_log
 from app.models.breaker import COUNTED_KINDS
 from app.models.budget import Purse
-from app.models.catalog import load_catalog
+from app.models.catalog import Model, load_catalog
 from app.models.gateway import Gateway
+from app.models.lifecycle import TRANSITIONS
 from app.models.providers.bounded import MOST_BYTES
-from app.models.providers.wire import Message, Prompt, TextDelta, failed
+from app.models.providers.litellm import LiteLLMWire
+from app.models.providers.wire import Message, Prompt, TextDelta, Wire, failed, retry_after_seconds
 from app.models.run import Answered, Run, Switched
 from app.models.wires import make_wire
 from app.settings import Settings
 from app.storage.database import Database
+from app.storage.tables.models import budgets, holds, provider_logs, provider_metrics
 from tests.app.models.conftest import MODELS, OpenGateway, request_to, spent_and_held
 from tests.fakes.providers import REASONS, FakeProviders, Script
 
@@ -46,6 +54,34 @@ SENTENCES: dict[str, str] = {
     "server": "{} has a problem of its own. Try again in a moment.",
     "invalid_request": "{} does not understand the request for this model. Choose another with /model.",
 }
+
+
+@pytest.fixture
+async def gateway(open_one: OpenGateway, sqlite: Database) -> AsyncIterator[Gateway]:
+    """Whatever went wrong in a test: afterwards everything is logged, measured and booked alike, and nothing is held."""
+    opened = await open_one()
+    yield opened
+    await opened.settled()
+    await opened.log.flush()
+    async with sqlite.read() as connection:
+        logged = (await connection.execute(sa.select(provider_logs))).mappings().all()
+        measured = {row["call_id"]: row for row in (await connection.execute(sa.select(provider_metrics))).mappings()}
+        held = (await connection.execute(sa.select(holds.c.call_id))).all()
+        booked = (await connection.execute(sa.select(budgets).where(budgets.c.kind == "provider"))).mappings().all()
+    spent: dict[str, int] = {}
+    for call in logged:
+        path = call["states"].split(" > ")
+        assert all(after in TRANSITIONS[before] for before, after in pairwise(path)), path
+        assert (path[0], path[-1]) == ("Idle", "Completed" if call["status"] == "ok" else "Failed")
+        assert (call["status"] == "failed") == (call["error_kind"] is not None)
+        same = ("provider", "model", "task", "error_kind", "first_token_ms", "total_ms", "cost_microusd")
+        found = measured.pop(call["id"])
+        assert {name: call[name] for name in same} == {name: found[name] for name in same}
+        spent[call["provider"]] = spent.get(call["provider"], 0) + call["cost_microusd"]
+    assert (measured, held) == ({}, [])
+    assert {row["owner"]: row["spent_microusd"] for row in booked if row["spent_microusd"]} == {
+        provider: cost for provider, cost in spent.items() if cost
+    }
 
 
 def provider_of(provider: str) -> str:
@@ -116,18 +152,71 @@ async def test_one_that_recovers_answers_after_a_retry(
     assert await spent_and_held(purse, provider_of(provider)) == (answer.cost_microusd, 0)
 
 
-@pytest.mark.parametrize("headers", [{"retry-after": "1"}, {"retry-after-ms": "1000"}], ids=["seconds", "milliseconds"])
-@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek", "ollama"])
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(429, {"retry-after": "1"}), (429, {"retry-after-ms": "1000"}), (503, {"retry-after": "1"}),
+     (529, {"retry-after": "1"})],
+    ids=["seconds", "milliseconds", "unavailable", "overloaded"],
+)  # fmt: skip
+@EVERY_WIRE
 async def test_retry_after_is_heeded(
-    gateway: Gateway, providers: FakeProviders, learner: User, provider: str, headers: dict[str, str]
+    gateway: Gateway, providers: FakeProviders, learner: User, provider: str, status: int, headers: dict[str, str]
 ) -> None:
-    providers.queues["*"] = deque([Script(status=429, headers=headers)])
+    providers.queues["*"] = deque([Script(status=status, headers=headers)])
     began = time.monotonic()
 
     answer = await ask(gateway, providers, learner, provider)
 
     assert isinstance(answer, Answered)
     assert time.monotonic() - began >= 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None), ({"retry-after": "2.5"}, 2.5), ({"retry-after": "0"}, 0.0), ({"retry-after": "-3"}, None),
+        ({"retry-after": "soon"}, None), ({"retry-after": ""}, None), ({"retry-after": "1e400"}, None),
+        ({"retry-after": "9" * 400}, 86400.0), ({"retry-after": "nan"}, None), ({"retry-after-ms": "nan"}, None),
+        ({"retry-after-ms": "-5"}, 0.0), ({"retry-after-ms": "inf"}, 86400.0), ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0.0),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, 86400.0), ({"retry-after": "Fri, 99 Foo 2026"}, None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_how_long_a_provider_asks_us_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_seconds(headers) == seconds
+
+
+def test_a_provider_may_name_the_time_until_which_we_wait() -> None:
+    until = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+
+    assert retry_after_seconds({"retry-after": until}) == pytest.approx(3600, abs=10)
+
+
+@pytest.mark.parametrize(
+    ("delay", "least", "most"),
+    [("1s", 1, 10), ("1.05s", 1.05, 10), ("1.2.3s", 0, 1), ("", 0, 1), ("soon", 0, 1), ("-1s", 0, 1)],
+)
+async def test_googles_own_word_for_how_long_is_heeded(
+    gateway: Gateway, providers: FakeProviders, learner: User, delay: str, least: float, most: float
+) -> None:
+    providers.queues["*"] = deque([Script(status=429, retry_delay=delay)])
+    began = time.monotonic()
+
+    answer = await ask(gateway, providers, learner, "gemini")
+
+    assert isinstance(answer, Answered)
+    assert least <= time.monotonic() - began < most + 5
+
+
+async def test_a_wait_without_an_end_is_bounded(gateway: Gateway, providers: FakeProviders, learner: User) -> None:
+    providers.scripts["*"] = Script(status=429, retry_delay="999999999999s")
+
+    failure = await ask(gateway, providers, learner, "gemini")
+
+    assert isinstance(failure, ProviderFailed)
+    assert failure.retry_after_seconds == 86400.0
+    assert len(providers.calls) == 1
 
 
 @pytest.mark.parametrize("retries", [0, 1])
@@ -647,33 +736,58 @@ async def test_a_listener_that_leaves_ends_the_call(
     assert await spent_and_held(purse, "openai") == (logged["held_microusd"], 0)
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini"])
-async def test_an_endless_body_breaks_off_before_it_fills_the_memory(provider: str, stream: bool) -> None:
-    sent = 0
-    ended = asyncio.Event()
+@dataclass
+class Endless:
+    """A server whose answers never end, packed or not; ``sent`` counts the bytes on the way."""
 
-    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent
-        kind = "text/event-stream" if stream else "application/json"
-        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode())
+    head: bytes
+    part: bytes
+    most: int
+    sent: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.head)
         try:
-            while sent < 3 * MOST_BYTES:
-                writer.write(b"x" * 65536)
+            while self.sent < self.most:
+                writer.write(self.part)
                 await writer.drain()
-                sent += 65536
+                self.sent += len(self.part)
         except ConnectionError:
             pass
         finally:
             writer.close()
-            ended.set()
+            self.ended.set()
 
-    server = await asyncio.start_server(endless, "127.0.0.1", 0)
+
+def _packed(size: int) -> tuple[bytes, bytes]:
+    """The beginning of a gzip body, and a block of so many bytes that can follow it any number of times."""
+    packer = zlib.compressobj(wbits=31)
+    body = packer.compress(b"x" * size) + packer.flush(zlib.Z_FULL_FLUSH)
+    return body[:10], body[10:]
+
+
+GZIP, BLOCK = _packed(2**24)
+ENDLESS = {  # how a body is packed, how it begins, what it repeats, and how many bytes on the way are plenty
+    "plain": ("identity", b"", b"x" * 65536, 3 * MOST_BYTES),
+    "packed": ("gzip", GZIP, BLOCK, 2**22),
+    "packed otherwise": ("zstd", b"", b"x" * 65536, 2**22),
+}
+
+
+@pytest.mark.parametrize("body", ENDLESS)
+@STREAMED
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "litellm"])
+async def test_an_endless_body_breaks_off_before_it_fills_the_memory(
+    provider: str, stream: bool, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packing, begin, part, most = ENDLESS[body]
+    kind = "text/event-stream" if stream else "application/json"
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Encoding: {packing}\r\nConnection: close\r\n\r\n"
+    endless = Endless(head=head.encode() + begin, part=part, most=most)
+    server = await asyncio.start_server(endless.answer, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    settings = await asyncio.to_thread(Settings, _env_file=None, **{f"{provider}_base_url": address})
-    wire = await asyncio.to_thread(make_wire, settings, provider, "key")
-    catalog = await asyncio.to_thread(load_catalog, None, today=date(2026, 3, 2))
-    model = next(model for model in catalog.models if model.provider == provider)
+    model, wire = await asyncio.to_thread(_model_and_wire, provider, address, monkeypatch)
     prompt = Prompt(system="s", messages=(Message(role="user", content="?"),), max_output_tokens=8)
 
     async def answer() -> None:
@@ -687,8 +801,19 @@ async def test_an_endless_body_breaks_off_before_it_fills_the_memory(provider: s
         await answer()
 
     assert failure.value.kind == "network"
-    assert sent < 3 * MOST_BYTES
+    assert endless.sent < most
     await wire.close()
-    await ended.wait()
+    await endless.ended.wait()
     server.close()
     await server.wait_closed()
+
+
+def _model_and_wire(provider: str, address: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Model, Wire]:
+    catalog = load_catalog(None, today=date(2026, 3, 2))
+    if provider == "litellm":
+        monkeypatch.setenv("HOSTED_VLLM_API_BASE", address)
+        model = replace(catalog.models[0], provider="hosted_vllm", name="tiny", wire="litellm")
+        return model, LiteLLMWire(connect_seconds=5)
+    settings = Settings(_env_file=None, **{f"{provider}_base_url": address})
+    model = next(model for model in catalog.models if model.provider == provider)
+    return model, make_wire(settings, provider, "key")

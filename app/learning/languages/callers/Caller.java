@@ -3,6 +3,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.*;
 
 public class Caller {
+    static final Map<Class<?>, String> MEANT = Map.of(
+        StackOverflowError.class, "a method calls itself without an end, or too deep",
+        UnsupportedOperationException.class, "this collection cannot be changed");
     static BufferedReader in;
     static PrintStream out;
 
@@ -50,7 +53,8 @@ public class Caller {
             for (Object item : (Iterable<?>) value) { to.append(comma); comma = ","; write(item, to); }
             to.append(']');
         } else if (value instanceof Double && !Double.isFinite((Double) value)) quote("not a number", to);
-        else to.append(value);
+        else if (value instanceof Number || value instanceof Boolean) to.append(value);
+        else throw new ClassCastException("a result of type " + value.getClass().getSimpleName() + " cannot be compared");
     }
 
     static void quote(String text, StringBuilder to) {
@@ -74,7 +78,7 @@ public class Caller {
         StringBuilder said = new StringBuilder("{\"type\":");
         quote(error.getClass().getSimpleName(), said);
         said.append(",\"message\":");
-        quote(String.valueOf(error.getMessage()), said);
+        quote(error.getMessage() != null ? error.getMessage() : MEANT.getOrDefault(error.getClass(), ""), said);
         return said.append(",\"trace\":[").append(trace).append("]}").toString();
     }
 

@@ -1,8 +1,7 @@
 #include <chrono>
-#include <cstdio>
+#include <cxxabi.h>
 #include <fstream>
 static ifstream tl_in("input");
-static FILE *tl_out = fdopen(dup(1), "w");
 static string tl_token() { string line; if (!getline(tl_in, line)) exit(97); return line; }
 template <class T> struct TlIn;
 template <> struct TlIn<long long> { static long long read() { return stoll(tl_token()); } };
@@ -48,22 +47,22 @@ template <class T> void tl_write(const map<string, T> &v) {
     fputc('}', tl_out);
 }
 int main() {
-    ostringstream &printed = *new ostringstream; cout.rdbuf(printed.rdbuf());  // cout is flushed after main has ended
-    freopen("/dev/null", "w", stdout);
+    tl_keep_printed();
     long long count = TlIn<long long>::read();
     for (long long number = 0; number < count; number++) {
-        printed.str("");
         TL_READS
+        tl_number = number;
         fprintf(tl_out, "%s{\"begin\":%lld}\n", TL_NONCE, number); fflush(tl_out);
         auto started = chrono::steady_clock::now();
-        string error; bool thrown = false; optional<TL_RETURNS> value;
+        string error, type = "exception"; bool thrown = false; optional<TL_RETURNS> value;
         try { value = TL_CALL; }
-        catch (const exception &e) { thrown = true; error = e.what(); }
+        catch (const exception &e) { thrown = true; error = e.what(); type = abi::__cxa_demangle(typeid(e).name(), nullptr, nullptr, nullptr); }
         catch (...) { thrown = true; error = "something that is no std::exception"; }
         double ms = chrono::duration<double, milli>(chrono::steady_clock::now() - started).count();
         fprintf(tl_out, "%s{\"case\":%lld,\"ms\":%.2f,\"stdout\":", TL_NONCE, number, ms);
-        tl_write(printed.str().substr(0, 4000));
-        if (thrown) { fputs(",\"error\":{\"type\":\"exception\",\"message\":", tl_out); tl_write(error); fputc('}', tl_out); }
+        cout.flush();
+        char text[4000]; tl_write(string(text, tl_take_printed(text, sizeof text)));
+        if (thrown) { fputs(",\"error\":{\"type\":", tl_out); tl_write(type); fputs(",\"message\":", tl_out); tl_write(error); fputc('}', tl_out); }
         else { fputs(",\"value\":", tl_out); tl_write(*value); }
         fputs("}\n", tl_out); fflush(tl_out);
     }
