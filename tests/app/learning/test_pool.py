@@ -16,6 +16,7 @@ from app.learning.challenge_files import CHALLENGE, AnswerChallenge, Challenge
 from app.learning.checking import check
 from app.learning.curriculum import POOL, load_curriculum, read_challenge, shuffled
 from app.learning.kinds import same_rows
+from app.learning.languages import FUNCTION_LANGUAGES
 from app.learning.languages.base import LanguageName
 from app.learning.mutants import mutants
 from app.learning.sandbox.probe import Isolation
@@ -35,6 +36,9 @@ def test_every_concept_has_variants_questions_and_more_than_one_level() -> None:
     assert min(len(questions) for questions in CURRICULUM.questions.values()) >= 5
     assert {challenge.kind for challenge in CURRICULUM.challenges} == set(KINDS)
     assert {challenge.level for challenge in CURRICULUM.challenges} == {1, 2, 3, 4, 5}
+    for concept in (concept for concept in CURRICULUM.concepts if concept.by_language):
+        offered = Counter(name for c in CURRICULUM.challenges_about(concept.id) for name in c.languages)
+        assert [name for name in FUNCTION_LANGUAGES if offered[name] < 5] == []
     levels = {id_: {c.level for c in CURRICULUM.challenges_about(id_)} for id_ in concepts}
     assert [concept for concept, found in levels.items() if len(found) < 2] == []
 

@@ -5,12 +5,12 @@
 static FILE *tl_out;
 static int tl_printed;
 static long long tl_number = -1;
-/* Tells what a case printed before it crashed or was stopped; only calls that a signal's handler may make. */
+/* Tells what a case printed before it crashed or was stopped; with calls that a signal's handler may make, and snprintf. */
 static void tl_ended(int which) {
-    char text[1500], line[8192]; ssize_t n = pread(tl_printed, text, sizeof text, 0);
+    char text[1500], line[400 + 6 * sizeof text + 4]; ssize_t n = pread(tl_printed, text, sizeof text, 0);
     int at = snprintf(line, sizeof line, "\n%s{\"case\":%lld,\"error\":{\"type\":\"%s\",\"message\":\"%s\"},\"stdout\":\"", TL_NONCE, tl_number,
         which == SIGTERM ? "stopped" : "crash", which == SIGTERM ? "it took too long" : which == SIGFPE ? "it divided by zero" : which == SIGABRT ? "it ended itself"
-        : "it used memory that is not its own: a NULL or a place outside of an array, a text that must not change, or recursion without an end");
+        : "it used memory that is not its own: a NULL, a place outside of an array, an array of a function that has ended, a text that must not change, or recursion without an end");
     for (ssize_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)text[i]; const char *digits = "0123456789abcdef";
         if (c == '"' || c == '\\') { line[at++] = '\\'; line[at++] = (char)c; }
@@ -25,7 +25,7 @@ static void tl_keep_printed(void) {
     char name[4096]; snprintf(name, sizeof name, "%s/printed", getenv("TMPDIR"));
     tl_printed = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600); dup2(tl_printed, 1);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    static char room[16384];
+    static char room[65536];
     stack_t stack; memset(&stack, 0, sizeof stack); stack.ss_sp = room; stack.ss_size = sizeof room;
     sigaltstack(&stack, NULL);
     struct sigaction action; memset(&action, 0, sizeof action); action.sa_handler = tl_ended; action.sa_flags = SA_ONSTACK | (int)SA_RESETHAND;
