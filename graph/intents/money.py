@@ -153,6 +153,9 @@ def amount_of(text: str) -> float | str:
     return number * (1000 if match["k"] else 1)
 
 
+_ONE_MODEL = re.compile(r"\b(?:gpt|claude|gemini|deepseek)-[\w.-]*\w")
+
+
 def _limit(order: str) -> Wish:
     sets = _SETS.match(order)
     if sets is None or _TELLS.search(order[sets.end() :]):
@@ -167,6 +170,8 @@ def _limit(order: str) -> Wish:
     providers = _providers_in(order)
     if len(providers) > 1:
         return Wish(unclear="it names more than one provider")
+    if _ONE_MODEL.search(order):
+        return Wish(unclear=f"it names a single model, and a budget is for all models of {providers[0]}")
     wish = Wish(amount_usd=amount, **_target(order, order[sets.end() :].lstrip()))
     if re.search(r"\bburst\b", order):
         if "provider" not in wish:

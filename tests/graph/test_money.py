@@ -94,6 +94,8 @@ def test_a_question_or_a_story_orders_nothing(text: str) -> None:
         ("set my budget to 2 million dollars", "digits alone"),
         ("set my cap to half a dollar", "digits alone"),
         ("set openai and claude to 6 dollars", "more than one provider"),
+        ("cap gpt-4 at 5 dollars", "a budget is for all models of openai"),
+        ("limit claude-opus-5 to $3", "a budget is for all models of anthropic"),
         ("remove the budget for openai", "not lifted"),
     ],
 )
