@@ -10,15 +10,21 @@ def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | No
     the same results means."""
     if means is not None:
         return means.strip()
+    if kind == "test" and graded.cases and not graded.cases[0].passed:
+        return _about_test(graded.cases[0])
     if graded.verdict in ("error", "failed") and kind in _BY_KIND:
         return _BY_KIND[kind]
     match graded.verdict:
         case "passed":
             return _praise(score)
+        case "compile_error" if (raised := _WHILE_LOADING.search(graded.message)) and raised[0] not in _UNREADABLE:
+            return f"A line outside of the function raised {raised[0]}. Does it have to be there?"
         case "compile_error":
             return "The code could not be read. Look at the line named above, and at the one before it."
         case "timeout" if only_slow(graded.cases):
             return "Right so far, but too slow. How often does your code look at each item when the input is large?"
+        case "timeout" if (wrong := first_failing(graded.cases)) is not None and wrong.got is not None:
+            return _about(wrong)
         case "timeout":
             return "Follow your loop by hand with a small input: what makes it end?"
         case "killed":
@@ -30,11 +36,20 @@ def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | No
 
 
 _RAISED = re.compile(r"[A-Z]\w*(?:Error|Exception|Iteration|Interrupt|Exit)")
+_WHILE_LOADING = re.compile(r"(?<=could not be loaded\.\n)[A-Z]\w*(?:Error|Exception|Exit)(?=:|\n|$)")
+_UNREADABLE = frozenset({"SyntaxError", "IndentationError", "TabError", "NameError", "ReferenceError", "NoMethodError"})
 _BY_KIND = {
     "predict": "Go through the code line by line with a pencil: what is each value then, and what is printed?",
     "read": "Go through the code line by line with one small input of your own: what is each value then?",
     "test": "Look at the first version that your test judges wrongly. Which input would tell it from a right one?",
 }
+
+
+def _about_test(on_right: CaseResult) -> str:
+    """What to say of a test that does not accept the first right version."""
+    if on_right.error is not None:
+        return "Your test does not run to its end yet, whatever the version. Look at what it says first."
+    return "Your test refuses a right version. Which of your expectations is not in the statement?"
 
 
 def _praise(score: int) -> str:
@@ -46,6 +61,8 @@ def _praise(score: int) -> str:
 def _about(case: CaseResult) -> str:
     if case.error and case.got is None:
         name = case.error.split(":", 1)[0]
+        if name == "RecursionError":
+            return f"In case {case.number} it calls itself too deeply. Does it never end, or is the input just long?"
         if _RAISED.fullmatch(name):
             return f"Run case {case.number} in your head up to the line that raised {name}: what is each value there?"
         return f"Case {case.number} ended in an error. Read what it says: which part of your code does it speak of?"

@@ -78,6 +78,11 @@ def check_code(code: str) -> None:
         raise InvalidInput("The code holds NUL bytes; it is not text. Paste the source itself.")
 
 
+def as_text(code: str) -> str:
+    """Code without what editors on Windows put in: a mark at its beginning, and two signs at the end of each line."""
+    return code.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
 def encoded(text: str) -> bytes:
     """A learner's text in UTF-8.
 
@@ -101,6 +106,7 @@ async def grade(
         SandboxFailed: our own launcher broke; the learner did nothing wrong.
     """
     check_code(code)
+    code = as_text(code)
     nonce = secrets.token_hex(8)
     program = language.program(sandbox, code, signature, [case.arguments for case in cases], nonce=nonce)
     run = await run_program(sandbox, program)
@@ -156,9 +162,12 @@ def judge(run: Run, cases: Sequence[Shown], *, nonce: str, show: Shower) -> Grad
         number = message.get("case")
         if type(number) is int:
             answers.setdefault(number, message)
-    reason = _last_words(run)
+    unanswered = next((place for place in range(len(cases)) if place not in answers), len(cases))
     results = [
-        _case_result(number, case, answers.get(number - 1), show, reason) for number, case in enumerate(cases, start=1)
+        _case_result(
+            number, case, answers.get(number - 1), show, _why_unanswered(run, is_first=number - 1 == unanswered)
+        )
+        for number, case in enumerate(cases, start=1)
     ]
     return graded(run, results)
 
@@ -169,14 +178,18 @@ def graded(run: Run, results: Sequence[CaseResult]) -> Graded:
     passed = sum(result.passed for result in results)
     message = _MESSAGES[verdict].format(total=len(results), passed=passed, crash=crash)
     if verdict == "timeout":
-        message += TOO_SLOW if only_slow(results) else ENDLESS
+        wrong = next((case.number for case in results if not case.passed and case.got is not None), None)
+        message += TOO_SLOW if only_slow(results) else ENDLESS if wrong is None else WRONG_BEFORE.format(wrong=wrong)
     return Graded(verdict=verdict, cases=tuple(results), message=message, wall_ms=run.wall_ms)
 
 
 def only_slow(cases: Sequence[CaseResult]) -> bool:
-    """Whether all that was answered before the time was up is right."""
+    """Whether all that was answered before the time was up is right, and of smaller inputs."""
     answered = [case for case in cases if case.ms is not None or case.got is not None]
-    return bool(answered) and all(case.passed for case in answered)
+    stopped = next((case for case in cases if case.ms is None and case.got is None), None)
+    if stopped is None or not answered or not all(case.passed for case in answered):
+        return False
+    return all(len(case.input) <= len(stopped.input) for case in answered)
 
 
 def _unreadable(error: str, trace: tuple[str, ...], run: Run) -> Graded:
@@ -193,6 +206,7 @@ _MESSAGES: dict[Verdict, str] = {
     "killed": "The code was stopped after {passed} of {total} cases: it passed a limit of memory, time or output.",
 }
 ENDLESS = " Is there an endless loop?"
+WRONG_BEFORE = " Case {wrong} was wrong before that: look at it first."
 TOO_SLOW = " What it gave before was right: is it too slow for a larger input?"
 _CRASHES = {
     139: "crashed: it used memory that is not its own, or called itself without an end (segmentation fault)",
@@ -273,14 +287,13 @@ def _case_result(
     number: int, case: Shown, answer: dict[str, Any] | None, show: Shower, reason: str
 ) -> CaseResult:  # Any: JSON  # fmt: skip
     if answer is None:
-        ended = f"the program ended before it answered this case{reason}"
         return CaseResult(
             number=number, passed=False, hidden=case.hidden, input=_cut(case.input), expected=_cut(case.expected),
-            got=None, stdout="", error=ended, trace=(), ms=None,
+            got=None, stdout="", error=reason, trace=(), ms=None,
         )  # fmt: skip
     error, trace = failure(answer.get("error"))
     if error is not None and error.startswith("crash:"):
-        error = f"{error}{reason}"
+        error = f"{error}{reason.removeprefix(ENDED)}"
     passed, got = False, None
     if "value" in answer:
         try:
@@ -327,6 +340,21 @@ _LAST_WORDS = re.compile(
     r"|.*Assertion '.+' failed\.|(?:free|malloc)\(\): .+|\*\*\* stack smashing.+|Exception in thread .+)$",
     re.MULTILINE,
 )
+
+
+ENDED = "the program ended before it answered this case"
+
+
+def _why_unanswered(run: Run, *, is_first: bool) -> str:
+    """What became of a case that has no answer."""
+    match run.status:
+        case "timeout" | "killed" if not is_first:
+            return "not run: the program was stopped before"
+        case "timeout":
+            return "it did not end in time"
+        case "killed":
+            return "it was stopped at a limit of memory, time or output"
+    return ENDED + _last_words(run)
 
 
 def _last_words(run: Run) -> str:

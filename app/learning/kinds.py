@@ -196,7 +196,9 @@ async def _grade_sql(sandbox: Sandbox, challenge: SqlChallenge, code: str, *, ex
     if not examples_only:
         sets += [(data, True) for data in challenge.cases]
     nonce = secrets.token_hex(8)
-    code = code.rstrip().rstrip("; \n")  # an empty statement after the query is none
+    code = (
+        grading.as_text(code).replace("\u00a0", " ").rstrip().rstrip("; \n")
+    )  # an empty statement after the query is none
     program = SQL.query(sandbox, code, tables=challenge.tables, rows=[data.rows for data, _ in sets], nonce=nonce)
     run = await grading.run_program(sandbox, program)
 
@@ -243,28 +245,43 @@ def _same_cell(expected: Any, got: Any) -> bool:  # Any: cells
 
 async def _grade_shell(sandbox: Sandbox, code: str, shown: Sequence[FileSet], hidden: Sequence[FileSet]) -> Graded:
     grading.check_code(code)
+    code = grading.as_text(code)
     results: list[CaseResult] = []
     runs: list[Run] = []
-    for number, (given, is_hidden) in enumerate(
-        [(given, False) for given in shown] + [(given, True) for given in hidden], start=1
-    ):
+    given_files = [(given, False) for given in shown] + [(given, True) for given in hidden]
+    for number, (given, is_hidden) in enumerate(given_files, start=1):
         run = await grading.run_program(sandbox, BASH.over_files(code, given.files))
         runs.append(run)
         results.append(_shell_result(number, given, run, hidden=is_hidden))
         if run.status in ("timeout", "killed"):
+            results += [_not_run(place, *one) for place, one in enumerate(given_files[number:], start=number + 1)]
             break  # the rest would only take as long
     worst = next((run for run in runs if run.status in ("timeout", "killed")), runs[-1])
     return grading.graded(worst, results)
 
 
 def _shell_result(number: int, given: FileSet, run: Run, *, hidden: bool) -> CaseResult:
+    """What a script printed, and with it what it complained of, where that was wrong."""
     printed = run.stdout.decode(errors="replace")
-    complaint = run.stderr.decode(errors="replace").strip()
+    complaint = grading.compiler_words(run.stderr).replace("solution.sh: ", "")
     passed = run.status in ("ok", "error") and _lines(printed) == _lines(given.expected)
+    if run.status == "timeout":
+        complaint = "it did not end in time"
+    elif not printed and not complaint and run.exit_code:
+        complaint = f"it printed nothing and ended with exit status {run.exit_code}"
+    ended_silently = not printed and bool(complaint)
     return CaseResult(
         number=number, passed=passed, hidden=hidden, input=_files_text(given)[:1000], expected=given.expected[:1000],
-        got=printed[:1000], stdout="", error=complaint[:1000] if complaint and not passed and not printed else None,
-        trace=(), ms=float(run.wall_ms),
+        got=None if ended_silently and not passed else printed[:1000], stdout="",
+        error=complaint[:1000] if ended_silently and not passed else None,
+        trace=() if passed or ended_silently else tuple(complaint[:1000].splitlines()[:5]), ms=float(run.wall_ms),
+    )  # fmt: skip
+
+
+def _not_run(number: int, given: FileSet, hidden: bool) -> CaseResult:  # as the list has it
+    return CaseResult(
+        number=number, passed=False, hidden=hidden, input=_files_text(given)[:1000], expected=given.expected[:1000],
+        got=None, stdout="", error="not run: the script was stopped before", trace=(), ms=None,
     )  # fmt: skip
 
 

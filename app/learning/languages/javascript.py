@@ -49,8 +49,7 @@ class JavaScript:
         *,
         nonce: str,
     ) -> Program:
-        job = {"function": camel(signature.name), "inputs": inputs, "nonce": nonce}
-        return _on_node(_node(), code, job)
+        return _on_node(_node(), code, _job(signature, inputs, nonce))
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
         return _script(_node(), "solution.cjs", code, stdin)
@@ -87,14 +86,19 @@ class TypeScript:
         *,
         nonce: str,
     ) -> Program:
-        job = {"function": camel(signature.name), "inputs": inputs, "nonce": nonce, "typed": True}
-        return _on_node(_typed_node(), code, job)
+        return _on_node(_typed_node(), code, _job(signature, inputs, nonce) | {"typed": True})
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
         return _script(_typed_node(), "solution.ts", code, stdin, "--experimental-strip-types")
 
     def show(self, value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
+
+
+def _job(signature: Signature, inputs: Sequence[Sequence[Any]], nonce: str) -> dict[str, Any]:  # Any: JSON
+    """What the caller reads; whoever may return nothing may do so without a return."""
+    is_optional = parse_type(signature.returns).kind == "optional"
+    return {"function": camel(signature.name), "inputs": inputs, "nonce": nonce, "optional": is_optional}
 
 
 def _on_node(node: str | None, code: str, job: dict[str, Any]) -> Program:  # Any: JSON

@@ -127,6 +127,29 @@ COUNT_CASES = [Case(arguments=(3,), expected={"b": 1, "a": None}, hidden=False)]
 
 # What beginners write, and a part of what they are told. Each was once taken as right, or told of files that nobody sees.
 TOLD: list[tuple[LanguageName, Signature, str, str, str]] = [
+    ("python", PAIR, "from dataclasses import dataclass\n@dataclass\nclass Node:\n    value: int\n    next: 'Node | None'\n"
+     "def pair_of(n): return [n] if n else None\nprint(pair_of(3))\nexit()", "passed", ""),
+    ("python", PAIR, "\ufeffdef pair_of(n):\r\n    return [n] if n else None\r\nn = input('number? ')\r\n", "passed", ""),
+    ("python", PAIR, "def pair_of(n):\n    yield n", "error", "make a list of it with list(...)"),
+    ("python", PAIR, "async def pair_of(n): return [n]", "error", "must not be async"),
+    ("python", PAIR, "class Solution:\n    def pair_of(self, n): return [n]", "compile_error", "stands inside the class Solution"),
+    ("python", PAIR, "def pairOf(n): return [n]", "compile_error", "there is no function named pair_of; there is pairOf"),
+    ("python", PAIR, "pair_of = [3]", "compile_error", "pair_of is no function but a value of type list"),
+    ("python", PAIR, "def pair_of(n:\n    return n", "compile_error", "SyntaxError: '(' was never closed\nline 1: def pair_of(n:"),
+    ("python", PAIR, "class Odd(Exception):\n    def __str__(self): return 5\ndef pair_of(n): raise Odd", "error", "Odd: its text"),
+    ("javascript", PAIR, "export function pairOf(n) { if (n) return [n]; }\nmodule.exports = { pairOf };\n"
+     "require('node:assert').deepStrictEqual(pairOf(2), [2]);\nprocess.exit(0);", "passed", ""),
+    ("javascript", PAIR, "exports.pairOf = (n) => (n ? [n] : null);\nconst performance = 3;\nsetInterval(() => {}, 1000);\n"
+     "process.stdout.write('no line');\nconsole.table([1]);", "passed", ""),
+    ("javascript", PAIR, "function pairOf(n) { process.stdout.write('so '); console.log(new Map([[1, 2]]), -0); return new Set([n]); }",
+     "error", "so Map(1) { 1 => 2 } -0"),
+    ("javascript", PAIR, "function pairOf(n) { return new Set([n]); }", "error", "type Set cannot be compared; return [...it]"),
+    ("javascript", PAIR, "async function pairOf(n) { return [n]; }", "error", "must not be async"),
+    ("javascript", PAIR, "function pair_of(n) { return [n]; }", "compile_error", "there is no function named pairOf; there is pair_of"),
+    ("javascript", PAIR, "const fs = require('fs');", "compile_error", "there are assert and util"),
+    ("typescript", PAIR, "enum Kind { One, Two }\nexport function pairOf(n: number): number[] | null { return n ? [n + Kind.One] : null; }",
+     "passed", ""),
+    ("typescript", PAIR, "const one: number = ;\nfunction pairOf(n: number) {}", "compile_error", "line 1: const one: number = ;"),
     ("ruby", PAIR, "job = say = plain = source = channel = 1\ndef pair_of(n) = n.zero? ? nil : [n]", "passed", ""),
     ("ruby", PAIR, "x = Set.new\ndef send(*) = 1\ndef pair_of(n) = n.zero? ? nil : Set[n].to_a\nreturn", "passed", ""),
     ("ruby", PAIR, "def pair_of(n) = [n].each", "error", "call .to_a on it"),

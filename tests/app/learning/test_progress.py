@@ -18,6 +18,7 @@ from app.learning.challenge_files import TestChallenge as WrittenTest
 from app.learning.challenges import ChallengeService
 from app.learning.choosing import Learner, choose
 from app.learning.curriculum import load_curriculum
+from app.learning.grading import Verdict
 from app.learning.languages.base import LanguageName
 from app.learning.mastery import Skill
 from app.learning.sandbox.probe import Isolation
@@ -259,6 +260,60 @@ async def test_a_known_mistake_is_named_in_a_language_of_another_kind(
     named = await challenges.submit(ada.id, started.id, IN_GO[challenge_id])
 
     assert named.feedback == challenge.mistakes[0].means.strip()
+
+
+FEE = "def delivery_fee(total):\n    return 0 if total == 0 or total >= 50 else 5\n"
+OWN_TESTS: list[tuple[LanguageName, str, Verdict, str]] = [
+    ("python", FEE + "def test(f):\n    for t in range(99): assert f(t) == delivery_fee(t)", "passed", ""),
+    ("python", "def test(f):\n    if [f(n) for n in (0, 1, 49, 50)] != [0, 5, 5, 0]: raise Exception('no')", "passed", ""),
+    ("python", "def test(f):\n    assert [f(n) for n in (0, 1, 49, 50)] == [0, 5, 5, 0]\ntest(delivery_fee)", "passed", ""),
+    ("python", "def test(f): return f(0) == 0", "error", "is not looked at"),
+    ("python", "async def test(f): assert f(0) == 0", "error", "do not make it async"),
+    ("python", "def test_fee(f): assert f(0) == 0", "compile_error", "no function named test"),
+    ("python", "def test(f): assert f(-1) == 5", "error", "ValueError in line 1 of your test"),
+    ("python", "def test(f): nobody()", "error", "NameError in line 1 of your test"),
+    ("javascript", "const assert = require('assert');\nfunction deliveryFee(t) { return t === 0 || t >= 50 ? 0 : 5; }\n"
+     "function test(fn) { for (let t = 0; t < 99; t++) assert.strictEqual(fn(t), deliveryFee(t)); }", "passed", ""),
+    ("javascript", "function test(fn) { assert.deepEqual([0, 1, 49, 50].map(fn), [0, 5, 5, 0]); }\ntest(deliveryFee);", "passed", ""),
+    ("javascript", "function test(fn) { fn(0).x.y; }", "error", "TypeError in line 1 of your test"),
+    ("javascript", "async function test(fn) { assert(fn(0) === 0); }", "error", "do not make it async"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "code", "verdict", "part"), OWN_TESTS)
+async def test_a_test_is_judged_as_it_would_be_elsewhere(
+    isolation: Isolation, language: LanguageName, code: str, verdict: Verdict, part: str
+) -> None:
+    challenge = load_curriculum().challenge("test-delivery-fee")
+    assert challenge is not None
+
+    graded = await kinds.grade_challenge(isolation.require, challenge, language, code)
+
+    said = " ".join([graded.message, *(str(case.error) for case in graded.cases if not case.passed)])
+    assert (graded.verdict, part in said) == (verdict, True), said
+
+
+SCRIPTS: list[tuple[str, Verdict, str]] = [
+    ("\ufeffsort -u visitors.txt |\r\nwc -l\r\n", "passed", ""),
+    ("srot visitors.txt | uniq | wc -l", "failed", "line 1: srot: command not found"),
+    ("srot visitors.txt", "error", "line 1: srot: command not found"),
+    ("set -e\nfalse\necho 3", "error", "it printed nothing and ended with exit status 1"),
+    ("while true; do :; done", "timeout", "after 0 of 4 cases"),
+]
+
+
+@pytest.mark.parametrize(("code", "verdict", "part"), SCRIPTS)
+async def test_a_script_is_told_what_it_complained_of(
+    isolation: Isolation, code: str, verdict: Verdict, part: str
+) -> None:
+    challenge = load_curriculum().challenge("count-unique-visitors")
+    assert challenge is not None
+
+    graded = await kinds.grade_challenge(isolation.require, challenge, "bash", code)
+
+    said = " ".join([graded.message, *(f"{c.error} {' '.join(c.trace)}" for c in graded.cases if not c.passed)])
+    assert (graded.verdict, part in said) == (verdict, True), said
+    assert "/box/" not in said
 
 
 async def test_who_reveals_in_go_reads_go(challenges: ChallengeService, ada: User) -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import traceback
+import types
 
 channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
 os.dup2(2, 1)
@@ -23,14 +24,18 @@ def say(message):
 
 def failure(error):
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == "solution.py"]
-    lines = source.splitlines()
+    lines = source.split("\n")
     trace = [
         "line %d in %s: %s" % (f.lineno, f.name, lines[f.lineno - 1].strip() if f.lineno <= len(lines) else "")
         for f in frames[-5:]
     ]
+    try:
+        message = str(error)
+    except Exception:
+        message = "its text could not be made"
     if isinstance(error, SyntaxError) and error.filename == "solution.py":
-        trace = ["line %s: %s" % (error.lineno, (error.text or "").strip())]
-    return {"type": type(error).__name__, "message": str(error)[:500], "trace": trace}
+        trace, message = ["line %s: %s" % (error.lineno, (error.text or "").strip())], str(error.msg)
+    return {"type": type(error).__name__, "message": message[:500], "trace": trace}
 
 
 def plain(value):
@@ -43,17 +48,43 @@ def plain(value):
         return {key: plain(item) for key, item in value.items()}
     if value is None or type(value) in (bool, int, float, str):
         return value
-    raise TypeError("a result of type " + type(value).__name__ + " cannot be compared")
+    hint = ""
+    if isinstance(value, types.CoroutineType):
+        hint = "; the function must not be async"
+    elif hasattr(value, "__iter__"):
+        hint = "; make a list of it with list(...)"
+    raise TypeError("a result of type " + type(value).__name__ + " cannot be compared" + hint)
+
+
+def missing(name):
+    """What to say where the function is not there: what else is."""
+    there = scope.get(name)
+    if there is not None:
+        return name + " is no function but a value of type " + type(there).__name__
+    own = [key for key, value in scope.items() if getattr(value, "__module__", None) == "solution" and callable(value)]
+    inside = next((key for key in own if isinstance(scope[key], type) and callable(getattr(scope[key], name, None))), None)
+    if inside:
+        return name + " stands inside the class " + inside + ": write it as a function of its own, without self"
+    return "there is no function named " + name + ("; there is " + ", ".join(own[:8]) if own else "")
 
 
 source = open("solution.py", encoding="utf-8").read()
-scope = {"__name__": "solution"}
+module = types.ModuleType("solution")
+module.__file__ = os.path.abspath("solution.py")
+sys.modules["solution"] = module
+scope = module.__dict__
+scope["exit"] = scope["quit"] = sys.exit
+sys.setrecursionlimit(6000)
 printed = Printed()
 try:
     with contextlib.redirect_stdout(printed):
-        exec(compile(source, "solution.py", "exec"), scope)
+        try:
+            exec(compile(source, "solution.py", "exec"), scope)
+        except (SystemExit, EOFError):  # a main program of one's own below the function
+            if not callable(scope.get(job["function"])):
+                raise
     if not callable(scope.get(job["function"])):
-        raise NameError("there is no function named " + job["function"])
+        raise NameError(missing(job["function"]))
 except BaseException as error:
     say({"load": failure(error), "stdout": printed.getvalue()})
     sys.exit(0)

@@ -32,7 +32,10 @@ for number, rows in enumerate(job["rows"]):
         answer["value"] = [[plain(cell) for cell in row] for row in cursor.fetchmany(MOST_ROWS)]
         answer["columns"] = [column[0] for column in cursor.description]
     except (sqlite3.Error, sqlite3.Warning) as error:
-        answer["error"] = {"type": "SQL", "message": str(error)[:500], "trace": []}
+        message = str(error)[:500]
+        if message == "not authorized":
+            message = "write one SELECT statement, and nothing that changes the database: the tables are there already"
+        answer["error"] = {"type": "SQL", "message": message, "trace": []}
     answer["ms"] = round((time.perf_counter() - started) * 1000, 2)
     answer["stdout"] = ""
     print(job["nonce"] + json.dumps(answer), flush=True)
