@@ -58,6 +58,11 @@ def _praise(score: int) -> str:
     return "Solved. Read your code once more: what would you name differently now?"
 
 
+def _untyped(value: str) -> str:
+    """A value as text without what tells 1 from 1.0 and from "1"."""
+    return re.sub(r"(?<=\d)\.0\b", "", value).translate(str.maketrans("", "", "\"'"))
+
+
 def _about(case: CaseResult) -> str:
     if case.error and case.got is None:
         name = case.error.split(":", 1)[0]
@@ -68,6 +73,6 @@ def _about(case: CaseResult) -> str:
         return f"Case {case.number} ended in an error. Read what it says: which part of your code does it speak of?"
     if case.got in ("None", "null", "undefined", "nil"):
         return "The function gave nothing back in that case. Does every path end in a return?"
-    if case.got is not None and case.got.strip("\"'") == case.expected.strip("\"'"):
+    if case.got is not None and _untyped(case.got) == _untyped(case.expected):
         return "The value looks right, but its type is not: compare the quotes, or 1 with 1.0."
     return f"Work out by hand what case {case.number} should give; then see where your code goes another way."

@@ -34,7 +34,9 @@ def stub(challenge: Challenge, language: LanguageName) -> str:
             started = challenge.starters.get(language)
             return started if started is not None else FUNCTION_LANGUAGES[language].stub(challenge.signature)
         case TestChallenge():
-            return "def test(function):\n    " if language == "python" else "function test(fn) {\n  \n}\n"
+            if language == "python":
+                return "def test(function):\n    # assert function(...) == ...\n    "
+            return "function test(fn) {\n  // assert(fn(...) === ...);\n  \n}\n"
         case ShellChallenge():
             return "#!/bin/bash\n"
         case SqlChallenge():

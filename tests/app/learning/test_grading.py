@@ -274,3 +274,25 @@ async def test_wrong_and_then_endless_is_not_called_right(sandbox: Sandbox) -> N
 
     assert (graded.verdict, graded.passed) == ("timeout", 1)
     assert "endless loop" in graded.message
+
+
+TALES: list[tuple[str, str, str]] = [
+    ("def last(n):\n    return float(n)", "4 cases pass", "its type is not"),
+    ("def last(n):\n    while n == 3: pass\n    return n", "Is there an endless loop?", "what makes it end?"),
+    ("def last(n):\n    while n > 90000: pass\n    return n", "is it too slow for a larger input?", "Right so far"),
+    ("def last(n):\n    while n > 90000: pass\n    return n + 1", "Case 1 was wrong before that", "what case 1 should give"),
+    ("def last(n):\n    return last(n)", "raised an error", "calls itself too deeply"),
+    ("def last(n):\n    return n\nassert last(1) == 2", "AssertionError", "A line outside of the function raised AssertionError"),
+    ("def last(n:\n    return n", "SyntaxError", "Look at the line named above"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "message", "advice"), TALES)
+async def test_what_went_wrong_is_what_is_spoken_of(sandbox: Sandbox, code: str, message: str, advice: str) -> None:
+    signature = Signature(name="last", params=(Parameter(name="n", type="int"),), returns="int")
+    cases = [Case(arguments=(n,), expected=n, hidden=False) for n in (5, 70, 3, 100000)]
+
+    graded = await grade(sandbox, FUNCTION_LANGUAGES["python"], code, signature=signature, cases=cases)
+
+    assert message in graded.message
+    assert advice in feedback(graded, 0)
