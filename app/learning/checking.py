@@ -68,9 +68,7 @@ async def check(
     return Report(problems=tuple(problems), advice=tuple(advice), languages=tuple(ran))
 
 
-async def _solution(
-    sandbox: Sandbox, challenge: CodeChallenge, language: LanguageName, solution: str
-) -> Report:  # fmt: skip
+async def _solution(sandbox: Sandbox, challenge: CodeChallenge, language: LanguageName, solution: str) -> Report:
     """A reference solution, and the wrong ones of its language: the editor's start, the empty value, the mistakes that
     the file lists, and changed references."""
     title = LANGUAGES[language].title
@@ -96,9 +94,7 @@ async def _solution(
     return Report(problems=tuple(problems), advice=tuple(advice), languages=(language,))
 
 
-async def _changed(
-    sandbox: Sandbox, challenge: FunctionChallenge, language: LanguageName, solution: str
-) -> list[str]:  # fmt: skip
+async def _changed(sandbox: Sandbox, challenge: FunctionChallenge, language: LanguageName, solution: str) -> list[str]:
     """Change a solution in one place at a time. In Python, whose programs start at once, many times, to find changes
     that no case notices; in the others until two have failed, as wrong solutions must."""
     title = LANGUAGES[language].title
