@@ -221,6 +221,7 @@ class FakeProviders:
         if script.cut_after is not None:
             return StreamingResponse(_cut(), media_type="application/json")
         call["finished"] = script.finish is not None
+        call["whole"] = True
         media_type = script.content_type or "application/json"
         return Response(script.raw if script.raw is not None else json.dumps(document), media_type=media_type)
 

@@ -37,6 +37,7 @@ FAULTS = (
     Script(pause_seconds=1), Script(first_pause_seconds=1.5),
 )  # fmt: skip
 PINNED = [*MODELS.values()]
+UNSAID = "tiny"  # LiteLLM's: it makes up an end for a whole answer that names none
 LEFT = "anthropic/claude-opus-5-5"  # asked by those who leave
 
 
@@ -133,8 +134,9 @@ async def test_a_soak_leaves_nothing_behind(
         (name, call["model"], call["input_tokens"], call["output_tokens"], price(gateway, call))
         for call in providers.calls
         for name in set(re.findall(r"(?:pinned|ranked)-\d+-", str(call["body"])))
-        if (name, call["model"]) not in maybe and call["finished"] and call["usage"]
-    )
+        if (name, call["model"]) not in maybe and call["usage"]
+        and (call["finished"] or ("whole" in call and call["model"] == UNSAID))
+    )  # fmt: skip
     hedged = [row for row in rows if row["thread_id"].startswith("ranked") and row["status"] == "stopped"]
     cut = [row for row in rows if row["error_kind"] in ("network", "timeout")]
     assert held == 0
