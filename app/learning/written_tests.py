@@ -83,13 +83,7 @@ async def grade_test(
         wanted = "def test(function):" if language == "python" else "function test(fn) { … }"
         message = f"There is no function named test. Write: {wanted}"
         return Graded(verdict="compile_error", cases=(), message=message, wall_ms=0)
-    right = _Version(number=1, code=challenge.right[language], means="a right version", accepts=True)
-    told = [("another right version", True, one) for one in challenge.also_right]
-    told += [("a broken version", False, one) for one in challenge.broken]
-    others = [
-        _Version(number=number, code=one.code[language], means=f"{what}: {one.means.strip()}", accepts=accepts)
-        for number, (what, accepts, one) in enumerate(told, start=2)
-    ]
+    right, *others = _versions(challenge, language)
     # A test that looks at the clock, or counts, instead of at the version does not know which one it is run on.
     versions = [right] if right_only else [right, *_RANDOM.sample(others, len(others)), right]
     results: dict[int, CaseResult] = {}
@@ -117,6 +111,18 @@ async def grade_test(
         for case in [next(iter(results.values()))]
     ]  # fmt: skip
     return grading.graded(last, sorted([*results.values(), *skipped], key=lambda case: case.number))
+
+
+def _versions(challenge: TestChallenge, language: LanguageName) -> list["_Version"]:
+    """The right version, and the others as the file lists them."""
+    right = _Version(number=1, code=challenge.right[language], means="a right version", accepts=True)
+    told = [("another right version", True, one) for one in challenge.also_right]
+    told += [("a broken version", False, one) for one in challenge.broken]
+    others = [
+        _Version(number=number, code=one.code[language], means=f"{what}: {one.means.strip()}", accepts=accepts)
+        for number, (what, accepts, one) in enumerate(told, start=2)
+    ]
+    return [right, *others]
 
 
 def _rejected(version: "_Version") -> CaseResult:

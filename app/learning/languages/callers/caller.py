@@ -31,7 +31,7 @@ def failure(error):
     ]
     try:
         message = str(error)
-    except Exception:
+    except Exception:  # the learner's own class may do anything here
         message = "its text could not be made"
     if isinstance(error, SyntaxError) and error.filename == "solution.py":
         trace, message = ["line %s: %s" % (error.lineno, (error.text or "").strip())], str(error.msg)
