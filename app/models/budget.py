@@ -200,8 +200,6 @@ class Purse:
         if kind == "intent" and active is not False:  # one that was set before may be lifted, whatever it is on
             _check_capped(owner.partition(":")[2])
         wanted = budget_id(kind, owner)
-        changes: dict[str, object] = {} if active is None else {"active": active}
-        changes |= {} if limit_microusd is None else {"limit_microusd": limit_microusd}
 
         def change(connection: sa.Connection) -> None:
             if kind in OWN_KINDS:
@@ -213,12 +211,7 @@ class Purse:
                 row = {"id": wanted, "kind": kind, "owner": owner, "limit_microusd": limit_microusd or 0}
                 connection.execute(budgets.insert().values(**row, active=active is not False))
             else:
-                is_other = limit_microusd not in (None, before["limit_microusd"])
-                if is_other:  # its alerts were about the old limit
-                    changes.update(warned_at=None, exceeded_at=None)
-                connection.execute(
-                    budgets.update().where(budgets.c.id == wanted).values({"active": before["active"], **changes})
-                )
+                ledger.change_limit(connection, before, limit_microusd=limit_microusd, active=active)
             if kind in OWN_KINDS:
                 user_id, _, intent = owner.partition(":")
                 ledger.catch_up(connection, wanted, user_id=user_id, intent=intent or None, now=now)

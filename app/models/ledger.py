@@ -256,6 +256,16 @@ def catch_up(connection: sa.Connection, wanted: str, *, user_id: str, intent: st
     )  # fmt: skip
 
 
+def change_limit(
+    connection: sa.Connection, before: sa.RowMapping, *, limit_microusd: int | None, active: bool | None
+) -> None:
+    """Give a budget another limit, or switch it; None keeps what it has."""
+    changes: dict[str, object] = {"active": before["active"] if active is None else active}
+    if limit_microusd not in (None, before["limit_microusd"]):  # its alerts were about the old limit
+        changes |= {"limit_microusd": limit_microusd, "warned_at": None, "exceeded_at": None}
+    connection.execute(budgets.update().where(budgets.c.id == before["id"]).values(changes))
+
+
 def roll_off(connection: sa.Connection, ids: Sequence[str], now: datetime) -> bool:
     """Take charges that are older than the window off what was spent; whether there were any."""
     old = connection.execute(
