@@ -22,6 +22,7 @@ logger = structlog.get_logger()
 FLUSH_SECONDS = 0.2
 MOST_WAITING = 2000
 SELECTIONS_KEPT = 1000
+NO_PROVIDER = "none"  # of a request that no model was asked for
 LOG_DAYS = 90
 METRICS_DAYS = 400
 
@@ -51,11 +52,6 @@ class CallRecord:
     total_ms: int
     selection: dict[str, Any]  # Any: JSON
     created_at: datetime
-
-    @property
-    def was_asked(self) -> bool:
-        """Whether a model was asked at all; a request that none may answer is logged too."""
-        return self.status != "refused"
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -175,8 +171,7 @@ def _unknown_users(connection: sa.Connection, user_ids: set[str]) -> set[str]:
 def _write_all(connection: sa.Connection, records: list[CallRecord], events: list[NewEvent]) -> None:
     if records:
         connection.execute(_NEW_LOG, [vars(record) for record in records])
-    if asked := [record.metrics() for record in records if record.was_asked]:
-        connection.execute(_NEW_METRICS, asked)
+        connection.execute(_NEW_METRICS, [record.metrics() for record in records])
     event_log.append_in(connection, *events)
 
 
@@ -256,7 +251,7 @@ async def stats(database: Database, *, since: datetime) -> list[ModelStats]:
             sa.func.avg(table.first_token_ms).label("first"), sa.func.avg(table.total_ms).label("total"),
             sa.func.avg(table.tokens_per_second).label("speed"), sa.func.sum(table.cost_microusd).label("cost"),
         )
-        .where(table.created_at >= since)
+        .where(table.created_at >= since, table.provider != NO_PROVIDER)
         .group_by(table.provider, table.model)
         .order_by(calls.desc(), table.provider, table.model)
     )  # fmt: skip

@@ -12,7 +12,7 @@ from app.models import selector
 from app.models.call import Call, CallRequest
 from app.models.catalog import Model
 from app.models.lifecycle import Life
-from app.models.log import CallRecord
+from app.models.log import NO_PROVIDER, CallRecord
 from app.models.providers.wire import FinishReason, TextDelta, Usage
 
 
@@ -147,7 +147,7 @@ class Run:
         request = self.request
         return CallRecord(
             id=uuid.uuid4().hex, request_id=self.id, user_id=request.user_id, thread_id=request.thread_id,
-            task=request.task, intent=request.intent, provider="none", model="none", status="refused",
+            task=request.task, intent=request.intent, provider=NO_PROVIDER, model="none", status="refused",
             states=str(self.life), error_kind=None, input_tokens=0, cached_tokens=0, output_tokens=0,
             tokens_counted=False, held_microusd=0, cost_microusd=0, first_token_ms=None, total_ms=0,
             selection={"reason": why, "ranking": [scored.to_json() for scored in self.ranking]}, created_at=now,

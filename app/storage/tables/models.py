@@ -66,7 +66,8 @@ told_alerts = sa.Table(
     at_column("raised_at"),
 )
 
-# One row for each call that left; the calls of one request share its id.
+# One row for each call that left, and for each request that no model was asked for (provider "none"); the calls of one
+# request share its id.
 provider_logs = sa.Table(
     "provider_logs",
     metadata,
@@ -94,7 +95,7 @@ provider_logs = sa.Table(
     sa.Index("ix_provider_logs_provider_created", "provider", "created_at"),
 )
 
-# The numbers alone, for the views; kept longer than the log, and holding nothing of a person.
+# The numbers of each row alone, for the views; kept longer than the log, and holding nothing of a person.
 provider_metrics = sa.Table(
     "provider_metrics",
     metadata,

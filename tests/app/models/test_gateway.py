@@ -203,13 +203,20 @@ async def test_no_call_leaves_when_nothing_fits(
     await gateway.log.flush()
     async with sqlite.read() as connection:
         row = (await connection.execute(sa.select(provider_logs))).one()
-        measured = (await connection.execute(sa.select(provider_metrics))).all()
+        measured = (await connection.execute(sa.select(provider_metrics))).one()
 
     assert providers.calls == []
     assert (row.status, row.cost_microusd, row.states) == ("refused", 0, "Idle > Validating > Failed")
     assert "Your budget" in row.selection["reason"]
     assert {scored["excluded"] for scored in row.selection["ranking"]} >= {"over budget"}
-    assert measured == []  # a provider that was not asked has no figures
+    assert (measured.call_id, measured.provider, measured.succeeded, measured.error_kind) == (
+        row.id,
+        "none",
+        False,
+        None,
+    )
+    assert await call_log.stats(sqlite, since=clock() - timedelta(days=1)) == []  # nobody was asked who has figures
+    assert await call_log.recent_outcomes(sqlite, clock() - timedelta(days=1)) == []
 
 
 async def test_a_missing_usage_block_never_books_zero(

@@ -39,7 +39,8 @@ async def rows_of(database: Database, query: str) -> list[dict[str, object]]:
 async def test_the_views_tell_success_hours_and_failures(database: Database) -> None:
     now = datetime.now(UTC)
     old = now - timedelta(days=8)
-    await write(database, record(1, at=now), record(2, at=now, status="failed"), record(3, at=old))
+    unasked = replace(record(4, at=now), provider="none", model="none", status="refused", error_kind=None)
+    await write(database, record(1, at=now), record(2, at=now, status="failed"), record(3, at=old), unasked)
 
     week = await rows_of(database, "SELECT * FROM provider_success_7d")
     hours = await rows_of(database, "SELECT * FROM provider_hourly ORDER BY hour")
