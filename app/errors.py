@@ -7,6 +7,7 @@ TooLooError
 ├── NotAllowed               signed in, but not for this
 ├── NotFound                 not there, or not yours
 ├── Conflict                 true a moment ago, not now
+├── Stopped                  whoever waited for it stopped it
 ├── RateLimited              too many at once
 ├── BudgetExceeded           the call would pass a budget
 ├── NoModelAvailable         no candidate is left after exclusions
@@ -76,6 +77,11 @@ class NotFound(TooLooError):
 class Conflict(TooLooError):
     status = 409
     title = "It has changed in the meantime"
+
+
+class Stopped(TooLooError):
+    status = 409
+    title = "It was stopped"
 
 
 class RateLimited(TooLooError):

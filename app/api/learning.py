@@ -8,8 +8,10 @@ from pydantic import Field
 
 from app.api.identity import Reader, Using, Writer
 from app.api.wire import Body, page
+from app.bootstrap import Services
 from app.errors import InvalidInput, NotFound
 from app.learning import path, progress, views
+from app.learning.challenge_files import Challenge
 from app.learning.grading import LARGEST_CODE_BYTES, encoded
 from app.learning.languages import LANGUAGES, known_language
 from app.learning.sandbox.raw import MOST_STDIN_BYTES, run_script
@@ -33,9 +35,14 @@ class Coach(Body):
 
 
 class Program(Body):
+    """A program with its standard input; or a solution of a challenge with an ``input`` for it: a function's arguments
+    by name as JSON texts, the ``rows`` of a query, the files of a script. What is not given is the first example's."""
+
     language: str
     code: str = Field(max_length=LARGEST_CODE_BYTES)
     stdin: str = Field("", max_length=MOST_STDIN_BYTES)
+    challenge_id: str | None = None
+    input: dict[str, str] = Field(default_factory=dict, max_length=50)
 
 
 class TrainingStart(Body):
@@ -117,10 +124,7 @@ async def following(
 
 @router.get("/challenges/{challenge_id}")
 async def challenge(challenge_id: str, _user: Reader, using: Using) -> Json:
-    found = using.deps.curriculum.challenge(challenge_id)
-    if found is None:
-        raise NotFound(f"There is no challenge {challenge_id!r}. See GET /api/v1/challenges.")
-    return views.challenge_view(found)
+    return views.challenge_view(_found(using, challenge_id))
 
 
 @router.post("/challenges/{challenge_id}/start", status_code=201)
@@ -273,15 +277,20 @@ async def resume(session_id: str, user: Writer, using: Using) -> Json:
 
 @router.post("/sandbox/run")
 async def sandbox_run(body: Program, user: Writer, using: Using) -> Json:
-    """Run a program of one's own; nothing is recorded."""
+    """Run a program, or a solution on an input of one's own, without a verdict; nothing is recorded."""
+    if body.challenge_id is not None:
+        if body.stdin:
+            raise InvalidInput("A solution is given its input by name: leave out stdin, or the challengeId.")
+        about = _found(using, body.challenge_id)
+        run = await using.deps.challenges.run_on(user.id, about, body.code, body.input, language=body.language)
+        return run.to_json()
+    if body.input:
+        raise InvalidInput("Of which challenge is this the input? Give its challengeId, or stdin for a program.")
     language = LANGUAGES[known_language(body.language)]
     if language.toolchain().path is None:
         raise InvalidInput(f"{language.title} is not installed here. {language.toolchain().remedy}")
     run = await run_script(using.isolation.for_owner(user.id), language, body.code, encoded(body.stdin))
-    return {
-        "status": run.status, "stdout": run.stdout, "stderr": run.stderr, "exitCode": run.exit_code,
-        "wallMs": run.wall_ms, "isolated": run.isolated,
-    }  # fmt: skip
+    return run.to_json()
 
 
 @router.get("/languages")
@@ -293,6 +302,13 @@ async def languages(_user: Reader) -> Json:
             if (chain := language.toolchain())
         ]
     )
+
+
+def _found(using: Services, challenge_id: str) -> Challenge:
+    found = using.deps.curriculum.challenge(challenge_id)
+    if found is None:
+        raise NotFound(f"There is no challenge {challenge_id!r}. See GET /api/v1/challenges.")
+    return found
 
 
 def _progress(row: progress.ConceptProgress) -> Json:

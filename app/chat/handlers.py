@@ -20,7 +20,7 @@ from app.chat.history import History
 from app.chat.ownership import check_thread_id
 from app.chat.render import Answer
 from app.chat.sharing import DEFAULT_DAYS, SharingService
-from app.errors import InvalidInput, NotAllowed, TooLooError
+from app.errors import InvalidInput, NotAllowed, Stopped, TooLooError
 from app.identity.accounts import User
 from app.learning import views
 from graph import commands
@@ -39,6 +39,7 @@ STARTERS = (
 )
 
 SHOWN_CHANGES = 12
+SHOWN_OUTPUT = 4000
 MOST_FILE_CHARACTERS = 60_000
 Json = dict[str, Any]  # Any: JSON
 
@@ -61,6 +62,8 @@ class Chat:
         for name, callback in (
             ("say", self.say),
             ("challenge_run", self.card_run),
+            ("challenge_try", self.card_try),
+            ("challenge_stop", self.card_stop),
             ("challenge_submit", self.card_submit),
             ("challenge_hint", self.card_hint),
             ("challenge_skip", self.card_skip),
@@ -177,6 +180,13 @@ class Chat:
     async def card_run(self, action: cl.Action) -> Json:
         return await _card(self._run(action.payload))
 
+    async def card_try(self, action: cl.Action) -> Json:
+        return await _card(self._try(action.payload))
+
+    async def card_stop(self, action: cl.Action) -> Json:
+        self._services.deps.challenges.stop(_user().id, str(action.payload.get("startedId", "")))
+        return {}
+
     async def card_submit(self, action: cl.Action) -> Json:
         return await _card(self._submit(action.payload))
 
@@ -197,6 +207,17 @@ class Chat:
         graded = await self._services.deps.challenges.run_examples(_user().id, started_id, code, language=language)
         shown = {"result": views.graded_view(graded), "ran": True}
         return await self._keep(started_id, shown, drafts={language: code}, language=language)
+
+    async def _try(self, payload: Json) -> Json:
+        """Run the code on the learner's own input, and show what came out as it is."""
+        started_id, code, language = _solution(payload)
+        given, challenges = payload.get("input"), self._services.deps.challenges
+        if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
+            raise InvalidInput("The input does not fit. Reload the page and try again.")
+        one = await challenges.get(_user().id, started_id)
+        run = await challenges.run_on(_user().id, one.challenge, code, given, language=language, started_id=started_id)
+        tried = {**run.to_json(), "stdout": _cut(run.stdout), "stderr": _cut(run.stderr)}
+        return await self._keep(started_id, {"tried": tried}, own=given, drafts={language: code}, language=language)
 
     async def _submit(self, payload: Json) -> Json:
         started_id, code, language = _solution(payload)
@@ -225,8 +246,13 @@ class Chat:
         return await self._keep(revealed.started.id, shown)
 
     async def _coach(self, payload: Json) -> Json:
-        started_id = str(payload.get("startedId", ""))
-        coached = await self._services.deps.coach.ask(_user().id, started_id)
+        started_id, deps = str(payload.get("startedId", "")), self._services.deps
+        began = deps.clock()
+        try:
+            coached = await deps.coach.ask(_user().id, started_id)
+        except Stopped as stopped:
+            spent = await deps.purse.spent_by(_user().id, since=began, thread_id=cl.context.session.thread_id)
+            raise Stopped(f"Stopped. It cost {dollars(spent)}." if spent else "Stopped.") from stopped
         cost = dollars(coached.cost_microusd) if coached.model or coached.cost_microusd else ""
         return await self._keep(started_id, {"coached": {**views.coached_view(coached), "cost": cost}})
 
@@ -364,6 +390,10 @@ async def _card(work: Any) -> Json:  # Any: a coroutine of JSON
         reference = uuid.uuid4().hex[:8]
         logger.exception("chat.card_failed", reference=reference)
         return {"error": f"Something went wrong on our side (reference {reference})."}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_OUTPUT else text[:SHOWN_OUTPUT] + " …"
 
 
 def _solution(payload: Json) -> tuple[str, str, str]:

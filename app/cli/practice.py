@@ -17,7 +17,7 @@ from app.learning.checking import check as check_challenge
 from app.learning.curriculum import POOL, load_curriculum, read_challenge
 from app.learning.languages import LANGUAGES, known_language
 from app.learning.sandbox.probe import Isolation, probe
-from app.learning.sandbox.raw import run_script
+from app.learning.sandbox.raw import RawRun, run_script
 from app.learning.templates import KINDS, template
 from app.settings import load_settings
 
@@ -129,24 +129,20 @@ def run(
     stdin = b"" if (piped := typer.get_binary_stream("stdin")).isatty() else piped.read()
     code = file.read_text(encoding="utf-8", errors="replace")
 
-    async def ran() -> dict[str, object]:
-        result = await run_script((await _isolation()).require(), spoken, code, stdin)
-        return {
-            "status": result.status, "stdout": result.stdout, "stderr": result.stderr, "exitCode": result.exit_code,
-            "wallMs": result.wall_ms, "isolated": result.isolated,
-        }  # fmt: skip
+    async def ran() -> RawRun:
+        return await run_script((await _isolation()).require(), spoken, code, stdin)
 
     result = asyncio.run(ran())
     if as_json:
-        typer.echo(json.dumps(result, indent=2))
+        typer.echo(json.dumps(result.to_json(), indent=2))
     else:
-        typer.echo(result["stdout"], nl=False)
-        typer.echo(result["stderr"], nl=False, err=True)
-        if not result["isolated"]:
+        typer.echo(result.stdout, nl=False)
+        typer.echo(result.stderr, nl=False, err=True)
+        if not result.isolated:
             typer.secho("This ran without isolation.", fg="yellow", err=True)
-        if result["status"] != "ok":
-            typer.secho(f"{result['status']} after {result['wallMs']} ms", fg="red", err=True)
-    raise typer.Exit(EXIT_BY_STATUS[str(result["status"])])
+        if result.status != "ok":
+            typer.secho(f"{result.status} after {result.wall_ms} ms", fg="red", err=True)
+    raise typer.Exit(EXIT_BY_STATUS[result.status])
 
 
 async def _isolation() -> Isolation:

@@ -121,8 +121,8 @@ class FunctionChallenge(_Challenge):
             if len(case.arguments) != len(types):
                 raise ValueError(f"case {number} has {len(case.arguments)} arguments, not {len(types)}")
             for kind, argument in zip(types, case.arguments, strict=True):
-                _check_values(kind, [argument], f"an argument of case {number}")
-            _check_values(parse_type(self.signature.returns), [case.expected], f"the expected value of case {number}")
+                check_values(kind, [argument], f"an argument of case {number}")
+            check_values(parse_type(self.signature.returns), [case.expected], f"the expected value of case {number}")
         return self
 
 
@@ -234,20 +234,24 @@ _PYTHON_TYPES: dict[str, frozenset[type]] = {
 }  # fmt: skip
 
 
-def _check_values(kind: Type, values: Collection[Any], what: str) -> None:  # Any: JSON values, to be found out
-    """All values of one type at once, level by level: cases hold lists of ten thousand."""
+def check_values(kind: Type, values: Collection[Any], what: str) -> None:  # Any: JSON values, to be found out
+    """All values of one type at once, level by level: cases hold lists of ten thousand.
+
+    Raises:
+        ValueError: one of them is of another type.
+    """
     if kind.kind == "optional":
-        _check_values(kind.inner, [value for value in values if value is not None], what)
+        check_values(kind.inner, [value for value in values if value is not None], what)
         return
     fitting = _PYTHON_TYPES[kind.kind]
     if not set(map(type, values)) <= fitting:
         wrong = next(value for value in values if type(value) not in fitting)
         raise ValueError(f"{what} is {wrong!r}, which is no {kind.kind}")
     if kind.kind == "list":
-        _check_values(kind.inner, [item for value in values for item in value], what)
+        check_values(kind.inner, [item for value in values for item in value], what)
     elif kind.kind == "map":
-        _check_values(Type("str"), [key for value in values for key in value], f"a key in {what}")
-        _check_values(kind.inner, [item for value in values for item in value.values()], what)
+        check_values(Type("str"), [key for value in values for key in value], f"a key in {what}")
+        check_values(kind.inner, [item for value in values for item in value.values()], what)
 
 
 def best_language(challenge: Challenge, wanted: LanguageName | None) -> LanguageName:

@@ -1,7 +1,7 @@
 """Challenges: choose one, start it, run and grade solutions, give hints, reveal, skip."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from app.learning import (
     grading,
     kinds,
     left_behind,
+    own_input,
     progress,
     sitting,
     started,
@@ -25,7 +26,9 @@ from app.learning.languages import LANGUAGES, known_language
 from app.learning.languages.base import LanguageName
 from app.learning.path import path_of
 from app.learning.sandbox.probe import Isolation
+from app.learning.sandbox.raw import RawRun
 from app.learning.started import Started
+from app.learning.stopping import Stoppable
 from app.learning.submission import Revealed, Submission, Submissions
 from app.storage.database import Database
 from app.storage.tables.learning import started_challenges
@@ -41,7 +44,10 @@ class ChallengeService:
         self._isolation = isolation
         self._clock = clock
         self._wake = wake
-        self._submissions = Submissions(database=database, curriculum=curriculum, isolation=isolation, clock=clock)
+        self.stoppable = Stoppable()
+        self._submissions = Submissions(
+            database=database, curriculum=curriculum, isolation=isolation, clock=clock, stoppable=self.stoppable
+        )
 
     async def start(
         self, user_id: str, *, thread_id: str | None, challenge_id: str | None = None, concept: str | None = None,
@@ -154,10 +160,27 @@ class ChallengeService:
         """Run a solution on the shown examples; nothing is recorded.
 
         Raises:
-            NotFound, InvalidInput, SandboxUnavailable, SandboxFailed.
+            NotFound, InvalidInput, SandboxUnavailable, SandboxFailed, Stopped.
         """
         one = await self.get(user_id, started_id)
         return await self._submissions.run_examples(user_id, one, code, language=language)
+
+    async def run_on(
+        self, user_id: str, challenge: Challenge, code: str, given: Mapping[str, str], *, language: str,
+        started_id: str = "",
+    ) -> RawRun:  # fmt: skip
+        """Run a solution on the learner's own input, without a verdict; nothing is recorded.
+
+        Raises:
+            InvalidInput, SandboxUnavailable, Stopped.
+        """
+        spoken = kinds.language_of(challenge, known_language(language))
+        running = own_input.run_on(self._isolation.for_owner(user_id), challenge, spoken.name, code, given)
+        return await self.stoppable.run((user_id, started_id), running)
+
+    def stop(self, user_id: str, started_id: str) -> None:
+        """Stop what runs of a started challenge; nothing, where it has ended already."""
+        self.stoppable.stop((user_id, started_id))
 
     async def submit(self, user_id: str, started_id: str, code: str, *, language: str | None = None) -> Submission:
         """Grade a solution on all cases and record the attempt; one that ends the sitting moves skill and card.
@@ -166,7 +189,7 @@ class ChallengeService:
             NotFound: not this learner's challenge.
             Conflict: it was skipped, or its solution was shown; or the same was submitted just before.
             InvalidInput: the code cannot be a solution.
-            SandboxUnavailable, SandboxFailed: nothing was graded or recorded.
+            SandboxUnavailable, SandboxFailed, Stopped: nothing was graded or recorded.
         """
         one = await self.get(user_id, started_id)
         submission = await self._submissions.submit(user_id, one, code, language=language)

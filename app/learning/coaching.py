@@ -67,6 +67,7 @@ class CoachService:
             NotFound: not this learner's challenge.
             Conflict: it is a check, or it has ended.
             InvalidInput: nothing was submitted yet.
+            Stopped: the learner would not wait; what the model's calls cost is booked.
         """
         one = await self._challenges.get(user_id, started_id)
         if one.is_check:
@@ -76,7 +77,8 @@ class CoachService:
         attempts = await self._challenges.newest_attempts(user_id, started_id, limit=1 + EARLIER_ATTEMPTS)
         if not attempts:
             raise InvalidInput("The coach starts from your own code: submit a first try.")
-        coached = await self._by_model(user_id, one, attempts)
+        asking = self._by_model(user_id, one, attempts)
+        coached = await self._challenges.stoppable.run((user_id, started_id), asking)
         await self._challenges.note_coached(user_id, one, by=coached.by)
         return coached
 

@@ -111,8 +111,13 @@ async def grade(
     program = language.program(sandbox, code, signature, [case.arguments for case in cases], nonce=nonce)
     run = await run_program(sandbox, program)
     result = judge(run, shown_cases(language, signature, cases, any_order=any_order), nonce=nonce, show=language.show)
+    return with_declaration(result, language.declaration(signature))
+
+
+def with_declaration(result: Graded, declaration: str) -> Graded:
+    """The same; of code that does not fit how it is called, this is said first."""
     if result.verdict == "compile_error" and _IN_THE_CALLER.search(result.message):
-        expected = f"What is called is `{language.declaration(signature)}`: is it there, with these types?"
+        expected = f"What is called is `{declaration}`: is it there, with these types?"
         return replace(result, message=_cut(f"{expected}\n{result.message}", 4000))
     return result
 

@@ -198,9 +198,8 @@ async def _grade_sql(sandbox: Sandbox, challenge: SqlChallenge, code: str, *, ex
     if not examples_only:
         sets += [(data, True) for data in challenge.cases]
     nonce = secrets.token_hex(8)
-    code = grading.as_text(code).replace("\u00a0", " ")  # what web pages put between words
-    code = code.rstrip().rstrip("; \n")  # an empty statement after the query is none
-    program = SQL.query(sandbox, code, tables=challenge.tables, rows=[data.rows for data, _ in sets], nonce=nonce)
+    rows = [data.rows for data, _ in sets]
+    program = SQL.query(sandbox, grading.as_text(code), tables=challenge.tables, rows=rows, nonce=nonce)
     run = await grading.run_program(sandbox, program)
 
     def right(expected: list[list[Any]]) -> Callable[[object], bool]:  # Any: cells

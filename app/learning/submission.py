@@ -19,6 +19,7 @@ from app.learning.sandbox.probe import Isolation
 from app.learning.sandbox.program import Sandbox
 from app.learning.score import Score, Signals, score
 from app.learning.started import Started
+from app.learning.stopping import Stoppable
 from app.storage.database import Database
 from app.storage.tables.learning import attempts, started_challenges
 
@@ -52,20 +53,22 @@ class Revealed:
 
 class Submissions:
     def __init__(
-        self, *, database: Database, curriculum: Curriculum, isolation: Isolation, clock: Callable[[], datetime]
+        self, *, database: Database, curriculum: Curriculum, isolation: Isolation, clock: Callable[[], datetime],
+        stoppable: Stoppable,
     ) -> None:  # fmt: skip
         self._database = database
         self._curriculum = curriculum
         self._isolation = isolation
         self._clock = clock
         self._mistakes = KnownMistakes()
+        self._stoppable = stoppable
         self._in_flight: set[tuple[str, str]] = set()
 
     async def run_examples(self, user_id: str, one: Started, code: str, *, language: str | None) -> grading.Graded:
         """Run a solution on the shown examples; nothing is recorded."""
         spoken = _spoken(one, language)
-        graded = await kinds.grade_examples(self._sandbox_of(user_id), one.challenge, spoken.name, code)
-        return self._labelled(one, graded)
+        running = kinds.grade_examples(self._sandbox_of(user_id), one.challenge, spoken.name, code)
+        return self._labelled(one, await self._stoppable.run((user_id, one.id), running))
 
     async def submit(self, user_id: str, one: Started, code: str, *, language: str | None) -> Submission:
         """Grade a solution on all cases and record the attempt."""
@@ -91,8 +94,8 @@ class Submissions:
 
     async def _grade(self, user_id: str, one: Started, code: str) -> Submission:
         spoken = one.language
-        graded = await kinds.grade_challenge(self._sandbox_of(user_id), one.challenge, spoken.name, code)
-        graded = self._labelled(one, graded)
+        grading_it = kinds.grade_challenge(self._sandbox_of(user_id), one.challenge, spoken.name, code)
+        graded = self._labelled(one, await self._stoppable.run((user_id, one.id), grading_it))
         signals = None
         if graded.verdict == "passed":
             signals = await code_quality.measure(one.challenge, spoken.name, code)

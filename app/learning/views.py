@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from app.learning import kinds, progress
+from app.learning import kinds, own_input, progress
 from app.learning.challenge_files import Challenge
 from app.learning.coaching import Coached
 from app.learning.curriculum import Curriculum
@@ -52,6 +52,7 @@ def started_view(started: Started) -> Json:
         ],
         "material": kinds.material(challenge),
         "examples": kinds.examples(challenge, shown_in),
+        "inputs": [vars(field) for field in own_input.fields(challenge)],
         "hints": list(started.hints),
         "hintsTotal": len(challenge.hints),
         "attempts": started.attempts,

@@ -3,6 +3,8 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 const INDENT = { python: "    ", java: "    ", c: "    ", cpp: "    ", rust: "    ", go: "\t" };
 const PARTS = { correct: "Cases", attempts: "Attempts", hints: "Hints", time: "Time", length: "Length", branches: "Branches", repetition: "Repetition", linter: "Linter" };
 
+const STOPPABLE = ["run", "submit", "try", "coach"];
+
 function inline(text) {
   return text.split(/(`[^`]+`|\*\*[^*]+\*\*)/).map((part, i) => {
     if (part.startsWith("`")) return <code key={i}>{part.slice(1, -1)}</code>;
@@ -42,6 +44,7 @@ const card = (cards[props.startedId] = cards[props.startedId] || {
   state: {
     language: props.language, drafts: { ...props.drafts, ...stored() }, hints: props.hints, status: props.status,
     result: props.result || null, ran: props.ran || false, revealed: props.revealed || null, coached: props.coached || null, badges: props.badges || [], busy: "", error: "",
+    own: props.own || {}, tried: props.tried || null, ownOpen: !!props.tried,
   },
   watchers: new Set(),
   fresh: false, // its result has just come
@@ -112,6 +115,57 @@ function Result({ result, ran }) {
   );
 }
 
+const ENDED = {
+  ok: "It ended.", error: "It ended with an error.", compile_error: "It could not be loaded.",
+  timeout: "It did not end in time, and was stopped.", killed: "It was stopped at a limit of memory, time or output.",
+  infrastructure_error: "It could not be started here; this is not your mistake. Try again in a moment.",
+};
+
+function Tried({ run }) {
+  return (
+    <div role="status" data-testid="tried">
+      <p className={run.status === "ok" ? undefined : "tl-bad"}>{ENDED[run.status]} <span className="tl-muted">{run.wallMs} ms{run.isolated ? "" : ", without isolation"}</span></p>
+      <dl className="tl-diff">
+        {run.value !== null && <><dt>Result</dt><dd><code style={{ whiteSpace: "pre-wrap" }}>{run.value}</code></dd></>}
+        {run.stdout && <><dt>Printed</dt><dd><pre className="tl-pre" tabIndex={0}>{run.stdout}</pre></dd></>}
+        {run.stderr && <><dt>Errors</dt><dd><pre className="tl-pre" tabIndex={0}>{run.stderr}</pre></dd></>}
+      </dl>
+    </div>
+  );
+}
+
+function OwnInput({ own, tried, open, busy, over, onRun }) {
+  const write = (name, text) => change({ own: { ...card.state.own, [name]: text } });
+
+  function onKeyDown(event, block) {
+    if (event.key !== "Enter" || (block && !event.ctrlKey && !event.metaKey)) return;
+    event.preventDefault();
+    if (!busy && !over) onRun();
+  }
+
+  return (
+    <details className="tl-own" data-testid="own-input" open={open}
+      onToggle={(e) => e.currentTarget.open !== open && change({ ownOpen: e.currentTarget.open })}>
+      <summary>Run it on your own input</summary>
+      {props.inputs.map((field) => {
+        const id = "own-" + props.startedId + field.name;
+        const text = own[field.name] ?? field.text;
+        const known = { id, value: text, spellCheck: false, autoCapitalize: "off", autoComplete: "off", className: "tl-input", onChange: (e) => write(field.name, e.target.value), onKeyDown: (e) => onKeyDown(e, field.block) };
+        return (
+          <div className="tl-field" key={field.name}>
+            <label htmlFor={id}><code>{field.name}</code> <span className="tl-muted">{field.what}</span></label>
+            {field.block ? <textarea {...known} rows={Math.min(10, Math.max(3, text.split("\n").length))} /> : <input {...known} />}
+          </div>
+        );
+      })}
+      <div className="tl-actions">
+        <button className="tl-btn" disabled={!!busy || over} onClick={onRun}>{busy === "try" ? "Running …" : "Run on this input"}</button>
+      </div>
+      {tried && <Tried run={tried} />}
+    </details>
+  );
+}
+
 function stored() {
   try {
     return JSON.parse(sessionStorage.getItem(DRAFT)) || {};
@@ -121,7 +175,7 @@ function stored() {
 }
 
 export default function ChallengeCard() {
-  const { language, drafts, hints, status, result, ran, revealed, coached, badges, busy, error } = useSyncExternalStore(watch, () => card.state);
+  const { language, drafts, hints, status, result, ran, revealed, coached, badges, busy, error, own, tried, ownOpen } = useSyncExternalStore(watch, () => card.state);
   const spoken = props.languages.find((l) => l.name === language) || props.languages[0];
   const code = drafts[spoken.name] ?? spoken.stub;
   const lines = code.split("\n").length;
@@ -157,6 +211,8 @@ export default function ChallengeCard() {
   const run = () => call("run", { code, language: spoken.name });
   const submit = () => call("submit", { code, language: spoken.name });
   const hint = () => call("hint", {});
+  const tryOut = () => call("try", { code, language: spoken.name, input: own });
+  const stop = () => callAction({ name: "challenge_stop", payload: { startedId: props.startedId } });
   const skip = () => call("skip", {});
   const reveal = () => call("reveal", {});
   const coach = () => call("coach", {});
@@ -263,11 +319,13 @@ export default function ChallengeCard() {
         {(hints.length >= props.hintsTotal || props.isCheck || (result && !ran)) && status === "open" && (
           <button className="tl-btn" disabled={!!busy} onClick={reveal}>Reveal</button>
         )}
+        {STOPPABLE.includes(busy) && <button className="tl-btn tl-late" key={busy} onClick={stop}>Stop</button>}
         <button className="tl-btn tl-push" disabled={!!busy || status !== "open"} onClick={skip}>{status === "skipped" ? "Skipped" : "Skip"}</button>
         {status !== "open" && (props.sessionId
           ? <button className="tl-btn primary" onClick={() => sendUserMessage("/train next")}>Go on with the session</button>
           : <button className="tl-btn" onClick={() => sendUserMessage("next challenge")}>Next challenge</button>)}
       </div>
+      {props.inputs && props.inputs.length > 0 && <OwnInput own={own} tried={tried} open={ownOpen} busy={busy} over={over} onRun={tryOut} />}
       {error && <p className="tl-bad" role="alert">{error}</p>}
       {result && <Result result={result} ran={ran} />}
       {badges.map((badge) => (

@@ -240,6 +240,28 @@ def press(button: Locator, shows: Locator) -> None:
     expect(shows).to_be_visible()
 
 
+RIGHT = "return ' '.join(reversed(text.split()))"  # what the challenge about reversed words asks for
+
+
+def start_challenge(chat: Chat) -> None:
+    chat.say("give me an easy python challenge about strings")
+    expect(chat.card("challenge-card")).to_contain_text("Reverse the words")
+    settle(chat)
+
+
+def write(chat: Chat, line: str) -> None:
+    editor = chat.card("challenge-card").get_by_label("Your solution")
+    editor.click()
+    editor.press("Control+End")
+    chat.page.keyboard.insert_text(line)
+
+
+def submit(chat: Chat) -> None:
+    """Press Submit for the first time."""
+    card = chat.card("challenge-card")
+    press(card.get_by_role("button", name="Submit"), card.get_by_test_id("result"))
+
+
 @pytest.fixture
 def chat(context: BrowserContext, server: Server) -> Chat:
     return Chat(context.new_page(), server.url).open()

@@ -18,6 +18,8 @@ class Sql:
 
     def query(self, sandbox: Sandbox, code: str, *, tables: str, rows: Sequence[str], nonce: str) -> Program:
         """Runs one query on each data set: the tables, filled with one of ``rows``."""
+        code = code.replace("\u00a0", " ")  # what web pages put between words
+        code = code.rstrip().rstrip("; \n")  # an empty statement after the query is none
         job = {"tables": tables, "rows": list(rows), "nonce": nonce}
         files = {
             "harness.py": caller("query.py").encode(), "solution.sql": code.encode(errors="replace"),

@@ -208,6 +208,33 @@ async def test_a_program_over_rest(client: httpx.AsyncClient) -> None:
     assert (unknown.status_code, empty.status_code) == (422, 422)
 
 
+async def test_a_solution_runs_on_ones_own_input_over_rest(client: httpx.AsyncClient) -> None:
+    async def run(**body: object) -> httpx.Response:
+        return await client.post("/api/v1/sandbox/run", json={"language": "python", **body})
+
+    about: dict[str, object] = {
+        "challengeId": "two-sum",
+        "code": "def pair_with_sum(numbers, target):\n  return numbers",
+    }
+    own = (await run(**about, input={"numbers": "[4, 5]"})).json()
+    of_the_example = (await run(**about)).json()
+    refused = [
+        await run(**about, input={"numbers": "[4,"}),
+        await run(**about, input={"numbers": [4]}),
+        await run(**about, stdin="x"),
+        await run(code="print(1)", input={"numbers": "[]"}),
+        await run(**{**about, "language": "sql"}),
+    ]
+    attempts = (await client.get("/api/v1/challenges/attempts")).json()
+
+    assert (own["status"], own["value"], own["stdout"]) == ("ok", "[4, 5]", "")
+    assert of_the_example["value"] == "[2, 7, 11, 15]"
+    assert [one.status_code for one in refused] == [422] * 5
+    assert "`numbers` must be a list of whole numbers" in refused[0].json()["detail"]
+    assert (await run(**{**about, "challengeId": "nope"})).status_code == 404
+    assert attempts["items"] == []
+
+
 async def test_giving_up_over_rest(client: httpx.AsyncClient) -> None:
     await client.post("/api/v1/challenges/two-sum/start", json={"language": "javascript"})
 

@@ -22,10 +22,12 @@ for number, rows in enumerate(job["rows"]):
     started = time.perf_counter()
     answer = {"case": number}
     database = sqlite3.connect(":memory:")
-    database.executescript(job["tables"])
-    database.executescript(rows)
-    database.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY)
+    filled = False
     try:
+        database.executescript(job["tables"])
+        database.executescript(rows)
+        filled = True
+        database.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY)
         cursor = database.execute(query)
         if cursor.description is None:
             raise sqlite3.ProgrammingError("write one SELECT statement")
@@ -33,7 +35,9 @@ for number, rows in enumerate(job["rows"]):
         answer["columns"] = [column[0] for column in cursor.description]
     except (sqlite3.Error, sqlite3.Warning) as error:
         message = str(error)[:500]
-        if message == "not authorized":
+        if not filled:
+            message = "the rows could not be put into the tables: " + message
+        elif message == "not authorized":
             message = "write one SELECT statement, and nothing that changes the database: the tables are there already"
         answer["error"] = {"type": "SQL", "message": message, "trace": []}
     answer["ms"] = round((time.perf_counter() - started) * 1000, 2)

@@ -1,0 +1,189 @@
+"""A solution run on the learner's own input: what came out is shown as it is, and no verdict is given."""
+
+import json
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.errors import InvalidInput
+from app.learning import grading
+from app.learning.challenge_files import Challenge, FunctionChallenge, ShellChallenge, SqlChallenge, check_values
+from app.learning.grading import Graded, Shown, Verdict
+from app.learning.languages import BASH, FUNCTION_LANGUAGES, SQL
+from app.learning.languages.base import LanguageName, Parameter, Type, parse_type
+from app.learning.sandbox.program import Run, Sandbox
+from app.learning.sandbox.raw import RawRun, Status, raw
+
+MOST_BYTES = 64 * 1024
+ROWS = "rows"
+_LARGEST_WHOLE = 2**63  # what every language can hold
+_ANYTHING = Shown(input="", expected="", hidden=False, is_right=lambda _: True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One part of an input; ``text`` is that of the first example. A ``block`` has many lines."""
+
+    name: str
+    what: str
+    text: str
+    block: bool
+
+
+def fields(challenge: Challenge) -> list[Field]:
+    """What can be put in: a function's arguments as JSON, statements that fill the tables, files. Empty where there is
+    nothing to run on an input of one's own."""
+    match challenge:
+        case FunctionChallenge():
+            return [
+                Field(name=p.name, what=_a(parse_type(p.type)), text=_json(value), block=False)
+                for p, value in zip(challenge.signature.params, challenge.examples[0].arguments, strict=True)
+            ]
+        case SqlChallenge():
+            rows = challenge.examples[0].rows.strip()
+            return [Field(name=ROWS, what="statements that fill the tables", text=rows, block=True)]
+        case ShellChallenge():
+            files = challenge.examples[0].files
+            return [Field(name=name, what="a file", text=text, block=True) for name, text in files.items()]
+    return []
+
+
+async def run_on(
+    sandbox: Sandbox, challenge: Challenge, language: LanguageName, code: str, given: Mapping[str, str]
+) -> RawRun:
+    """Run a solution on the texts given for its fields; a field that is not given keeps its example.
+
+    Raises:
+        InvalidInput: the code cannot be a solution, or a text is not what its field takes.
+    """
+    grading.check_code(code)
+    code, texts, nonce = grading.as_text(code), _texts(challenge, given), secrets.token_hex(8)
+    match challenge:
+        case FunctionChallenge(signature=signature):
+            spoken = FUNCTION_LANGUAGES[language]
+            arguments = [argument(p, texts[p.name]) for p in signature.params]
+            run = await sandbox.run(spoken.program(sandbox, code, signature, [arguments], nonce=nonce))
+            result = grading.judge(run, [_ANYTHING], nonce=nonce, show=spoken.show)
+            return _told(sandbox, run, grading.with_declaration(result, spoken.declaration(signature)))
+        case SqlChallenge():
+            query = SQL.query(sandbox, code, tables=challenge.tables, rows=[texts[ROWS]], nonce=nonce)
+            run = await sandbox.run(query)
+            return _told(sandbox, run, grading.judge(run, [_ANYTHING], nonce=nonce, show=SQL.show))
+        case _:
+            return raw(sandbox, await sandbox.run(BASH.over_files(code, texts)))
+
+
+def _texts(challenge: Challenge, given: Mapping[str, str]) -> dict[str, str]:
+    known = fields(challenge)
+    if not known:
+        raise InvalidInput("This challenge has no input of its own to run on. Submit what you have.")
+    unknown = given.keys() - {field.name for field in known}
+    if unknown:
+        names = ", ".join(f"`{field.name}`" for field in known)
+        raise InvalidInput(f"There is no input `{min(unknown)[:80]}`. There is: {names}.")
+    texts = {field.name: given.get(field.name, field.text) for field in known}
+    if sum(len(grading.encoded(text)) for text in texts.values()) > MOST_BYTES:
+        raise InvalidInput(f"The input is too large: at most {MOST_BYTES // 1024} KB in all.")
+    return {name: grading.as_text(text) for name, text in texts.items()}
+
+
+def argument(parameter: Parameter, text: str) -> Any:  # Any: a JSON value of the parameter's type
+    """The value that a text stands for: JSON; where a text is wanted, what does not begin with a quote is that text.
+
+    Raises:
+        InvalidInput: it is no JSON, or of another type, or larger than every language can hold.
+    """
+    kind, text = parse_type(parameter.type), text.strip()
+    wanted = kind.inner if kind.kind == "optional" else kind
+    if wanted.kind == "str" and not text.startswith('"') and (wanted is kind or text != "null"):
+        return text
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        check_values(kind, [value], "it")
+        _check_numbers(value)
+        json.dumps(value, ensure_ascii=False).encode()  # no half of a character
+    except (ValueError, RecursionError) as error:
+        said = f"`{parameter.name}` must be {_a(kind)}, written as JSON, such as {_json(_sample(kind))}."
+        raise InvalidInput(f"{said} Whole numbers have at most 64 bits.") from error
+    return value
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _check_numbers(value: object) -> None:
+    match value:
+        case list():
+            for item in value:
+                _check_numbers(item)
+        case dict():
+            for item in value.values():
+                _check_numbers(item)
+        case int() if not -_LARGEST_WHOLE <= value < _LARGEST_WHOLE:
+            raise ValueError("more than 64 bits")
+        case float() if not math.isfinite(value):
+            raise ValueError("too large")
+
+
+def _told(sandbox: Sandbox, run: Run, result: Graded) -> RawRun:
+    """A run of one case as it was: what came back, what was printed, and what went wrong in the end."""
+    if run.status == "infrastructure_error":
+        return raw(sandbox, run)
+    case = result.cases[0] if result.cases else None
+    wrong = [result.message] if case is None else [case.error, *case.trace]
+    said = [] if case is None else [grading.compiler_words(run.stderr)]
+    return RawRun(
+        status=_STATUS[result.verdict],
+        value=case.got if case else None, stdout=case.stdout if case else "",
+        stderr="\n".join(line for line in (*said, *wrong) if line), exit_code=run.exit_code, wall_ms=run.wall_ms,
+        isolated=sandbox.is_isolated,
+    )  # fmt: skip
+
+
+_STATUS: dict[Verdict, Status] = {
+    "passed": "ok", "failed": "ok", "error": "error", "compile_error": "compile_error", "timeout": "timeout",
+    "killed": "killed",
+}  # fmt: skip
+_ONE = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
+_MANY = {"int": "whole numbers", "float": "numbers", "str": "texts", "bool": "truth values"}
+_SAMPLES = {"int": 5, "float": 2.5, "str": "abc", "bool": True}
+
+
+def _a(kind: Type) -> str:
+    match kind.kind:
+        case "list":
+            return f"a list of {_many(kind.inner)}"
+        case "map":
+            return f"a map of {_many(kind.inner)} by name"
+        case "optional":
+            return f"{_a(kind.inner)}, or null"
+    return _ONE[kind.kind]
+
+
+def _many(kind: Type) -> str:
+    match kind.kind:
+        case "list":
+            return f"lists of {_many(kind.inner)}"
+        case "map":
+            return f"maps of {_many(kind.inner)} by name"
+        case "optional":
+            return f"{_many(kind.inner)} or null"
+    return _MANY[kind.kind]
+
+
+def _sample(kind: Type) -> Any:  # Any: a JSON value of the type
+    match kind.kind:
+        case "list":
+            return [_sample(kind.inner)]
+        case "map":
+            return {"a": _sample(kind.inner)}
+        case "optional":
+            return _sample(kind.inner)
+    return _SAMPLES[kind.kind]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
