@@ -12,7 +12,7 @@ from app.bootstrap import Services
 from app.errors import InvalidInput, NotFound
 from app.learning import path, progress, views
 from app.learning.challenge_files import Challenge
-from app.learning.grading import LARGEST_CODE_BYTES, encoded
+from app.learning.code_text import LARGEST_CODE_BYTES, encoded
 from app.learning.languages import LANGUAGES, known_language
 from app.learning.sandbox.raw import MOST_STDIN_BYTES, run_script
 from graph.overview import behind_mastery, step_view

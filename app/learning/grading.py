@@ -1,5 +1,7 @@
 """Verdicts: inputs go into the sandbox, values come out as JSON, and are compared here, strictly by type."""
 
+import base64
+import contextlib
 import json
 import math
 import re
@@ -8,15 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from app.errors import InvalidInput, SandboxFailed
+from app.errors import SandboxFailed
 from app.learning.challenge_files import Case
+from app.learning.code_text import as_code, check_code
 from app.learning.languages.base import FunctionLanguage, Signature, Type, parse_type
 from app.learning.sandbox.program import Program, Run, Sandbox
 
 Verdict = Literal["passed", "failed", "error", "compile_error", "timeout", "killed"]
 Shower = Callable[[object], str]
 
-LARGEST_CODE_BYTES = 64 * 1024
 FLOAT_TOLERANCE = 1e-6
 LONGEST_MS = 1e7  # no case takes hours: more is a forgery
 
@@ -40,11 +42,14 @@ class CaseResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Graded:
+    """``stderr`` is what was printed aside in all cases together, so it may name hidden inputs."""
+
     verdict: Verdict
     cases: tuple[CaseResult, ...]
     message: str
     wall_ms: int
     isolated: bool = True
+    stderr: str = ""
 
     @property
     def passed(self) -> int:
@@ -64,37 +69,6 @@ class Shown:
     is_right: Callable[[object], bool]
 
 
-def check_code(code: str) -> None:
-    """Refuse what cannot be a solution.
-
-    Raises:
-        InvalidInput: empty, too large, or no text: with NUL bytes or half a character.
-    """
-    if not code.strip():
-        raise InvalidInput("There is no code to run. Write your solution first.")
-    if len(encoded(code)) > LARGEST_CODE_BYTES:
-        raise InvalidInput(f"The code is too large: at most {LARGEST_CODE_BYTES // 1024} KB.")
-    if "\x00" in code:
-        raise InvalidInput("The code holds NUL bytes; it is not text. Paste the source itself.")
-
-
-def as_text(code: str) -> str:
-    """Code without what editors on Windows put in: a mark at its beginning, and two signs at the end of each line."""
-    return code.removeprefix("\ufeff").replace("\r\n", "\n")
-
-
-def encoded(text: str) -> bytes:
-    """A learner's text in UTF-8.
-
-    Raises:
-        InvalidInput: it holds half a character (a lone surrogate), which no file and no database takes.
-    """
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput("The text holds half a character, as after a broken copy. Type that place anew.") from error
-
-
 async def grade(
     sandbox: Sandbox, language: FunctionLanguage, code: str, *, signature: Signature, cases: Sequence[Case],
     any_order: bool = False,
@@ -106,7 +80,7 @@ async def grade(
         SandboxFailed: our own launcher broke; the learner did nothing wrong.
     """
     check_code(code)
-    code = as_text(code)
+    code = as_code(code)
     nonce = secrets.token_hex(8)
     program = language.program(sandbox, code, signature, [case.arguments for case in cases], nonce=nonce)
     run = await run_program(sandbox, program)
@@ -158,19 +132,28 @@ async def run_program(sandbox: Sandbox, program: Program) -> Run:
 def judge(run: Run, cases: Sequence[Shown], *, nonce: str, show: Shower) -> Graded:
     """The verdict on a run: pure. What did not answer, after the first that did not, is not counted as wrong."""
     answers: dict[int, dict[str, Any]] = {}  # Any: JSON that the learner's process wrote
+    begun, printed = 0, ""  # of the case that began last
     for message in messages(run.stdout, nonce):
         if message.get("refused") is True:
             return _unreadable(_cut(compiler_words(run.stderr), 3000), (), run)
         if "load" in message:
             error, trace = failure(message["load"])
             return _unreadable(_HIDDEN_PATH.sub("", error or ""), trace, run)
+        if type(message.get("begin")) is int:
+            begun, printed = message["begin"], ""
+        printed += _printed(message)
         number = message.get("case")
         if type(number) is int:
             answers.setdefault(number, message)
     unanswered = next((place for place in range(len(cases)) if place not in answers), len(cases))
     results = [
         _case_result(
-            number, case, answers.get(number - 1), show, _why_unanswered(run, is_first=number - 1 == unanswered)
+            number,
+            case,
+            answers.get(number - 1),
+            show,
+            _why_unanswered(run, is_first=number - 1 == unanswered),
+            printed=printed if number - 1 == begun else "",
         )
         for number, case in enumerate(cases, start=1)
     ]
@@ -185,7 +168,8 @@ def graded(run: Run, results: Sequence[CaseResult]) -> Graded:
     if verdict == "timeout":
         wrong = next((case.number for case in results if not case.passed and case.got is not None), None)
         message += TOO_SLOW if only_slow(results) else ENDLESS if wrong is None else WRONG_BEFORE.format(wrong=wrong)
-    return Graded(verdict=verdict, cases=tuple(results), message=message, wall_ms=run.wall_ms)
+    aside = _cut(compiler_words(run.stderr)) if run.status == "ok" else ""
+    return Graded(verdict=verdict, cases=tuple(results), message=message, wall_ms=run.wall_ms, stderr=aside)
 
 
 def only_slow(cases: Sequence[CaseResult]) -> bool:
@@ -288,13 +272,22 @@ def messages(stdout: bytes, nonce: str) -> list[dict[str, Any]]:  # Any: JSON
     return found
 
 
+def _printed(message: dict[str, Any]) -> str:  # Any: JSON
+    """What a program that was stopped had printed: as a text, or as base64 where only a shell was left to tell."""
+    if "printed64" not in message:
+        return str(message.get("printed", ""))
+    with contextlib.suppress(ValueError):
+        return base64.b64decode(str(message["printed64"])).decode(errors="replace")
+    return ""
+
+
 def _case_result(
-    number: int, case: Shown, answer: dict[str, Any] | None, show: Shower, reason: str
+    number: int, case: Shown, answer: dict[str, Any] | None, show: Shower, reason: str, *, printed: str
 ) -> CaseResult:  # Any: JSON  # fmt: skip
     if answer is None:
         return CaseResult(
             number=number, passed=False, hidden=case.hidden, input=_cut(case.input), expected=_cut(case.expected),
-            got=None, stdout="", error=reason, trace=(), ms=None,
+            got=None, stdout=_cut(printed), error=reason, trace=(), ms=None,
         )  # fmt: skip
     error, trace = failure(answer.get("error"))
     if error is not None and error.startswith("crash:"):

@@ -17,6 +17,7 @@ from app.learning.challenge_files import (
     SqlChallenge,
     TestChallenge,
 )
+from app.learning.code_text import as_code, check_code, encoded
 from app.learning.grading import CaseResult, Graded, Shown
 from app.learning.languages import BASH, FUNCTION_LANGUAGES, LANGUAGES, SQL
 from app.learning.languages.base import Language, LanguageName
@@ -158,7 +159,7 @@ async def grade_challenge(
 def _grade_answer(challenge: AnswerChallenge, answer: str) -> Graded:
     if not answer.strip():
         raise InvalidInput("There is no answer. Write one first.")
-    if len(grading.encoded(answer)) > LARGEST_ANSWER:
+    if len(encoded(answer)) > LARGEST_ANSWER:
         raise InvalidInput(f"The answer is too long: at most {LARGEST_ANSWER:,} bytes.")
     if "\x00" in answer:
         raise InvalidInput("The answer holds NUL bytes; it is not text. Write it anew.")
@@ -193,13 +194,13 @@ def _loosely(answer: str) -> str:
 
 
 async def _grade_sql(sandbox: Sandbox, challenge: SqlChallenge, code: str, *, examples_only: bool) -> Graded:
-    grading.check_code(code)
+    check_code(code)
     sets = [(data, False) for data in challenge.examples]
     if not examples_only:
         sets += [(data, True) for data in challenge.cases]
     nonce = secrets.token_hex(8)
     rows = [data.rows for data, _ in sets]
-    program = SQL.query(sandbox, grading.as_text(code), tables=challenge.tables, rows=rows, nonce=nonce)
+    program = SQL.query(sandbox, as_code(code), tables=challenge.tables, rows=rows, nonce=nonce)
     run = await grading.run_program(sandbox, program)
 
     def right(expected: list[list[Any]]) -> Callable[[object], bool]:  # Any: cells
@@ -244,8 +245,8 @@ def _same_cell(expected: Any, got: Any) -> bool:  # Any: cells
 
 
 async def _grade_shell(sandbox: Sandbox, code: str, shown: Sequence[FileSet], hidden: Sequence[FileSet]) -> Graded:
-    grading.check_code(code)
-    code = grading.as_text(code)
+    check_code(code)
+    code = as_code(code)
     results: list[CaseResult] = []
     runs: list[Run] = []
     given_files = [(given, False) for given in shown] + [(given, True) for given in hidden]

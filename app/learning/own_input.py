@@ -10,6 +10,7 @@ from typing import Any
 from app.errors import InvalidInput
 from app.learning import grading
 from app.learning.challenge_files import Challenge, FunctionChallenge, ShellChallenge, SqlChallenge, check_values
+from app.learning.code_text import as_code, as_text, check_code, encoded
 from app.learning.grading import Graded, Shown, Verdict
 from app.learning.languages import BASH, FUNCTION_LANGUAGES, SQL
 from app.learning.languages.base import LanguageName, Parameter, Type, parse_type
@@ -58,8 +59,8 @@ async def run_on(
     Raises:
         InvalidInput: the code cannot be a solution, or a text is not what its field takes.
     """
-    grading.check_code(code)
-    code, texts, nonce = grading.as_text(code), _texts(challenge, given), secrets.token_hex(8)
+    check_code(code)
+    code, texts, nonce = as_code(code), _texts(challenge, given), secrets.token_hex(8)
     match challenge:
         case FunctionChallenge(signature=signature):
             spoken = FUNCTION_LANGUAGES[language]
@@ -84,9 +85,9 @@ def _texts(challenge: Challenge, given: Mapping[str, str]) -> dict[str, str]:
         names = ", ".join(f"`{field.name}`" for field in known)
         raise InvalidInput(f"There is no input `{min(unknown)[:80]}`. There is: {names}.")
     texts = {field.name: given.get(field.name, field.text) for field in known}
-    if sum(len(grading.encoded(text)) for text in texts.values()) > MOST_BYTES:
+    if sum(len(encoded(text)) for text in texts.values()) > MOST_BYTES:
         raise InvalidInput(f"The input is too large: at most {MOST_BYTES // 1024} KB in all.")
-    return {name: grading.as_text(text) for name, text in texts.items()}
+    return {name: as_text(text) for name, text in texts.items()}
 
 
 def argument(parameter: Parameter, text: str) -> Any:  # Any: a JSON value of the parameter's type

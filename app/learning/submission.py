@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.errors import Conflict
 from app.learning import attempt_log, coach, code_quality, grading, kinds, not_a_solution, progress, sitting, started
 from app.learning.challenge_files import AnswerChallenge
+from app.learning.code_text import as_code
 from app.learning.curriculum import Curriculum
 from app.learning.languages import known_language
 from app.learning.languages.base import Language
@@ -95,10 +96,11 @@ class Submissions:
     async def _grade(self, user_id: str, one: Started, code: str) -> Submission:
         spoken = one.language
         grading_it = kinds.grade_challenge(self._sandbox_of(user_id), one.challenge, spoken.name, code)
-        graded = self._labelled(one, await self._stoppable.run((user_id, one.id), grading_it))
+        graded = replace(await self._stoppable.run((user_id, one.id), grading_it), stderr="")
+        graded = self._labelled(one, graded)
         signals = None
         if graded.verdict == "passed":
-            signals = await code_quality.measure(one.challenge, spoken.name, code)
+            signals = await code_quality.measure(one.challenge, spoken.name, as_code(code))
         means = await self._mistakes.means(self._sandbox_of(user_id), one.challenge, spoken.name, graded)
         return await self._record(user_id, one, code, graded, signals, means)
 

@@ -71,6 +71,7 @@ def graded_view(graded: Graded) -> Json:
         "total": len(graded.cases),
         "wallMs": graded.wall_ms,
         "isolated": graded.isolated,
+        "stderr": graded.stderr,
         "cases": [
             {"number": case.number, "passed": case.passed, "hidden": case.hidden, "ms": case.ms}
             for case in graded.cases

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from app.learning import grading
 from app.learning.challenge_files import TestChallenge
+from app.learning.code_text import as_code, check_code
 from app.learning.grading import CaseResult, Graded, Shown
 from app.learning.languages import FUNCTION_LANGUAGES
 from app.learning.languages.base import LanguageName, Parameter, Signature, camel
@@ -77,8 +78,8 @@ async def grade_test(
 ) -> Graded:
     """A test is right about a version when it accepts it as it is right, or rejects it as it is broken. Whatever it
     raises on a broken version is a rejection; on a right one only what asserts."""
-    grading.check_code(code)
-    code = grading.as_text(code)
+    check_code(code)
+    code = as_code(code)
     if not re.search(r"\btest\b\s*[(=]", code):
         wanted = "def test(function):" if language == "python" else "function test(fn) { … }"
         message = f"There is no function named test. Write: {wanted}"

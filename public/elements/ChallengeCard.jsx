@@ -92,6 +92,7 @@ function Result({ result, ran }) {
         </ul>
       )}
       {result.firstFailing && <Failing failing={result.firstFailing} />}
+      {result.stderr && <><h4>Printed to the standard error output, in all examples</h4><pre className="tl-pre" tabIndex={0}>{result.stderr}</pre></>}
       {result.feedback && <p>{inline(result.feedback)}</p>}
       <dl className="tl-facts">
         <div><dt>Time</dt><dd>{result.wallMs} ms</dd></div>

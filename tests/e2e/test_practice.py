@@ -24,9 +24,10 @@ from tests.fakes.providers import FakeProviders, Script
 def test_a_challenge_is_run_hinted_failed_and_passed_in_its_card(chat: Chat) -> None:
     start_challenge(chat)
     card = chat.card("challenge-card")
-    write(chat, "return text[::-1]")
+    write(chat, "import sys; print('seen', text, file=sys.stderr); return text[::-1]")
 
     press(card.get_by_role("button", name="Run", exact=True), card.get_by_text("These were the examples only"))
+    expect(card.get_by_test_id("result")).to_contain_text("seen hello world")
     press(card.get_by_role("button", name="Hint"), card.get_by_text("Hint 1 of 3"))
     card.get_by_label("Your solution").press("Control+Enter")
     expect(card).to_contain_text("2 of 8 cases pass")

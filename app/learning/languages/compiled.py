@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.learning.languages.base import Signature, Type, parse_type
-from app.learning.sandbox.program import Limits, Program
+from app.learning.sandbox.program import TIMEOUT_CODE, Limits, Program
 
 # A compiler needs more than a solution does: time, threads, and room for what it writes.
 BUILD_LIMITS = Limits(
@@ -15,7 +15,6 @@ BUILD_LIMITS = Limits(
 )
 
 RUN_SECONDS = 5  # for what was built; the limits are those of building and running together
-TIMEOUT_CODE = 124  # of timeout(1)
 
 
 def tokens(signature: Signature, inputs: Sequence[Sequence[Any]]) -> bytes:  # Any: JSON values of those types
@@ -75,7 +74,8 @@ def built(
         f'here=$PWD\ncd "$TMPDIR" || exit 99\n{_line(build)} >build.txt 2>&1 || {{\n'
         f"printf '%s\\n' {shlex.quote(nonce + REFUSED)}; head -c 6000 build.txt >&2; exit 1; }}\n"
         f"rm -f build.txt\n{_MAKE_EXECUTABLE}"
-        f'cd "$here"\nexec timeout -k 1 {RUN_SECONDS} {_line(run)}\n'
+        f'cd "$here"\ntimeout -k 1 {RUN_SECONDS} {_line(run)}\ncode=$?\n{_TELL_WHAT_WAS_PRINTED}'
+        f"tell {shlex.quote(nonce)}\nexit $code\n"
     )
     return Program(
         argv=("/bin/sh", "build.sh"), files={**files, "build.sh": script.encode()}, limits=limits, stdin=stdin,
@@ -83,6 +83,11 @@ def built(
     )  # fmt: skip
 
 
+# Of what was stopped, the file that a caller has its prints in.
+_TELL_WHAT_WAS_PRINTED = (
+    'tell() { [ $code -eq 124 ] || [ $code -eq 137 ] || return; [ -s "$TMPDIR/printed" ] || return\n'
+    """printf '\\n%s{"printed64":"%s"}\\n' "$1" "$(head -c 4000 "$TMPDIR/printed" | base64 -w 0)"; }\n"""
+)
 _MAKE_EXECUTABLE = (
     "if [ -f solution ] && ! [ -x solution ]; then cat solution >executable && mv executable solution; fi\n"
 )

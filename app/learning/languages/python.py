@@ -6,7 +6,7 @@ from typing import Any
 
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type
 from app.learning.languages.callers import caller
-from app.learning.sandbox.program import Program, Sandbox
+from app.learning.sandbox.program import OWN_SECONDS, TIMEOUT_CODE, WITH_OWN_END, Program, Sandbox
 
 
 class Python:
@@ -29,7 +29,10 @@ class Python:
     def program(
         self, sandbox: Sandbox, code: str, signature: Signature, inputs: Sequence[Sequence[Any]], *, nonce: str
     ) -> Program:  # Any: JSON
-        job = {"function": signature.name, "inputs": inputs, "nonce": nonce}
+        job = {
+            "function": signature.name, "inputs": inputs, "nonce": nonce, "seconds": OWN_SECONDS,
+            "timeoutCode": TIMEOUT_CODE,
+        }  # fmt: skip
         return Program(
             argv=(sandbox.python, "-I", "-S", "harness.py"),
             files={
@@ -37,7 +40,8 @@ class Python:
                 "solution.py": code.encode(errors="replace"),
                 "job.json": json.dumps(job).encode(),
             },
-        )
+            limits=WITH_OWN_END, timeout_code=TIMEOUT_CODE, timeout_seconds=OWN_SECONDS,
+        )  # fmt: skip
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
         files = {"solution.py": code.encode(errors="replace")}

@@ -8,7 +8,7 @@ from typing import Any
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type, written
 from app.learning.languages.callers import caller
 from app.learning.languages.compiled import found
-from app.learning.sandbox.program import Program, Sandbox
+from app.learning.sandbox.program import OWN_SECONDS, TIMEOUT_CODE, WITH_OWN_END, Program, Sandbox
 
 _SCALARS = {"int": "Integer", "float": "Float", "str": "String", "bool": "Boolean"}
 REMEDY = "Install Ruby (Debian and Ubuntu: apt install ruby)."
@@ -41,12 +41,18 @@ class Ruby:
         *,
         nonce: str,
     ) -> Program:
-        job = {"function": signature.name, "inputs": inputs, "nonce": nonce}
+        job = {
+            "function": signature.name, "inputs": inputs, "nonce": nonce, "seconds": OWN_SECONDS,
+            "timeoutCode": TIMEOUT_CODE,
+        }  # fmt: skip
         files = {
             "harness.rb": caller("caller.rb").encode(), "solution.rb": code.encode(errors="replace"),
             "job.json": json.dumps(job).encode(),
         }  # fmt: skip
-        return Program(argv=(_ruby() or "ruby", "--disable=gems", "harness.rb"), files=files)
+        return Program(
+            argv=(_ruby() or "ruby", "--disable=gems", "harness.rb"), files=files, limits=WITH_OWN_END,
+            timeout_code=TIMEOUT_CODE, timeout_seconds=OWN_SECONDS,
+        )  # fmt: skip
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
         files = {"solution.rb": code.encode(errors="replace")}

@@ -19,6 +19,11 @@ class Limits:
     stderr_bytes: int = 64 * 1024
 
 
+TIMEOUT_CODE = 124  # of timeout(1)
+OWN_SECONDS = 4.9  # after which a caller ends itself, to tell what was printed so far ...
+WITH_OWN_END = Limits(wall_seconds=5.5)  # ... before it is ended: its interpreter takes a moment to start
+
+
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """What to run. It starts in the folder that holds ``files`` (a name may hold folders), reads ``stdin`` and the host

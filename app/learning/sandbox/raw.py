@@ -4,7 +4,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.learning.grading import as_text, check_code, compiler_words, messages
+from app.learning.code_text import as_code, check_code
+from app.learning.grading import compiler_words, messages
 from app.learning.languages.base import Language
 from app.learning.sandbox.program import Run, RunStatus, Sandbox
 
@@ -43,7 +44,7 @@ async def run_script(sandbox: Sandbox, language: Language, code: str, stdin: byt
     """
     check_code(code)
     nonce = secrets.token_hex(8)
-    run = await sandbox.run(language.script(sandbox, as_text(code), stdin, nonce=nonce))
+    run = await sandbox.run(language.script(sandbox, as_code(code), stdin, nonce=nonce))
     refused = any(message.get("refused") is True for message in messages(run.stdout, nonce))
     return raw(sandbox, run, refused=refused)
 

@@ -181,53 +181,56 @@ Way = str
 FAILING: dict[LanguageName, dict[Way, str]] = {
     "python": {
         "wrong": "def fail_at(n): return 0", "unreadable": "def fail_at(n:", "raises": "def fail_at(n): raise ValueError('no')",
-        "endless": "def fail_at(n):\n    while True: pass", "ends": "import os\ndef fail_at(n): os._exit(0)",
+        "endless": "def fail_at(n):\n    print('at', n)\n    while True: pass", "ends": "import os\ndef fail_at(n): os._exit(0)",
         "eats": "def fail_at(n):\n    kept = []\n    while True: kept.append(bytearray(10**7))",
     },
     "javascript": {
         "wrong": "function failAt(n) { return 0 }", "unreadable": "function failAt(n {",
-        "raises": "function failAt(n) { throw new Error('no') }", "endless": "function failAt(n) { for (;;); }",
+        "raises": "function failAt(n) { throw new Error('no') }",
+        "endless": "function failAt(n) { console.log('at', n); for (;;); }",
         "ends": "function failAt(n) { process.exit(0) }",
         "eats": "function failAt(n) { const x = []; for (;;) x.push(new Array(1e6).fill(x.length + 0.5)); }",
     },
     "typescript": {
         "wrong": "function failAt(n: number): number { return 0 }", "unreadable": "function failAt(n: number {",
         "raises": "function failAt(n: number): number { throw new Error('no') }",
-        "endless": "function failAt(n: number): number { for (;;); }",
+        "endless": "function failAt(n: number): number { console.log('at', n); for (;;); }",
     },
     "java": {
         "wrong": "class Solution { static long failAt(long n) { return 0; } }",
         "unreadable": "class Solution { static long failAt(long n) { return 0 } }",
         "raises": "class Solution { static long failAt(long n) { throw new IllegalStateException(\"no\"); } }",
-        "endless": "class Solution { static long failAt(long n) { while (true); } }",
+        "endless": "class Solution { static long failAt(long n) { System.out.println(\"at \" + n); while (true); } }",
         "ends": "class Solution { static long failAt(long n) { Runtime.getRuntime().halt(0); return 0; } }",
     },
     "c": {
         "wrong": "long long fail_at(long long n) { return 0; }", "unreadable": "long long fail_at(long long n) { return 0 }",
         "raises": "long long fail_at(long long n) { return *(volatile int *)0; }",
-        "endless": "long long fail_at(long long n) { for (;;) n++; }", "ends": "long long fail_at(long long n) { _Exit(0); }",
+        "endless": "#include <stdio.h>\nlong long fail_at(long long n) { printf(\"at %lld\\n\", n); for (;;) n++; }",
+        "ends": "long long fail_at(long long n) { _Exit(0); }",
         "eats": "long long fail_at(long long n) { for (;;) { char *p = malloc(1 << 20); memset(p, 1, 1 << 20); } }",
     },
     "cpp": {
         "wrong": "long long fail_at(long long n) { return 0; }", "unreadable": "long long fail_at(long long n) { return 0 }",
         "raises": "#include <stdexcept>\nlong long fail_at(long long n) { throw runtime_error(\"no\"); }",
-        "endless": "long long fail_at(long long n) { for (;;) n++; }",
+        "endless": "long long fail_at(long long n) { cout << \"at \" << n << endl; for (;;) n++; }",
         "ends": "long long fail_at(long long n) { _Exit(0); }",
     },
     "go": {
         "wrong": "package main\nfunc failAt(n int) int { return 0 }", "unreadable": "package main\nfunc failAt(n int) int { return x }",
         "raises": "package main\nfunc failAt(n int) int { panic(\"no\") }",
-        "endless": "package main\nfunc failAt(n int) int { for { n++ } }",
+        "endless": "package main\nimport \"fmt\"\nfunc failAt(n int) int { fmt.Println(\"at\", n); for { n++ } }",
         "ends": "package main\nimport \"os\"\nfunc failAt(n int) int { os.Exit(0); return 0 }",
     },
     "rust": {
         "wrong": "fn fail_at(n: i64) -> i64 { 0 }", "unreadable": "fn fail_at(n: i64) -> i64 { x }",
-        "raises": "fn fail_at(n: i64) -> i64 { panic!(\"no\") }", "endless": "fn fail_at(n: i64) -> i64 { loop {} }",
+        "raises": "fn fail_at(n: i64) -> i64 { panic!(\"no\") }",
+        "endless": "fn fail_at(n: i64) -> i64 { println!(\"at {}\", n); loop {} }",
         "ends": "fn fail_at(n: i64) -> i64 { std::process::exit(0) }",
     },
     "ruby": {
         "wrong": "def fail_at(n) 0 end", "unreadable": "def fail_at(n", "raises": "def fail_at(n) raise 'no' end",
-        "endless": "def fail_at(n) loop {} end", "ends": "def fail_at(n) exit!(0) end",
+        "endless": "def fail_at(n) puts \"at #{n}\"; loop {} end", "ends": "def fail_at(n) exit!(0) end",
     },
 }  # fmt: skip
 VERDICTS = {"wrong": "failed", "unreadable": "compile_error", "raises": "error", "endless": "timeout", "ends": "error"}

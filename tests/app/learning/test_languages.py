@@ -6,6 +6,7 @@ from app.learning.challenge_files import Case
 from app.learning.grading import grade
 from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES, language_named
 from app.learning.languages.base import LanguageName, Parameter, Signature, parse_type
+from app.learning.sandbox.probe import Isolation
 from app.learning.sandbox.program import Sandbox
 from app.learning.sandbox.raw import run_script
 from tests.app.learning.solutions import CASES, FAIL, FAIL_CASES, FAILING, RIGHT, SUM, VERDICTS
@@ -51,6 +52,28 @@ async def test_each_failure_has_its_verdict(sandbox: Sandbox, language: Language
     )
 
     assert graded.verdict == VERDICTS[way]
+    if way == "endless":  # what was printed until then is what tells where
+        assert [case.stdout for case in graded.cases] == ["at 1\n", ""]
+        assert graded.cases[0].error == "it did not end in time"
+
+
+ASIDE: dict[LanguageName, str] = {
+    "python": "import sys\ndef fail_at(n):\n    print('at', n, file=sys.stderr)\n    return n",
+    "java": 'class Solution { static long failAt(long n) { System.err.println("at " + n); return n; } }',
+    "c": '#include <stdio.h>\nlong long fail_at(long long n) { fprintf(stderr, "at %lld\\n", n); return n; }',
+    "go": 'package main\nfunc failAt(n int) int { println("at", n); return n }',
+    "rust": 'pub fn fail_at(n: i64) -> i64 { eprintln!("at {}", n); n }',
+    "ruby": 'def fail_at(n) warn "at #{n}"; n end',
+}
+
+
+@pytest.mark.parametrize("language", ASIDE)
+async def test_what_is_printed_aside_is_kept(isolation: Isolation, language: LanguageName) -> None:
+    code, spoken = ASIDE[language], FUNCTION_LANGUAGES[language]
+
+    graded = await grade(isolation.require(), spoken, code, signature=FAIL, cases=FAIL_CASES)
+
+    assert (graded.verdict, graded.stderr) == ("passed", "at 1\nat 2")
 
 
 @pytest.mark.parametrize("language", ["python", "javascript", "c"])

@@ -6,6 +6,7 @@ public class Caller {
     static final Map<Class<?>, String> MEANT = Map.of(
         StackOverflowError.class, "a method calls itself without an end, or too deep",
         UnsupportedOperationException.class, "this collection cannot be changed");
+    static volatile ByteArrayOutputStream open;  // what the case that has no answer yet has printed
     static BufferedReader in;
     static PrintStream out;
 
@@ -95,6 +96,7 @@ public class Caller {
                 for (int i = 0; i < types.length; i++) arguments[i] = read(types[i]);
                 ByteArrayOutputStream printed = new ByteArrayOutputStream();
                 System.setOut(new PrintStream(printed, true, "UTF-8"));
+                open = printed;
                 out.println(TL_NONCE + "{\"begin\":" + number + "}");
                 out.flush();
                 StringBuilder answer = new StringBuilder();
@@ -108,9 +110,9 @@ public class Caller {
                     answer.append(",\"error\":").append(failure(error));
                 }
                 double ms = (System.nanoTime() - started) / 1e6;
-                String said = printed.toString("UTF-8");
+                open = null;
                 answer.append(",\"stdout\":");
-                quote(said.substring(0, Math.min(said.length(), 4000)), answer);
+                quote(beginning(printed), answer);
                 out.println(TL_NONCE + String.format(Locale.ROOT, "{\"case\":%d,\"ms\":%.2f", number, ms) + answer + "}");
                 out.flush();
             }
@@ -119,8 +121,23 @@ public class Caller {
         }
     }
 
+    static String beginning(ByteArrayOutputStream printed) {
+        String said = new String(printed.toByteArray(), StandardCharsets.UTF_8);
+        return said.substring(0, Math.min(said.length(), 4000));
+    }
+
+    static void tellWhatWasPrinted() {
+        ByteArrayOutputStream printed = open;
+        if (printed == null) return;
+        StringBuilder line = new StringBuilder("\n" + TL_NONCE + "{\"printed\":");
+        quote(beginning(printed), line);
+        out.println(line + "}");
+        out.flush();
+    }
+
     public static void main(String[] none) throws Exception {
         out = new PrintStream(new FileOutputStream(FileDescriptor.out), true, "UTF-8");
+        Runtime.getRuntime().addShutdownHook(new Thread(Caller::tellWhatWasPrinted));
         Thread solver = new Thread(null, Caller::run, "solution", 64L << 20);
         solver.start();
         solver.join();

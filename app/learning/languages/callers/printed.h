@@ -5,11 +5,11 @@
 static FILE *tl_out;
 static int tl_printed;
 static long long tl_number = -1;
-/* Tells what a case printed before it crashed or was stopped; with calls that a signal's handler may make, and snprintf. */
+/* Tells what a case printed before it crashed; with calls that a signal's handler may make, and snprintf. */
 static void tl_ended(int which) {
     char text[1500], line[400 + 6 * sizeof text + 4]; ssize_t n = pread(tl_printed, text, sizeof text, 0);
-    int at = snprintf(line, sizeof line, "\n%s{\"case\":%lld,\"error\":{\"type\":\"%s\",\"message\":\"%s\"},\"stdout\":\"", TL_NONCE, tl_number,
-        which == SIGTERM ? "stopped" : "crash", which == SIGTERM ? "it took too long" : which == SIGFPE ? "it divided by zero" : which == SIGABRT ? "it ended itself"
+    int at = snprintf(line, sizeof line, "\n%s{\"case\":%lld,\"error\":{\"type\":\"crash\",\"message\":\"%s\"},\"stdout\":\"", TL_NONCE, tl_number,
+        which == SIGFPE ? "it divided by zero" : which == SIGABRT ? "it ended itself"
         : "it used memory that is not its own: a NULL, a place outside of an array, an array of a function that has ended, a text that must not change, or recursion without an end");
     for (ssize_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)text[i]; const char *digits = "0123456789abcdef";
@@ -29,7 +29,7 @@ static void tl_keep_printed(void) {
     stack_t stack; memset(&stack, 0, sizeof stack); stack.ss_sp = room; stack.ss_size = sizeof room;
     sigaltstack(&stack, NULL);
     struct sigaction action; memset(&action, 0, sizeof action); action.sa_handler = tl_ended; action.sa_flags = SA_ONSTACK | (int)SA_RESETHAND;
-    const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGTERM};
+    const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT};
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
 }
 static size_t tl_take_printed(char *text, size_t room) {
