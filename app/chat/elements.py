@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from chainlit.element import Element
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.chat.documents import Json
+from app.chat.documents import Json, storable
 from app.chat.ownership import caller_id, own_thread, require_owner
 from app.errors import InvalidInput, NotAllowed, NotFound
 from app.storage.database import Database
@@ -65,13 +65,18 @@ class ElementStore:
             await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
 
     async def change_card(self, thread_id: str, where: Json, changes: Json) -> None:
-        """Change the properties of the thread's card that has these ones; a card that is not there is left alone."""
+        """Change the properties of the thread's card that has these ones; a card that is not there is left alone.
+        Drafts are kept beside those in other languages."""
+        changes = storable(changes)
         is_it = [elements.c.document["props"][name].as_string() == value for name, value in where.items()]
         async with self._database.write() as connection:
             await require_owner(connection, thread_id)
             query = sa.select(elements.c.id, elements.c.document).where(elements.c.thread_id == thread_id, *is_it)
             for row in (await connection.execute(query)).all():
-                document = {**row.document, "props": {**row.document["props"], **changes}}
+                props = {**row.document["props"], **changes}
+                if "drafts" in changes:
+                    props["drafts"] = {**(row.document["props"].get("drafts") or {}), **changes["drafts"]}
+                document = {**row.document, "props": props}
                 await connection.execute(elements.update().where(elements.c.id == row.id).values(document=document))
 
     async def document(self, thread_id: str, element_id: str) -> Any:  # Any: an ElementDict as it was stored

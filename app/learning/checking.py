@@ -26,6 +26,7 @@ from app.learning.sandbox.raw import run_script
 
 CodeChallenge = FunctionChallenge | TestChallenge | SqlChallenge | ShellChallenge
 MOST_MUTANTS, WRONG_ONES, MOST_ADVICE = 8, 2, 3
+STARTS_AT_ONCE: tuple[LanguageName, ...] = ("python", "sql", "bash")
 EMPTY: dict[str, Any] = {"list": [], "str": "", "map": {}}  # Any: values by kind
 
 
@@ -79,7 +80,7 @@ async def _solution(sandbox: Sandbox, challenge: CodeChallenge, language: Langua
     wrong = [("the editor's start", kinds.stub(challenge, language))]
     if isinstance(challenge, FunctionChallenge):
         wrong.append(("giving the empty value back", FUNCTION_LANGUAGES[language].empty(challenge.signature)))
-    if language in ("python", "sql", "bash") and not isinstance(challenge, TestChallenge):
+    if language in STARTS_AT_ONCE and not isinstance(challenge, TestChallenge):
         wrong += [(f"the mistake {m.means.strip()[:60]!r}", m.code) for m in challenge.mistakes]
     if isinstance(challenge, TestChallenge):
         wrong.append(("a test that accepts everything", _ACCEPTS[language]))
@@ -89,25 +90,25 @@ async def _solution(sandbox: Sandbox, challenge: CodeChallenge, language: Langua
             problems.append(f"{what} passes in {title}: a case is missing that tells it from a right solution")
         elif graded.verdict == "compile_error" and what.startswith("the mistake"):
             problems.append(f"{what} cannot be read: {graded.message}")
-    if isinstance(challenge, FunctionChallenge):
+    if not isinstance(challenge, TestChallenge):
         advice = await _changed(sandbox, challenge, language, solution)
     return Report(problems=tuple(problems), advice=tuple(advice), languages=(language,))
 
 
-async def _changed(sandbox: Sandbox, challenge: FunctionChallenge, language: LanguageName, solution: str) -> list[str]:
-    """Change a solution in one place at a time. In Python, whose programs start at once, many times, to find changes
-    that no case notices; in the others until two have failed, as wrong solutions must."""
+async def _changed(sandbox: Sandbox, challenge: CodeChallenge, language: LanguageName, solution: str) -> list[str]:
+    """Change a solution in one place at a time. In Python, SQL and Bash, whose programs start at once, many times, to
+    find changes that no case notices; in the others until two have failed, as wrong solutions must."""
     title = LANGUAGES[language].title
     unnoticed, failed = [], 0
     for mutant in islice(mutants(solution), MOST_MUTANTS):
-        if language != "python" and failed == WRONG_ONES:
+        if language not in STARTS_AT_ONCE and failed == WRONG_ONES:
             break
         graded = await kinds.grade_challenge(lambda: sandbox, challenge, language, mutant.code)
         failed += graded.verdict not in ("passed", "compile_error")
         if graded.verdict == "passed":
             what = f"the solution in {title} passes with {mutant.change}, too"
             unnoticed.append(f"{what}: if that is wrong, a case is missing")
-    return unnoticed[:MOST_ADVICE] if language == "python" else []
+    return unnoticed[:MOST_ADVICE] if language in STARTS_AT_ONCE else []
 
 
 # A wrong submission to a challenge to write a test: every such challenge must turn it down.

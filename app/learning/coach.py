@@ -2,7 +2,7 @@
 
 import re
 
-from app.learning.grading import CaseResult, Graded, first_failing, only_slow
+from app.learning.grading import CaseResult, Graded, first_failing, only_slow, was_answered
 
 
 def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | None = None) -> str:
@@ -16,17 +16,25 @@ def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | No
         return _BY_KIND[kind]
     match graded.verdict:
         case "passed":
-            return _praise(score)
+            return _praise(score, kind)
         case "compile_error" if (raised := _WHILE_LOADING.search(graded.message)) and raised[0] not in _UNREADABLE:
             return f"A line outside of the function raised {raised[0]}. Does it have to be there?"
+        case "compile_error" if not _NAMES_A_LINE.search(graded.message):
+            return (
+                "Compare what you wrote with the line above the editor: the name, what it takes, and where it stands."
+            )
         case "compile_error":
             return "The code could not be read. Look at the line named above, and at the one before it."
         case "timeout" if only_slow(graded.cases):
             return "Right so far, but too slow. How often does your code look at each item when the input is large?"
-        case "timeout" if (wrong := first_failing(graded.cases)) is not None and wrong.got is not None:
+        case "timeout" if (wrong := first_failing(graded.cases)) is not None and was_answered(wrong):
             return _about(wrong)
+        case "timeout" if graded.cases and (graded.cases[0].error or "").startswith("it was not called"):
+            return "The function itself was never called. Which line outside of it waits, or goes on without an end?"
         case "timeout":
             return "Follow your loop by hand with a small input: what makes it end?"
+        case "killed" if "printed without" in graded.message:
+            return "Which loop prints at each turn, and what makes it end?"
         case "killed":
             return "Something grows without end here. Which list, string or recursion does?"
         case "error" | "failed":
@@ -35,8 +43,10 @@ def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | No
             return _about(failing)
 
 
+GAVE_NOTHING = "The function gave nothing back in that case. Does every path end in a return?"
 _RAISED = re.compile(r"[A-Z]\w*(?:Error|Exception|Iteration|Interrupt|Exit)")
 _WHILE_LOADING = re.compile(r"(?<=could not be loaded\.\n)[A-Z]\w*(?:Error|Exception|Exit)(?=:|\n|$)")
+_NAMES_A_LINE = re.compile(r"\bline \d|\bsolution\.\w+:\d")
 _UNREADABLE = frozenset({"SyntaxError", "IndentationError", "TabError", "NameError", "ReferenceError", "NoMethodError"})
 _BY_KIND = {
     "predict": "Go through the code line by line with a pencil: what is each value then, and what is printed?",
@@ -52,7 +62,9 @@ def _about_test(on_right: CaseResult) -> str:
     return "Your test refuses a right version. Which of your expectations is not in the statement?"
 
 
-def _praise(score: int) -> str:
+def _praise(score: int, kind: str) -> str:
+    if kind in ("predict", "read"):
+        return "Right."
     if score >= 95:
         return "Solved, and solved well."
     return "Solved. Read your code once more: what would you name differently now?"
@@ -68,11 +80,13 @@ def _about(case: CaseResult) -> str:
         name = case.error.split(":", 1)[0]
         if name == "RecursionError":
             return f"In case {case.number} it calls itself too deeply. Does it never end, or is the input just long?"
-        if _RAISED.fullmatch(name):
+        if "returned nothing" in case.error:
+            return GAVE_NOTHING
+        if _RAISED.fullmatch(name) and case.trace:
             return f"Run case {case.number} in your head up to the line that raised {name}: what is each value there?"
         return f"Case {case.number} ended in an error. Read what it says: which part of your code does it speak of?"
     if case.got in ("None", "null", "undefined", "nil"):
-        return "The function gave nothing back in that case. Does every path end in a return?"
+        return GAVE_NOTHING
     if case.got is not None and _untyped(case.got) == _untyped(case.expected):
         return "The value looks right, but its type is not: compare the quotes, or 1 with 1.0."
     return f"Work out by hand what case {case.number} should give; then see where your code goes another way."

@@ -7,6 +7,7 @@ import textwrap
 from app.errors import InvalidInput
 
 LARGEST_CODE_BYTES = 64 * 1024
+_INDENTATION = re.compile(r"^[ \t\u00a0]+", re.MULTILINE)  # with the spaces of web pages
 
 
 def check_code(code: str) -> None:
@@ -43,7 +44,7 @@ def as_text(text: str) -> str:
 def as_code(code: str) -> str:
     """Code as it was written, where it was copied with what stood around it: Windows line ends, a Markdown fence, the
     prompts of Python's prompt with what it answered, or the indentation of a page."""
-    lines = as_text(code).split("\n")
+    lines = _INDENTATION.sub(lambda found: found[0].replace("\u00a0", " "), as_text(code)).split("\n")
     written = [place for place, line in enumerate(lines) if line.strip()]
     if not written:
         return code

@@ -132,7 +132,7 @@ async def run_program(sandbox: Sandbox, program: Program) -> Run:
 def judge(run: Run, cases: Sequence[Shown], *, nonce: str, show: Shower) -> Graded:
     """The verdict on a run: pure. What did not answer, after the first that did not, is not counted as wrong."""
     answers: dict[int, dict[str, Any]] = {}  # Any: JSON that the learner's process wrote
-    begun, printed = 0, ""  # of the case that began last
+    begun, printed = -1, ""  # of the case that began last
     for message in messages(run.stdout, nonce):
         if message.get("refused") is True:
             return _unreadable(_cut(compiler_words(run.stderr), 3000), (), run)
@@ -152,8 +152,8 @@ def judge(run: Run, cases: Sequence[Shown], *, nonce: str, show: Shower) -> Grad
             case,
             answers.get(number - 1),
             show,
-            _why_unanswered(run, is_first=number - 1 == unanswered),
-            printed=printed if number - 1 == begun else "",
+            _why_unanswered(run, is_first=number - 1 == unanswered, has_begun=begun >= 0),
+            printed=printed if number - 1 == max(begun, 0) else "",
         )
         for number, case in enumerate(cases, start=1)
     ]
@@ -162,20 +162,29 @@ def judge(run: Run, cases: Sequence[Shown], *, nonce: str, show: Shower) -> Grad
 
 def graded(run: Run, results: Sequence[CaseResult]) -> Graded:
     verdict = _verdict(run, results)
+    if verdict == "error" and _OUT_OF_MEMORY.search((first_failing(results) or results[0]).error or ""):
+        verdict = "killed"
     crash = _CRASHES.get(run.exit_code or 0, "crashed") if run.status == "crashed" else "raised an error"
     passed = sum(result.passed for result in results)
     message = _MESSAGES[verdict].format(total=len(results), passed=passed, crash=crash)
+    if verdict == "killed" and run.flooded:
+        message = FLOODED.format(passed=passed, total=len(results))
     if verdict == "timeout":
-        wrong = next((case.number for case in results if not case.passed and case.got is not None), None)
+        wrong = next((case.number for case in results if not case.passed and was_answered(case)), None)
         message += TOO_SLOW if only_slow(results) else ENDLESS if wrong is None else WRONG_BEFORE.format(wrong=wrong)
     aside = _cut(compiler_words(run.stderr)) if run.status == "ok" else ""
     return Graded(verdict=verdict, cases=tuple(results), message=message, wall_ms=run.wall_ms, stderr=aside)
 
 
+def was_answered(case: CaseResult) -> bool:
+    """Whether a case came to an end, with a value or an error."""
+    return case.ms is not None or case.got is not None
+
+
 def only_slow(cases: Sequence[CaseResult]) -> bool:
     """Whether all that was answered before the time was up is right, and of smaller inputs."""
-    answered = [case for case in cases if case.ms is not None or case.got is not None]
-    stopped = next((case for case in cases if case.ms is None and case.got is None), None)
+    answered = [case for case in cases if was_answered(case)]
+    stopped = next((case for case in cases if not was_answered(case)), None)
     if stopped is None or not answered or not all(case.passed for case in answered):
         return False
     return all(len(case.input) <= len(stopped.input) for case in answered)
@@ -194,6 +203,11 @@ _MESSAGES: dict[Verdict, str] = {
     "timeout": "The code took too long and was stopped after {passed} of {total} cases.",
     "killed": "The code was stopped after {passed} of {total} cases: it passed a limit of memory, time or output.",
 }
+FLOODED = "The code was stopped after {passed} of {total} cases: it printed without an end."
+# What languages say where they get no more memory.
+_OUT_OF_MEMORY = re.compile(
+    r"\b(?:MemoryError|NoMemoryError|OutOfMemoryError|bad_alloc|memory allocation of \d+ bytes failed|out of memory)\b"
+)
 ENDLESS = " Is there an endless loop?"
 WRONG_BEFORE = " Case {wrong} was wrong before that: look at it first."
 TOO_SLOW = " What it gave before was right: is it too slow for a larger input?"
@@ -335,7 +349,8 @@ _HIDDEN_PATH = re.compile(r"(?:/[\w.-]+)*/(?=(?:solution|caller|types|main|query
 # What runtimes say before they end: of Go, C++, Rust, the C library, and Java.
 _LAST_WORDS = re.compile(
     r"^(?:fatal error: .+|panic: .+|terminate called .+| *what\(\): .+|.*has overflowed its stack"
-    r"|.*Assertion '.+' failed\.|(?:free|malloc)\(\): .+|\*\*\* stack smashing.+|Exception in thread .+)$",
+    r"|.*Assertion '.+' failed\.|memory allocation of .+|(?:free|malloc)\(\): .+"
+    r"|\*\*\* stack smashing.+|Exception in thread .+)$",
     re.MULTILINE,
 )
 
@@ -343,11 +358,13 @@ _LAST_WORDS = re.compile(
 ENDED = "the program ended before it answered this case"
 
 
-def _why_unanswered(run: Run, *, is_first: bool) -> str:
+def _why_unanswered(run: Run, *, is_first: bool, has_begun: bool) -> str:
     """What became of a case that has no answer."""
     match run.status:
         case "timeout" | "killed" if not is_first:
             return "not run: the program was stopped before"
+        case "timeout" if not has_begun:
+            return "it was not called: a line outside of it did not end in time"
         case "timeout":
             return "it did not end in time"
         case "killed":

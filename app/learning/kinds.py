@@ -265,7 +265,8 @@ def _shell_result(number: int, given: FileSet, run: Run, *, hidden: bool) -> Cas
     """What a script printed, and with it what it complained of, where that was wrong."""
     printed = run.stdout.decode(errors="replace")
     complaint = grading.compiler_words(run.stderr).replace("solution.sh: ", "")
-    passed = run.status in ("ok", "error") and _lines(printed) == _lines(given.expected)
+    failed_silently = run.status == "error" and not printed and bool(complaint)  # where nothing is expected, too
+    passed = run.status in ("ok", "error") and _lines(printed) == _lines(given.expected) and not failed_silently
     if run.status == "timeout":
         complaint = "it did not end in time"
     elif not printed and not complaint and run.exit_code:

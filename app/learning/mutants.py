@@ -14,6 +14,10 @@ _SWAPS = (
     (" > ", " >= "), (" >= ", " > "), (" + ", " - "), (" - ", " + "), (" * ", " + "), (" += ", " -= "),
     (" -= ", " += "), (" && ", " || "), (" || ", " && "), (" and ", " or "), (" or ", " and "),
     ("min(", "max("), ("max(", "min("), (".min", ".max"), (".max", ".min"),
+    # of queries and scripts
+    (" = ", " <> "), (" <> ", " = "), (" AND ", " OR "), (" OR ", " AND "), (" DESC", " ASC"), ("DISTINCT ", ""),
+    ("LEFT JOIN", "JOIN"), ("UNION ALL", "UNION"), ("MIN(", "MAX("), ("MAX(", "MIN("), ("SUM(", "COUNT("),
+    (" | sort", " | cat"), ("sort -u", "sort"), ("grep -v", "grep"), ("head -", "tail -"), ("tail -", "head -"),
 )  # fmt: skip
 _TEXT = re.compile(r"""(["'])[^"'\\\n]*\1""")
 _NUMBER = re.compile(r"(?<![\w.])\d{1,4}(?![\w.])")

@@ -12,14 +12,24 @@ from app.learning.languages.base import LanguageName
 # How a program of each language plainly begins, and of no other one that it could be taken for.
 _BEGINS: dict[LanguageName, re.Pattern[str]] = {
     "python": re.compile(r"^(?:async )?def \w{1,80}\([^\n]{0,300}\)[^\n]{0,80}:[ \t]*(?:#|$)", re.MULTILINE),
+    "typescript": re.compile(
+        r"^(?:export )?function \w{1,80}\([^\n)]{0,300}: ?(?:number|string|boolean)", re.MULTILINE
+    ),
     "javascript": re.compile(
         r"^(?:export )?(?:async )?function \w+\(.*\)\s*\{|^(?:const|let) \w+ = .*=>", re.MULTILINE
     ),
     "go": re.compile(r"^func \w{1,80}\(", re.MULTILINE),
     "rust": re.compile(r"^(?:pub )?fn \w+", re.MULTILINE),
     "cpp": re.compile(r"^#include {0,3}<(?:iostream|vector|string|map|algorithm)>", re.MULTILINE),
-    "java": re.compile(r"^ {0,8}public (?:static|class) ", re.MULTILINE),
-}
+    "java": re.compile(
+        r"^ {0,8}public (?:static|class) |^ {0,8}static \w[\w<>\[\], ]{0,60} \w{1,60}\("
+        r"|^(?:final )?class \w{1,60} ?\{\s{0,20}(?:public |private )?static ", re.MULTILINE,
+    ),
+    "ruby": re.compile(r"^def [a-z_]\w{0,80}[?!]?(?:\([^\n)]{0,200}\))?[ \t]*$", re.MULTILINE),
+    "c": re.compile(r"^#include {0,3}<(?:stdio|stdlib|string|stdbool|ctype)\.h>", re.MULTILINE),
+    "bash": re.compile(r"^#!\S{1,60}\b(?:ba)?sh\b"),
+    "sql": re.compile(r"\A\s*(?:SELECT\b[^;]{1,4000}\bFROM\b|WITH \w{1,60} AS \()", re.IGNORECASE),
+}  # fmt: skip
 LOOKED_AT = 20_000  # characters
 _RELATED: dict[LanguageName, frozenset[LanguageName]] = {
     "typescript": frozenset({"javascript"}), "cpp": frozenset({"c"}), "c": frozenset({"cpp"}),
@@ -40,7 +50,7 @@ def check(challenge: Challenge, language: LanguageName, code: str) -> None:
         raise InvalidInput("That is the start as it was given. Change it first.")
     own = _BEGINS.get(language)
     code = code[:LOOKED_AT]
-    if own is not None and not own.search(code) and (other := _other_language(language, code)):
+    if (own is None or not own.search(code)) and (other := _other_language(language, code)):
         raise InvalidInput(
             f"That looks like {LANGUAGES[other].title}, and this is to be in {LANGUAGES[language].title}. "
             "Choose the language in the card, or name it behind the three backticks."

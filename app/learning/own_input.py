@@ -1,7 +1,9 @@
 """A solution run on the learner's own input: what came out is shown as it is, and no verdict is given."""
 
+import ast
 import json
 import math
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +21,9 @@ from app.learning.sandbox.raw import RawRun, Status, raw
 
 MOST_BYTES = 64 * 1024
 ROWS = "rows"
-_LARGEST_WHOLE = 2**63  # what every language can hold
+_WHOLE_BITS: dict[LanguageName, int] = {"javascript": 53, "typescript": 53}  # where numbers are floats
+_OTHER_BITS = 63
+MOST_TRANSLATED = 2000  # characters of a value in a language's own notation
 _ANYTHING = Shown(input="", expected="", hidden=False, is_right=lambda _: True)
 
 
@@ -64,7 +68,7 @@ async def run_on(
     match challenge:
         case FunctionChallenge(signature=signature):
             spoken = FUNCTION_LANGUAGES[language]
-            arguments = [argument(p, texts[p.name]) for p in signature.params]
+            arguments = [argument(p, texts[p.name], language) for p in signature.params]
             run = await sandbox.run(spoken.program(sandbox, code, signature, [arguments], nonce=nonce))
             result = grading.judge(run, [_ANYTHING], nonce=nonce, show=spoken.show)
             return _told(sandbox, run, grading.with_declaration(result, spoken.declaration(signature)))
@@ -84,30 +88,73 @@ def _texts(challenge: Challenge, given: Mapping[str, str]) -> dict[str, str]:
     if unknown:
         names = ", ".join(f"`{field.name}`" for field in known)
         raise InvalidInput(f"There is no input `{min(unknown)[:80]}`. There is: {names}.")
-    texts = {field.name: given.get(field.name, field.text) for field in known}
+    texts = {field.name: given.get(field.name, field.text).replace("\0", "\ufffd") for field in known}
     if sum(len(encoded(text)) for text in texts.values()) > MOST_BYTES:
         raise InvalidInput(f"The input is too large: at most {MOST_BYTES // 1024} KB in all.")
     return {name: as_text(text) for name, text in texts.items()}
 
 
-def argument(parameter: Parameter, text: str) -> Any:  # Any: a JSON value of the parameter's type
-    """The value that a text stands for: JSON; where a text is wanted, what does not begin with a quote is that text.
+def argument(parameter: Parameter, text: str, language: LanguageName) -> Any:  # Any: JSON of the parameter's type
+    """The value that a text stands for: JSON, or the same as languages write it; where a text is wanted, what does not
+    begin with a quote is that text.
 
     Raises:
-        InvalidInput: it is no JSON, or of another type, or larger than every language can hold.
+        InvalidInput: it is neither, or of another type, or larger than the language can hold.
     """
     kind, text = parse_type(parameter.type), text.strip()
     wanted = kind.inner if kind.kind == "optional" else kind
-    if wanted.kind == "str" and not text.startswith('"') and (wanted is kind or text != "null"):
+    if wanted.kind == "str" and text[:1] not in ('"', "'") and (wanted is kind or text not in _NOTHING):
         return text
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = _value_of(text)
         check_values(kind, [value], "it")
-        _check_numbers(value)
         json.dumps(value, ensure_ascii=False).encode()  # no half of a character
     except (ValueError, RecursionError) as error:
         said = f"`{parameter.name}` must be {_a(kind)}, written as JSON, such as {_json(_sample(kind))}."
-        raise InvalidInput(f"{said} Whole numbers have at most 64 bits.") from error
+        raise InvalidInput(said) from error
+    bits = _WHOLE_BITS.get(language, _OTHER_BITS)
+    if not _fits(value, 2**bits):
+        raise InvalidInput(
+            f"`{parameter.name}` holds a number that is too large: whole ones have up to {bits} bits here."
+        )
+    return _as_typed(kind, value)
+
+
+def _value_of(text: str) -> object:
+    """What a text says in JSON or, where it is short, as Python, Ruby, Rust and others write it.
+
+    Raises:
+        ValueError: neither.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        if len(text) > MOST_TRANSLATED or sum(map(text.count, "([{")) > MOST_BRACKETS:
+            raise
+    translated = _NOTATION.sub(lambda found: _IN_PYTHON.get(found[0], found[0]), text)
+    try:
+        return ast.literal_eval(translated)
+    except (SyntaxError, TypeError, MemoryError) as error:
+        raise ValueError(str(error)) from error
+
+
+MOST_BRACKETS = 50
+_NOTHING = ("null", "None", "nil", "nullopt")
+_IN_PYTHON = {**dict.fromkeys(_NOTHING, "None"), "true": "True", "false": "False", "=>": ":"}
+_NOTATION = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|=>|\b[A-Za-z]+\b")
+
+
+def _as_typed(kind: Type, value: Any) -> Any:  # Any: a JSON value of the type
+    """The same, with floats where the type says so: as JSON, 2 is one too."""
+    match kind.kind, value:
+        case "float", int():
+            return float(value)
+        case "optional", _ if value is not None:
+            return _as_typed(kind.inner, value)
+        case "list", _:
+            return [_as_typed(kind.inner, item) for item in value]
+        case "map", _:
+            return {key: _as_typed(kind.inner, item) for key, item in value.items()}
     return value
 
 
@@ -115,18 +162,17 @@ def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _check_numbers(value: object) -> None:
+def _fits(value: object, largest: int) -> bool:
     match value:
         case list():
-            for item in value:
-                _check_numbers(item)
+            return all(_fits(item, largest) for item in value)
         case dict():
-            for item in value.values():
-                _check_numbers(item)
-        case int() if not -_LARGEST_WHOLE <= value < _LARGEST_WHOLE:
-            raise ValueError("more than 64 bits")
-        case float() if not math.isfinite(value):
-            raise ValueError("too large")
+            return all(_fits(item, largest) for item in value.values())
+        case int():
+            return -largest <= value < largest
+        case float():
+            return math.isfinite(value)
+    return True
 
 
 def _told(sandbox: Sandbox, run: Run, result: Graded) -> RawRun:
@@ -139,7 +185,7 @@ def _told(sandbox: Sandbox, run: Run, result: Graded) -> RawRun:
     return RawRun(
         status=_STATUS[result.verdict],
         value=case.got if case else None, stdout=case.stdout if case else "",
-        stderr="\n".join(line for line in (*said, *wrong) if line), exit_code=run.exit_code, wall_ms=run.wall_ms,
+        stderr="\n".join(line for line in (*wrong, *said) if line), exit_code=run.exit_code, wall_ms=run.wall_ms,
         isolated=sandbox.is_isolated,
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Finds out whether a text gives away a solution: by runs of code that it shares with the reference. Pure."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
@@ -28,6 +29,13 @@ _CODE = re.compile(
     r"|\b[a-z]{2,12}(?: [\w./'\"${}-]{1,40}){0,6} \| [a-z]{2,12}\b"  # a pipe
     r"|=>|\b\w{1,40}\s{0,3}[-+*/|&]?=\s{0,3}[^=\s][^\n=]{0,60}?[\[(+*/%]"
 )
+# A line that is a statement and no sentence.
+_STATEMENT = re.compile(
+    r"\s*(?:(?:for|while|if|elif|else|def|switch|match)\b[^\n]{0,200}[:{]"
+    r"|(?:let |const |var |int |auto )?[\w.\[\]]{1,60} ?[-+*/%|&]?= ?[^=\s][^\n]{0,200}"
+    r"|return\b [^\n]{1,200};?)\s*"
+)
+FEWEST_STATEMENTS = 2
 LONGEST_SAID = 20_000
 FEWEST_SIGNS = 4
 RUN = 8  # tokens of a row that nobody writes by chance
@@ -80,8 +88,16 @@ def shows_code(text: str, *, own: Sequence[str]) -> bool:
     """Whether ``text`` holds what is code by its looks (a definition, a call of a call, a pipe, a query) that does not
     stand so in ``own``, quoted or not."""
     had = [_exact(one) for one in own]
-    found = (_exact(match[0]) for match in _CODE.finditer(text[:LONGEST_SAID]))
-    return any(not any(_stands_in(part, one) for one in had) for part in found)
+    text = unicodedata.normalize("NFKC", text)[:LONGEST_SAID]
+    found = [_exact(match[0]) for match in _CODE.finditer(text)]
+    lines = [_exact(line) for line in text.splitlines() if _STATEMENT.fullmatch(line)]
+    new = [part for part in found if not any(_stands_in(part, one) for one in had)]
+    return bool(new) or sum(not any(_stands_in(line, one) for one in had) for line in lines) >= FEWEST_STATEMENTS
+
+
+def answers(said: str, right: str) -> bool:
+    """Whether ``said`` holds the right answer of a question, whatever stands between its words."""
+    return _stands_in(_exact(right), _exact(said))
 
 
 def _stands_in(part: Sequence[str], whole: Sequence[str]) -> bool:
@@ -126,6 +142,7 @@ def normalised(text: str) -> list[str]:
 
 
 def _exact(text: str) -> list[str]:
+    text = unicodedata.normalize("NFKC", text)  # a bracket of full width is one
     return ["'" if token in ('"', "'", "`") else token.lower() for token in _TOKEN.findall(text)]
 
 

@@ -134,7 +134,7 @@ class TrainingService:
         if isinstance(asked, InHand):
             raise Conflict("A challenge comes first: solve it, skip it or reveal it, then say /train next.")
         if asked is None or (question_id is not None and question_id != asked.question_id):
-            raise Conflict("This question is answered already.")
+            raise Conflict("This question is answered already, or is none of this session.")
         choice = sessions.chosen_of(text, asked.choices)
         if choice is None:
             letters = ", ".join("ABCDEFGH"[: len(asked.choices)])

@@ -100,7 +100,7 @@ function Result({ result, ran }) {
         <Standing of={result} />
       </dl>
       {result.mastery && <p className="tl-muted">Mastery: {result.mastery.why}.</p>}
-      {result.scoreParts && good && (
+      {result.scoreParts && (
         <details className="tl-parts">
           <summary>How the score came about</summary>
           <table>
@@ -196,7 +196,7 @@ export default function ChallengeCard() {
   }
 
   async function call(name, extra) {
-    change({ busy: name, error: "" });
+    change({ busy: name, error: "", ...(name === "try" ? { tried: null } : {}) });
     try {
       const answer = await callAction({ name: "challenge_" + name, payload: { startedId: props.startedId, ...extra } });
       const response = answer.response || {};

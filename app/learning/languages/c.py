@@ -7,7 +7,7 @@ from typing import Any
 
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type, written
 from app.learning.languages.callers import filled
-from app.learning.languages.compiled import built, found, tokens
+from app.learning.languages.compiled import built, found, strict, tokens
 from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install a C compiler (Debian and Ubuntu: apt install gcc libc6-dev)."
@@ -77,7 +77,7 @@ class C:
             "types.h": "\n".join([_INCLUDES, *_definitions(signature), f"{self.declaration(signature)};\n"]).encode(),
             "input": tokens(signature, inputs),
         }  # fmt: skip
-        build = _build("-include", "$here/types.h", *_STRICT, "$here/solution.c", "$here/caller.c")
+        build = _build("-include", "$here/types.h", *strict(code, _STRICT), "$here/solution.c", "$here/caller.c")
         return built(files, build=build, run=("$TMPDIR/solution",), nonce=nonce)
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see above

@@ -1,5 +1,6 @@
 """What compiled languages share: inputs as tokens that every one of them can read, a build step inside the sandbox."""
 
+import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -88,6 +89,15 @@ _TELL_WHAT_WAS_PRINTED = (
     'tell() { [ $code -eq 124 ] || [ $code -eq 137 ] || return; [ -s "$TMPDIR/printed" ] || return\n'
     """printf '\\n%s{"printed64":"%s"}\\n' "$1" "$(head -c 4000 "$TMPDIR/printed" | base64 -w 0)"; }\n"""
 )
+HAS_MAIN = re.compile(r"\bint\s+main\s*\(")
+
+
+def strict(code: str, words: Sequence[str]) -> list[str]:
+    """The options of a C or C++ compiler, but for the one that a main function of one's own, which needs no return,
+    would fail by."""
+    return [word for word in words if word != "-Werror=return-type" or HAS_MAIN.search(code) is None]
+
+
 _MAKE_EXECUTABLE = (
     "if [ -f solution ] && ! [ -x solution ]; then cat solution >executable && mv executable solution; fi\n"
 )

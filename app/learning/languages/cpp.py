@@ -7,7 +7,7 @@ from typing import Any
 
 from app.learning.languages.base import LanguageName, Signature, Toolchain, Type, parse_type, written
 from app.learning.languages.callers import filled
-from app.learning.languages.compiled import built, found, tokens
+from app.learning.languages.compiled import built, found, strict, tokens
 from app.learning.sandbox.program import Program, Sandbox
 
 REMEDY = "Install a C++ compiler (Debian and Ubuntu: apt install g++)."
@@ -85,7 +85,8 @@ class Cpp:
             f'#line 1 "caller.cpp"\n{printed}{text}'
         )
         files = {"caller.cpp": source.encode(errors="replace"), "input": tokens(signature, inputs)}
-        return built(files, build=_build(*_STRICT, "$here/caller.cpp"), run=("$TMPDIR/solution",), nonce=nonce)
+        build = _build(*strict(code, _STRICT), "$here/caller.cpp")
+        return built(files, build=build, run=("$TMPDIR/solution",), nonce=nonce)
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see above
         files = {"solution.cpp": code.encode(errors="replace")}

@@ -45,7 +45,7 @@ class Python:
 
     def script(self, sandbox: Sandbox, code: str, stdin: bytes, *, nonce: str) -> Program:  # noqa: ARG002  # see base
         files = {"solution.py": code.encode(errors="replace")}
-        return Program(argv=(sandbox.python, "-I", "-S", "solution.py"), files=files, stdin=stdin)
+        return Program(argv=(sandbox.python, "-I", "-S", "-u", "solution.py"), files=files, stdin=stdin)
 
     def show(self, value: object) -> str:
         return repr(value)

@@ -37,11 +37,11 @@ class Landlock:
     async def run(self, program: Program) -> Run:
         """Run a program to its end or its limits, in a folder of its own that is removed afterwards."""
         with _own_uid() as uid:
-            folder = await asyncio.to_thread(_lay_out, program, uid)
+            laying_out = asyncio.ensure_future(asyncio.to_thread(_lay_out, program, uid))
             try:
-                return await self._run(program, folder, uid)
-            finally:
-                await asyncio.shield(asyncio.to_thread(_remove, folder))
+                return await self._run(program, await asyncio.shield(laying_out), uid)
+            finally:  # also when we are stopped before the folder is there
+                await asyncio.shield(asyncio.ensure_future(_removed(laying_out)))
 
     async def _run(self, program: Program, folder: Path, uid: int | None) -> Run:
         box, scratch = folder / "box", folder / "tmp"
@@ -94,6 +94,12 @@ def _lay_out(program: Program, uid: int | None) -> Path:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, uid, uid)
     return folder
+
+
+async def _removed(laying_out: "asyncio.Future[Path]") -> None:
+    await asyncio.wait({laying_out})
+    if laying_out.exception() is None:
+        await asyncio.to_thread(_remove, laying_out.result())
 
 
 def _remove(folder: Path) -> None:

@@ -46,13 +46,14 @@ class Program:
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """How it ended. ``crashed`` means a signal of its own doing (a bad address, an abort), ``killed`` that a limit of
-    memory, processor time, files or output struck."""
+    memory, processor time, files or output struck; ``flooded`` that it was the one of output."""
 
     status: RunStatus
     stdout: bytes
     stderr: bytes
     exit_code: int | None
     wall_ms: int
+    flooded: bool = False
 
 
 class Sandbox(Protocol):

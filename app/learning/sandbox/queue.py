@@ -35,7 +35,7 @@ class FairQueue:
 
     async def _enter(self, owner: str) -> None:
         line = self._waiting.setdefault(owner, deque())
-        if len(line) >= MOST_WAITING:
+        if sum(not place.cancelled() for place in line) >= MOST_WAITING:
             raise RateLimited("Too many of your programs are waiting to run. Wait for the first results.")
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.append(place)

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from app.learning.sandbox.program import Program, Run, RunStatus
 
@@ -20,6 +21,7 @@ BEGUN = b"tooloo: the program begins\n"
 CHUNK = 16 * 1024
 _OWN_MEMORY = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+)", re.MULTILINE)
 MEMORY_LOOK_SECONDS = 0.1
+KILL_SECONDS = 2.0
 
 
 async def launch(
@@ -28,15 +30,41 @@ async def launch(
 ) -> Run:  # fmt: skip
     """Start a sandbox and watch it. One that cannot be started is an infrastructure error."""
     started = time.monotonic()
-    try:
-        process = await asyncio.create_subprocess_exec(
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
             *argv, stdin=stdin, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, pass_fds=pass_fds,
             start_new_session=True, cwd=cwd, env=env,
-        )  # fmt: skip
+        )
+    )  # fmt: skip
+    try:
+        process = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.shield(asyncio.ensure_future(_abandoned(starting)))
+        raise
     except OSError as error:
         message = f"{argv[0]}: {error}".encode()
         return Run(status="infrastructure_error", stdout=b"", stderr=message, exit_code=None, wall_ms=0)
     return await _watch(process, program, started)
+
+
+async def _abandoned(starting: "asyncio.Future[asyncio.subprocess.Process]") -> None:
+    """End what nobody waits for any more, though it is only about to start."""
+    await asyncio.wait({starting})
+    if starting.exception() is None:
+        process = starting.result()
+        await _finished(process, _Killer(process), asyncio.ensure_future(process.communicate()))
+
+
+async def _finished(process: asyncio.subprocess.Process, kill: "_Killer", ended: "asyncio.Future[Any]") -> None:
+    """End what still runs, and wait until it has ended. A kill in the moment of its start may hit one of two processes
+    that wait for each other: then all of them are killed."""
+    kill()
+    if ended in (await asyncio.wait({ended}, timeout=KILL_SECONDS))[0]:
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if ended not in (await asyncio.wait({ended}, timeout=KILL_SECONDS))[0]:
+        ended.cancel()
 
 
 async def _watch(process: asyncio.subprocess.Process, program: Program, started: float) -> Run:
@@ -55,8 +83,7 @@ async def _watch(process: asyncio.subprocess.Process, program: Program, started:
         timed_out = True
     finally:
         memory.cancel()
-        kill()
-        await asyncio.shield(ended)
+        await asyncio.shield(asyncio.ensure_future(_finished(process, kill, ended)))
     wall_seconds = time.monotonic() - started
     timed_out = timed_out or (
         program.timeout_code == process.returncode is not None and wall_seconds >= program.timeout_seconds
@@ -72,7 +99,7 @@ async def _watch(process: asyncio.subprocess.Process, program: Program, started:
         status = "killed"
     return Run(
         status=status, stdout=bytes(out.kept), stderr=stderr, exit_code=process.returncode,
-        wall_ms=round(wall_seconds * 1000),
+        wall_ms=round(wall_seconds * 1000), flooded=flooded,
     )  # fmt: skip
 
 

@@ -465,6 +465,10 @@ async def test_a_card_comes_back_as_it_was_changed_and_no_other_does(
             await layer.create_element(card)
 
         await history.elements.change_card(thread_id, {"startedId": "two"}, {"hints": ["Look"]})
+        for drafts in ({"python": "a"}, {"go": "b\0"}):
+            await history.elements.change_card(
+                thread_id, {"startedId": "two"}, {"drafts": drafts, "said": "a\0b\ud800"}
+            )
 
         thread = await history.get_thread(thread_id)
     with acting_as(eve), pytest.raises(NotAllowed):
@@ -472,6 +476,8 @@ async def test_a_card_comes_back_as_it_was_changed_and_no_other_does(
     assert thread is not None
     shown = {element["props"]["startedId"]: element["props"]["hints"] for element in thread["elements"] or []}
     assert shown == {"one": [], "two": ["Look"]}
+    [two] = [element["props"] for element in thread["elements"] or [] if element["props"]["startedId"] == "two"]
+    assert (two["drafts"], two["said"]) == ({"python": "a", "go": "b\ufffd"}, "a\ufffdb?")
 
 
 async def test_what_no_database_can_store_is_left_out(layer: Direct, ada: User, thread_id: str) -> None:

@@ -39,6 +39,19 @@ def says(*replies: object) -> deque[Script]:
     return deque(Script(words=(reply if isinstance(reply, str) else json.dumps(reply),)) for reply in replies)
 
 
+@pytest.mark.parametrize(
+    ("said", "is_code"),
+    [
+        ("s = 0\nfor i in range(limit):\n  if not i % 3 or not i % 5:\n    s += i\nreturn s", True),
+        ("min\uff08500\uff0c 20 \uff0a \uff08days - 3\uff09\uff09", True),
+        ("You start with 0.\nThen you look at each number: is it one to add?\nWhat comes back?", False),
+        ("total = 0 is your first line.", False),
+    ],
+)
+def test_lines_that_are_statements_are_code(said: str, is_code: bool) -> None:
+    assert (shows_code(said, own=()) or gives_away(said, ["min(500, 20 * (days - 3))"], own=())) is is_code
+
+
 @pytest.fixture
 def challenges(sqlite: Database, clock: Clock, isolation: Isolation) -> ChallengeService:
     return ChallengeService(database=sqlite, curriculum=CURRICULUM, isolation=isolation, clock=clock, wake=lambda: None)

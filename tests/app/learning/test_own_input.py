@@ -110,7 +110,11 @@ async def test_a_script_runs_over_files_of_ones_own(isolation: Isolation) -> Non
     [
         ("int", " 5 ", 5),
         ("int", str(2**63 - 1), 2**63 - 1),
-        ("float", "2", 2),
+        ("float", "2", 2.0),
+        ("list[float]", "[1, 2.5]", [1.0, 2.5]),
+        ("list[optional[bool]]", "[True, None, false, nil]", [True, None, False, None]),
+        ("map[str]", "{'a' => 'nil', \"b\": 'it''s'}", {"a": "nil", "b": "its"}),
+        ("str", "'abc'", "abc"),
         ("str", "hello there", "hello there"),
         ("str", "", ""),
         ("str", "5", "5"),
@@ -124,7 +128,7 @@ async def test_a_script_runs_over_files_of_ones_own(isolation: Isolation) -> Non
     ],
 )
 def test_a_text_stands_for_a_value(kind: str, text: str, value: object) -> None:
-    found = argument(parameter(kind), text)
+    found = argument(parameter(kind), text, "python")
 
     assert (found, type(found)) == (value, type(value))
 
@@ -135,13 +139,17 @@ def test_a_text_stands_for_a_value(kind: str, text: str, value: object) -> None:
         ("int", "", "a whole number, written as JSON, such as 5."),
         ("int", "5.0", "a whole number, written as JSON, such as 5."),
         ("int", "true", "a whole number"),
-        ("int", str(2**63), "at most 64 bits"),
-        ("int", "9" * 5000, "at most 64 bits"),
+        ("int", str(2**63), "a number that is too large: whole ones have up to 63 bits here."),
+        ("int", "9" * 5000, "a whole number"),
         ("float", "NaN", "a number, written as JSON, such as 2.5."),
-        ("float", "1e999", "a number"),
-        ("bool", "True", "true or false"),
+        ("float", "1e999", "a number that is too large"),
+        ("bool", "yes", "true or false"),
         ("str", '"open', 'a text, written as JSON, such as "abc".'),
         ("str", '"\\ud800"', "a text"),
+        ("str", "'open", "a text"),
+        ("list[int]", "(1, 2)", "a list of whole numbers"),
+        ("list[int]", "[" * 1500, "a list of whole numbers"),
+        ("int", "__import__('os').getpid()", "a whole number"),
         ("list[int]", "[1, 'a']", "a list of whole numbers, written as JSON, such as [5]."),
         ("list[int]", "[" * 50_000, "a list of whole numbers"),
         ("list[str]", "[1]", "a list of texts"),
@@ -151,9 +159,9 @@ def test_a_text_stands_for_a_value(kind: str, text: str, value: object) -> None:
 )
 def test_a_text_that_does_not_fit_says_what_is_wanted(kind: str, text: str, wanted: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        argument(parameter(kind), text)
+        argument(parameter(kind), text, "python")
 
-    assert caught.value.user_message.startswith("`given` must be ")
+    assert caught.value.user_message.startswith("`given` ")
     assert wanted in caught.value.user_message
 
 
@@ -186,11 +194,19 @@ async def test_where_nothing_can_be_put_in_nothing_runs(isolation: Isolation, ki
     assert fields(about) == []
 
 
+def test_whole_numbers_are_those_that_the_language_has() -> None:
+    largest = str(2**53 - 1)
+
+    assert argument(parameter("int"), largest, "javascript") == 2**53 - 1
+    with pytest.raises(InvalidInput, match="up to 53 bits"):
+        argument(parameter("list[int]"), f"[{2**53}]", "typescript")
+
+
 def test_every_field_begins_with_what_it_takes() -> None:
     for about in CURRICULUM.challenges:
         texts = {field.name: field.text for field in fields(about)}
         if about.kind in ("write", "fix", "complete"):
-            given = [argument(p, texts[p.name]) for p in about.signature.params]  # type: ignore[union-attr]
+            given = [argument(p, texts[p.name], "python") for p in about.signature.params]  # type: ignore[union-attr]
             assert given == list(about.examples[0].arguments)  # type: ignore[union-attr]
 
 

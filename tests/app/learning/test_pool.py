@@ -79,6 +79,8 @@ def test_what_can_be_written_in_every_language_has_a_solution_in_each() -> None:
         ("# 5 < 6\nreturn ' '.join(words)\n", ["`' x'` for `' '` in line 2"]),
         ("return max(a - 1, 0)", ["`+` for `-` in line 1", "`min(` for `max(` in line 1", "`2` for `1` in line 1",
                                   "`1` for `0` in line 1"]),
+        ("SELECT DISTINCT a\nFROM b LEFT JOIN c\nORDER BY a DESC", [
+            "`ASC` for `DESC` in line 3", "`` for `DISTINCT` in line 1", "`JOIN` for `LEFT JOIN` in line 2"]),
         ("", []),
     ],
 )  # fmt: skip
@@ -97,6 +99,16 @@ async def test_a_case_that_is_missing_is_found_by_changing_the_solution(sandbox:
     report = await check(sandbox, challenge)
 
     assert "passes with `<=` for `<` in line 2" in str(report.advice)
+
+
+async def test_a_query_whose_order_no_case_shows_is_named(sandbox: Sandbox) -> None:
+    document = yaml.safe_load(template("x", "sql", "sql"))
+    document["solutions"] = {"sql": "SELECT title FROM books WHERE pages > 100 ORDER BY title DESC"}
+    challenge = CHALLENGE.validate_python({**document, "ordered": False})
+
+    report = await check(sandbox, challenge)
+
+    assert "passes with `ASC` for `DESC`" in str(report.advice)
 
 
 @pytest.mark.parametrize("challenge", CURRICULUM.challenges, ids=lambda challenge: challenge.id)
@@ -130,6 +142,12 @@ BROKEN = {
     "words for numbers": template("x", "write", "strings").replace(
         "arguments: [1000]", "arguments: [{repeat: [5, 3]}]"
     ),
+    "no such day": template("x", "write", "strings").replace("expected: 42", "expected: 2023-02-30"),
+    "no number": template("x", "write", "strings").replace("expected: 42", "expected: !!int abc"),
+    "no truth": template("x", "write", "strings").replace("expected: 42", "expected: !!bool x"),
+    "no time": template("x", "write", "strings").replace("expected: 42", "expected: !!timestamp x"),
+    "a number too long": template("x", "write", "strings").replace("expected: 42", "expected: " + "9" * 5000),
+    "a name twice": template("x", "write", "strings") + "level: 2\n",
     "no list": template("x", "write", "strings").replace("arguments: [1000]", "arguments: 5"),
     "an alias to itself": template("x", "write", "strings").replace("arguments: [1000]", "arguments: &a [*a]"),
     "too large": template("x", "write", "strings").replace("arguments: [1000]", "arguments: [{zeros: 99999999}]"),

@@ -728,6 +728,18 @@ async def test_a_clock_that_jumps_back_harms_nothing(challenges: ChallengeServic
     assert following.challenge.id != "running-total"
 
 
+OTHER_LANGUAGES = {
+    "Ruby": "def running_total(numbers)\n  numbers.sum\nend",
+    "C": "#include <stdio.h>\nint running_total(int *n) { return 0; }",
+    "Java": "class Solution {\n    static List<Long> runningTotal(List<Long> n) { return n; }\n}",
+    "TypeScript": "function runningTotal(numbers: number[]): number[] { return numbers; }",
+    "Bash": "#!/bin/bash\necho 1",
+    "SQL": "SELECT total\nFROM numbers;",
+    "Go": "package main\nfunc runningTotal(numbers []int) []int { return nil }",
+    "Rust": "fn running_total(numbers: Vec<i64>) -> Vec<i64> { numbers }",
+}
+
+
 @pytest.mark.parametrize(
     ("code_of", "said"),
     [
@@ -735,6 +747,10 @@ async def test_a_clock_that_jumps_back_harms_nothing(challenges: ChallengeServic
         pytest.param(lambda challenge: kinds.stub(challenge, "python"), "the start as it was given", id="the start"),
         pytest.param(
             lambda _: "function runningTotal(numbers) { return []; }", "looks like JavaScript", id="another language"
+        ),
+        *(
+            pytest.param(lambda _, code=code: code, f"looks like {title}", id=title)
+            for title, code in OTHER_LANGUAGES.items()
         ),
     ],
 )

@@ -105,7 +105,7 @@ try {
   exit(0);
 }
 job.inputs.forEach((args, index) => {
-  printed = "";
+  if (index) printed = "";
   told = 0;
   const started = performance.now();
   let answer = { case: index };

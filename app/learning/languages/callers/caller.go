@@ -54,6 +54,7 @@ TL_READS	value := TL_CALL
 }
 
 func main() {
+	tlDebug.SetMaxStack(256 << 20) // recursion without an end is found while there is time
 	out := tlOs.Stdout
 	source, _ := tlOs.ReadFile("input.json")
 	var inputs [][]tlJson.RawMessage

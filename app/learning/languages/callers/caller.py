@@ -99,7 +99,7 @@ except BaseException as error:
     say({"load": failure(error), "stdout": printed.getvalue()})
     sys.exit(0)
 for case, arguments in enumerate(job["inputs"]):
-    printed, started = Printed(), time.perf_counter()
+    printed, started = printed if case == 0 else Printed(), time.perf_counter()  # what was printed before, too
     answer = {"case": case}
     say({"begin": case})
     try:

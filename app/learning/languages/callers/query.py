@@ -33,7 +33,7 @@ for number, rows in enumerate(job["rows"]):
             raise sqlite3.ProgrammingError("write one SELECT statement")
         answer["value"] = [[plain(cell) for cell in row] for row in cursor.fetchmany(MOST_ROWS)]
         answer["columns"] = [column[0] for column in cursor.description]
-    except (sqlite3.Error, sqlite3.Warning) as error:
+    except (sqlite3.Error, sqlite3.Warning, ValueError, MemoryError) as error:
         message = str(error)[:500]
         if not filled:
             message = "the rows could not be put into the tables: " + message
