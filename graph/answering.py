@@ -1,6 +1,7 @@
 """A model's answer in the conversation: its words, what happened on the way, and what it cost."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -8,25 +9,26 @@ from datetime import timedelta
 from typing import get_args
 
 from app.errors import NoModelAvailable, ProviderFailed
+from app.learning.reveal_filter import answers
+from app.learning.sessions import Asked
 from app.learning.started import Started
 from app.models import log as call_log
 from app.models import quality
-from app.models.budget import name_of
 from app.models.call import CallRequest
-from app.models.ledger import Alert
 from app.models.providers.wire import TextDelta
 from app.models.run import Answered, Switched
 from app.models.selector import Preference
+from app.models.wording import alert_text, dollars
 from graph.deps import Deps
 from graph.reply import Speaker
 from graph.state import State
-from graph.wording import dollars
 
 FEWEST_WORDS_OF_A_QUESTION = 3  # "ok", "yes" and "go on" ask nothing again
 ASKED_AGAIN_WITHIN = timedelta(minutes=15)
 LOOK_EVERY_CHARACTERS = 200
 HELD_BACK_CHARACTERS = 400
 HIDDEN = "\n\n*(The rest would give away the solution of your challenge. `/hint` and the coach help without; `/reveal` shows it.)*"
+HIDDEN_ANSWER = "\n\n*(The rest would answer the question that you are asked. Answer it first; then I explain.)*"
 HIDDEN_ELSEWHERE = (
     "\n\n*(The rest would give away the solution of **{title}**, which you have open in another conversation.)*"
 )
@@ -58,6 +60,7 @@ async def answer(
                         await _say_end(request, chunk, deps, say)
                         return chunk if hides is None else replace(chunk, text=said.text)
     except ProviderFailed as error:
+        await said.end()
         if error.cost_microusd:
             say.text(f"\n\n*(Until here it cost {dollars(error.cost_microusd)}.)*\n\n")
         raise
@@ -132,19 +135,38 @@ async def guard_of(
     state: State, deps: Deps, known: Open, *, is_lesson: bool = False
 ) -> Callable[[str], str | None] | None:
     """What says, of an answer, why it is held back: it would give away a challenge that is open. None where none is."""
-    if known.here is None and not known.elsewhere:
+    session = await deps.training.open_in_thread(state["user_id"], state["thread_id"])
+    question = (
+        deps.curriculum.question(session.current.question_id)
+        if session and isinstance(session.current, Asked)
+        else None
+    )
+    if known.here is None and not known.elsewhere and question is None:
         return None
+    is_about = question is not None and _is_about(state["text"], question[1].prompt)
     given_away = await deps.coach.guard(
         state["user_id"], known.here, known.elsewhere, asked=state["text"], is_lesson=is_lesson
     )
 
     def why(said: str) -> str | None:
+        if question is not None and is_about and answers(said, question[1].answer):
+            return HIDDEN_ANSWER
         one = given_away(said)
         if one is None:
             return None
         return HIDDEN if one is known.here else HIDDEN_ELSEWHERE.format(title=one.challenge.title)
 
     return why
+
+
+def _is_about(text: str, prompt: str) -> bool:
+    """Whether a message is about the question that is asked: it says so, or half of its words."""
+    said, wanted = set(_long_words(text)), set(_long_words(prompt))
+    return bool({"question", "answer", "choice"} & said) or len(said & wanted) * 2 >= max(1, len(wanted))
+
+
+def _long_words(text: str) -> list[str]:
+    return re.findall(r"[a-z_]{4,}", text.lower())
 
 
 async def note_help(state: State, deps: Deps, say: Speaker, known: Open, answered: str) -> None:
@@ -204,15 +226,6 @@ async def _say_end(request: CallRequest, ended: Answered, deps: Deps, say: Speak
         "AnswerCost", props,
         f"{name} · {props['cost']}{counted}, {props['inThisChat']} in this chat · {ended.reason}", is_aside=True,
     )  # fmt: skip
-
-
-def alert_text(alert: Alert) -> str:
-    """A budget's alert, as it is said in the chat."""
-    spent = f"{dollars(alert.spent_microusd)} of {dollars(alert.limit_microusd)} in 30 days"
-    if alert.kind == "exceeded":
-        return f"**{name_of(alert.budget_id)} is spent** ({spent}). What still fits answers from now on. See /budget."
-    share = alert.spent_microusd / alert.limit_microusd
-    return f"**{name_of(alert.budget_id)} is at {share:.0%}** ({spent}). See /budget."
 
 
 def _name(model_id: str) -> str:

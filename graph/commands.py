@@ -8,7 +8,7 @@ from typing import Any
 from app.errors import InvalidInput
 from app.learning.curriculum import Curriculum
 from graph.intents.goals import goal_of
-from graph.intents.money import PROVIDERS, amount_of
+from graph.intents.money import PROVIDERS, amount_of, kind_of_use
 from graph.intents.slots import Slots, slots_of
 
 Parameters = dict[str, Any]  # Any: slots of several types
@@ -113,12 +113,18 @@ def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     if not arguments:
         return "provider.check-budget", {}
     words = [word.strip(",;.") for word in re.split(r"[\s:=]+", arguments[:200].lower()) if word.strip(",;.")]
-    if words in (["burst"], ["burst", "off"]):
-        return "provider.check-budget", {"burst": words == ["burst"]}
+    if words in (["burst"], ["burst", "on"], ["burst", "off"]):
+        return "provider.check-budget", {"burst": words != ["burst", "off"]}
     names = [word for word in words if re.fullmatch(r"[a-z][a-z0-9_.-]*", word) and word not in _BESIDE_MONEY]
     if len(names) > 1 or any(not re.match(r"[a-z]|[-$€£]?\d", word) for word in words):
         raise InvalidInput(f"{arguments!r} is not a budget: give one provider or intent, and an amount in dollars.")
     named = _capped(names[0]) if names else {}
+    if "burst" in words:
+        if "provider" not in named:
+            raise InvalidInput(
+                "A burst budget belongs to a provider: /budget openai burst 5. /budget burst uses them here."
+            )
+        named["is_burst"] = True
     if set(words) & _OFF:
         if "provider" in named:
             raise InvalidInput("A provider's budget is not lifted, only changed: give an amount.")
@@ -130,13 +136,15 @@ def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
 
 
 def _capped(name: str) -> Parameters:
-    """An intent by its type, or a provider; the purse knows which there are."""
+    """An intent by its type or its name, or a provider; the purse knows which there are."""
+    if kind := kind_of_use(name):
+        return {"capped_intent": kind}
     return {"capped_intent": name} if "." in name else {"provider": PROVIDERS.get(name, name)}
 
 
 _OFF = frozenset({"off", "none", "remove", "unlimited", "lift"})
 _BESIDE_MONEY = frozenset({
-    "dollars", "dollar", "usd", "to", "bucks", "cents", "cent", "euros", "euro", "eur", "pounds", "gbp", "at", "a", "per", "month",
+    "burst", "dollars", "dollar", "usd", "to", "bucks", "cents", "cent", "euros", "euro", "eur", "pounds", "gbp", "at", "a", "per", "month",
     "monthly", "set", "my", "cap", "limit", "budget", "is", "of", "week", "weekly", "day", "daily", "year", "yearly", "for", "by", "from", *_OFF,
 })  # fmt: skip
 

@@ -7,15 +7,6 @@ from zoneinfo import ZoneInfo
 Json = dict[str, Any]  # Any: JSON
 
 
-def dollars(microusd: int) -> str:
-    """Money for people: whole cents where that says enough, else all six decimals."""
-    if microusd == 0:
-        return "$0"
-    if microusd % 10_000 == 0 or microusd >= 1_000_000:
-        return f"${microusd / 1_000_000:.2f}"
-    return f"${microusd / 1_000_000:.6f}"
-
-
 def until(moment: datetime, now: datetime) -> str:
     """When something is due, from now."""
     days = (moment.date() - now.date()).days

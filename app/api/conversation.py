@@ -1,5 +1,6 @@
 """Intents, progress and the welcome over REST."""
 
+import hashlib
 import uuid
 from typing import Any
 
@@ -8,7 +9,7 @@ from pydantic import Field
 
 from app.api.identity import Reader, Using, Writer
 from app.api.wire import Body, camel, page
-from app.errors import InvalidInput, NotAllowed
+from app.errors import InvalidInput
 from graph import commands
 from graph.conversation import Turn, check_message
 from graph.intents.classifier import DESCRIPTIONS
@@ -26,6 +27,9 @@ WELCOME = (
     "I set coding challenges and really run your code, train you just before you forget, and search your repositories.",
     "Say what you want in your own words, or press / for commands.",
 )
+
+
+LONGEST_ID = 64  # characters of a conversation's id, in every table
 
 
 class Said(Body):
@@ -73,9 +77,7 @@ async def execute(body: Said, user: Writer, using: Using, request: Request) -> J
     command = commands.parse(body.text, using.deps.curriculum)
     if command is not None and command.intent.startswith("chat."):
         raise InvalidInput(f"This is for the chat in the browser: {using.settings.base_url}")
-    thread_id = f"rest-{user.id}-{body.thread_id or uuid.uuid4().hex}"
-    if len(thread_id) > 120:
-        raise NotAllowed("The threadId is too long.")
+    thread_id = _thread_id(user.id, body.thread_id or uuid.uuid4().hex)
     reply = await using.conversation.reply(
         Turn(
             user_id=user.id, is_admin="admin" in request.state.caller.scopes, thread_id=thread_id,
@@ -88,6 +90,12 @@ async def execute(body: Said, user: Writer, using: Using, request: Request) -> J
         "blocks": [{"kind": block.kind, "props": block.props} for block in reply.blocks],
         "actions": [{"label": action.label, "says": action.says} for action in reply.actions],
     }
+
+
+def _thread_id(user_id: str, given: str) -> str:
+    """A conversation's own id among all of them, whatever its user calls it, of a length that is stored."""
+    own = f"rest-{user_id}-{given}"
+    return own if len(own) <= LONGEST_ID else f"rest-{hashlib.sha256(own.encode()).hexdigest()[: LONGEST_ID - 5]}"
 
 
 @router.get("/intent/available")

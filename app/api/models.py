@@ -19,12 +19,11 @@ from app.models.budget import (
     intent_owner,
     limit_of,
     microusd,
-    name_of,
-    spent_message,
 )
 from app.models.catalog import Task
 from app.models.ledger import WINDOW
 from app.models.selector import Preference, reason
+from app.models.wording import name_of, spent_message
 
 router = APIRouter(tags=["models"])
 Json = dict[str, Any]  # Any: JSON
@@ -192,7 +191,8 @@ async def select(body: Choice, user: Reader, using: Using) -> Json:
 def _in_dollars(scored: Json) -> Json:
     """A candidate as REST shows it: money is dollars here."""
     shown: Json = dict(camel(scored))
-    return {**shown, "estimateUsd": _usd(shown.pop("estimateMicrousd"))}
+    estimate = _usd(shown.pop("estimateMicrousd"))
+    return {**shown, "estimateUsd": estimate}
 
 
 @router.get("/providers/status")

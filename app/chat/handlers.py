@@ -23,11 +23,11 @@ from app.chat.sharing import DEFAULT_DAYS, SharingService
 from app.errors import InvalidInput, NotAllowed, Stopped, TooLooError
 from app.identity.accounts import User
 from app.learning import views
+from app.models.wording import dollars
 from graph import commands
 from graph.conversation import Turn, check_message
 from graph.overview import behind_mastery, earned_view
 from graph.state import KEPT_MESSAGES
-from graph.wording import dollars
 
 logger = structlog.get_logger()
 

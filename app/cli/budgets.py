@@ -47,7 +47,7 @@ def list_budgets(as_json: Annotated[bool, typer.Option("--json", help="JSON for 
     for row in rows:
         near = row["limitUsd"] and row["spentUsd"] >= row["limitUsd"] * WARNING_SHARE
         table.add_row(
-            row["kind"], row["of"], f"${row['spentUsd']:.6f}", f"${row['heldUsd']:.6f}", f"${row['limitUsd']:.2f}",
+            row["kind"], row["of"], f"${row['spentUsd']:.6f}", f"${row['heldUsd']:.6f}", _dollars(row["limitUsd"]),
             "" if row["active"] else "off", style="red" if near else None,
         )  # fmt: skip
     Console().print(table)
@@ -56,16 +56,21 @@ def list_budgets(as_json: Annotated[bool, typer.Option("--json", help="JSON for 
 @cli.command("set")
 def set_budget(
     provider: str,
-    dollars: float,
+    dollars: Annotated[float | None, typer.Argument(help="The limit; not needed with --on or --off")] = None,
     burst: Annotated[bool, typer.Option("--burst", help="The burst budget instead")] = False,
     off: Annotated[bool, typer.Option("--off", help="Switch the provider off")] = False,
     on: Annotated[bool, typer.Option("--on", help="Switch the provider on again")] = False,
 ) -> None:
     """Change a provider's budget; whether the provider is on stays as it is."""
+    if on and off:
+        raise InvalidInput("A provider is switched on or off, not both: give --on or --off.")
+    if dollars is None and not on and not off:
+        raise InvalidInput("Give the limit in dollars, such as 5, or --on or --off.")
     active = False if off else True if on else None
     changed = _change("burst" if burst else "provider", provider, dollars, active=active)
     state = "" if changed.active else " and off"
-    typer.echo(f"The {'burst ' if burst else ''}budget for {provider} is {_dollars(changed)}{state}.")
+    limit = _dollars(changed.limit_microusd / MICROUSD)
+    typer.echo(f"The {'burst ' if burst else ''}budget for {provider} is {limit}{state}.")
 
 
 @cli.command("cap")
@@ -90,12 +95,13 @@ def cap(
     else:
         changed = _change("intent", intent_owner(user_id, intent), dollars, active=not off)
     what = f" on {intent}" if intent else ""
-    typer.echo(f"The cap of {user}{what} is {'lifted' if off else f'{_dollars(changed)} for 30 days'}.")
+    limit = _dollars(changed.limit_microusd / MICROUSD)
+    typer.echo(f"The cap of {user}{what} is {'lifted' if off else f'{limit} for 30 days'}.")
 
 
-def _dollars(budget: Budget) -> str:
+def _dollars(amount: float) -> str:
     """A limit to the cent, or as exactly as it is kept."""
-    text = f"{budget.limit_microusd / MICROUSD:.6f}"
+    text = f"{amount:.6f}"
     whole, _, rest = text.partition(".")
     return f"${whole}.{rest.rstrip('0').ljust(2, '0')}"
 

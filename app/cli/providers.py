@@ -91,7 +91,10 @@ def logs(
 ) -> None:
     """The newest calls; never their text."""
 
-    async def run(database: Database, _gateway: Gateway) -> list[dict[str, Any]]:  # Any: rows
+    async def run(database: Database, gateway: Gateway) -> list[dict[str, Any]]:  # Any: rows
+        known = {model.provider for model in gateway.catalog.models} | {"ollama"}
+        if provider is not None and provider not in known:
+            raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(sorted(known))}.")
         calls = await call_log.newest(database, provider=provider, failed=failed, limit=number)
         return [
             {
@@ -166,7 +169,8 @@ def call_once(
     if as_json:
         typer.echo(json.dumps(row))
     elif row["ok"]:
-        typer.echo(f"{row['model']} answered in {row['ms']} ms for ${row['costUsd']:.6f}: {row['answer'].strip()}")
+        said = "" if stream else f": {row['answer'].strip()}"
+        typer.echo(f"{row['model']} answered in {row['ms']} ms for ${row['costUsd']:.6f}{said}")
     else:
         typer.secho(row["error"], fg="red", err=True)
     if not row["ok"]:

@@ -5,16 +5,19 @@ one conditional UPDATE (``spent + held + amount <= limit``) of one transaction, 
 a budget and two reservations never deadlock, in however many processes they run.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Literal
 
 import sqlalchemy as sa
 
-from app.errors import BudgetExceeded, InvalidInput, NotFound
+from app.errors import BudgetExceeded, Conflict, InvalidInput, NotFound
 from app.models import audit, ledger
-from app.models.ledger import OWN_KINDS, WINDOW, Alert, Settled
+from app.models.ledger import OWN_KINDS, WARNING_SHARE, WINDOW, Alert, Settled
+from app.models.wording import spent_message
 from app.storage.database import Database
 from app.storage.tables.models import budgets, call_costs, charges, holds, told_alerts
 
@@ -76,7 +79,8 @@ def intent_owner(user_id: str, intent: str) -> str:
 
 
 def microusd(dollars: float) -> int:
-    return round(dollars * MICROUSD)
+    """Micro-dollars, rounded up: what costs something is never booked as nothing."""
+    return math.ceil(Decimal(str(dollars)) * MICROUSD)
 
 
 def limit_of(amount_usd: float) -> int:
@@ -126,8 +130,7 @@ class Purse:
             if isinstance(held, str) and ledger.roll_off(connection, [wanted for way in ways for wanted in way], now):
                 held = ledger.hold_one_way(connection, ways, amount_microusd)
             if isinstance(held, str):
-                ledger.note_refusal(connection, held, now)
-                return held
+                return spent_message(held, ledger.note_refusal(connection, held, now), amount=amount_microusd)
             ledger.write_holds(connection, call_id, held, amount_microusd, now, now + lifetime)
             ledger.open_cost(
                 connection, call_id, user_id=user_id, thread_id=thread_id, intent=intent, provider=provider,
@@ -137,7 +140,7 @@ class Purse:
 
         refused = await self._database.run(hold)
         if refused is not None:
-            raise BudgetExceeded(spent_message(refused))
+            raise BudgetExceeded(refused)
 
     async def settle(self, call_id: str, *, cost_microusd: int | None, now: datetime) -> Settled:
         """Book what a call cost, once; None books the whole hold."""
@@ -154,7 +157,7 @@ class Purse:
             call_ids = list(expired)
         for call_id in call_ids:
             await self.settle(call_id, cost_microusd=None, now=now)
-        await self._database.run(lambda connection: ledger.roll_off_all(connection, now))
+        await self._database.run(lambda connection: ledger.roll_all(connection, now))
         return len(call_ids)
 
     async def record(
@@ -166,6 +169,7 @@ class Purse:
 
         Raises:
             NotFound: the provider has no budget.
+            Conflict: something else was booked for that ``call_id``.
         """
 
         own = [budget_id("user", user_id), budget_id("allowance", user_id)]
@@ -174,8 +178,11 @@ class Purse:
             rows = ledger.lock(connection, [budget_id("provider", provider), *own])
             if budget_id("provider", provider) not in rows:
                 raise NotFound(f"There is no provider {provider!r}. See /budget for those there are.")
-            if connection.execute(sa.select(charges.c.call_id).where(charges.c.call_id == call_id)).first() is not None:
-                return Settled(booked=False, cost_microusd=0)
+            known = connection.execute(sa.select(call_costs).where(call_costs.c.call_id == call_id)).first()
+            if known is not None:
+                if (known.provider, known.amount_microusd, known.is_final) != (provider, cost_microusd, True):
+                    raise Conflict(f"For {call_id!r} something else is booked already. Give it an id of its own.")
+                return Settled(booked=False, cost_microusd=cost_microusd)
             ledger.open_cost(
                 connection, call_id, user_id=user_id, thread_id=None, intent=None, provider=provider,
                 amount=cost_microusd, now=now, is_final=True,
@@ -316,7 +323,9 @@ class Purse:
                 return []
             query = sa.select(told_alerts).where(told_alerts.c.user_id == user_id)
             told = {(row.budget_id, row.kind, row.raised_at) for row in await connection.execute(query)}
-        alerts = [_alert_of(row, now) for row in rows]
+        spent = {b.id: b.spent_microusd for b in await self.budgets(now, ids=[row["id"] for row in rows])}
+        alerts = [_alert_of(row, spent[row["id"]], now) for row in rows]
+        alerts = [one for one in alerts if one.spent_microusd >= WARNING_SHARE * one.limit_microusd]  # still true
         new = [alert for alert in alerts if (alert.budget_id, alert.kind, alert.raised_at) not in told]
         return await self._noted_as_told(user_id, new) if new else []
 
@@ -366,31 +375,11 @@ def _budget_of(row: sa.Row[tuple[object, ...]]) -> Budget:
     )
 
 
-def _alert_of(row: sa.RowMapping, now: datetime) -> Alert:
+def _alert_of(row: sa.RowMapping, spent: int, now: datetime) -> Alert:
     """What a budget has raised; where it is spent, that it was nearly so is no news any more."""
     is_spent = row["exceeded_at"] is not None and row["exceeded_at"] > now - WINDOW
     return Alert(
         kind="exceeded" if is_spent else "warning", budget_id=row["id"],
-        raised_at=row["exceeded_at"] if is_spent else row["warned_at"], spent_microusd=row["spent_microusd"],
+        raised_at=row["exceeded_at"] if is_spent else row["warned_at"], spent_microusd=spent,
         limit_microusd=row["limit_microusd"],
     )  # fmt: skip
-
-
-def name_of(wanted: str) -> str:
-    """Whose budget it is, for people."""
-    kind, owner = wanted.split(":", 1)
-    match kind:
-        case "user":
-            return "Your budget"
-        case "allowance":
-            return "The budget that an administrator set for you"
-        case "intent":
-            return f"Your budget for {owner.split(':', 1)[1]}"
-        case "burst":
-            return f"The burst budget for {owner}"
-        case _:
-            return f"The budget for {owner}"
-
-
-def spent_message(refused: str) -> str:
-    return f"{name_of(refused)} has no room for this call. See /budget; it frees up as the last 30 days roll on."

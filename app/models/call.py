@@ -32,6 +32,10 @@ CHARACTERS_PER_TOKEN = 4
 LONGEST_TOKEN_CHARACTERS = 16
 SHORTEST_CAP_CHARACTERS = 64_000
 MOST_ANSWERED_TOKENS = 131_072  # in one answer, thinking included; a usage block that says more is broken
+ADDED_TOKENS = 4096  # what a gateway on the way may add to a question; a usage block that says more is broken
+LEAST_COUNTED_SHARE = 64  # a tokenizer makes a token of no more bytes than that, on average; one that says so is broken
+MOST_CHARACTERS_PER_TOKEN = 64
+LATE_CHARACTERS = 8  # the half of a character that was held back may come after the usage block
 
 USAGE_SECONDS = 5.0
 
@@ -135,7 +139,7 @@ class Call:
         self.finish: FinishReason | None = None
         self.first_token_ms: int | None = None
         self._text: list[str] = []
-        self._characters = 0
+        self._characters = self._characters_counted = 0
         self._started = time.monotonic()
         output = min(request.max_output_tokens, model.max_output_tokens)
         messages = request.messages
@@ -228,34 +232,42 @@ class Call:
                     self.first_token_ms = self.elapsed_ms()
             case Usage():
                 self.usage = event if self._is_plausible(event) else None
+                self._characters_counted = self._characters
             case Finished(reason=finish):
                 self.finish = finish
 
     def _is_plausible(self, usage: Usage) -> bool:
-        """Whether a usage block can be true: whole counts, none of them negative, of a question that was asked, and no
-        more than the model can read and write."""
+        """Whether a usage block can be true: whole counts, none of them negative, of the question that was asked and
+        what whoever stands between may add to it, and no more than the model can write."""
         counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens)
         if not all(isinstance(count, int) and count >= 0 for count in counts):
             return False
-        longest = max(self.model.context_tokens, most_tokens(self.request) + self._resent_tokens)
+        asked = most_tokens(self.request) + self._resent_tokens
         most = max(self.model.max_output_tokens, MOST_ANSWERED_TOKENS)
         parts = usage.cached_tokens + usage.cache_write_tokens
-        return parts <= usage.input_tokens and 0 < usage.input_tokens <= longest and usage.output_tokens <= most
+        is_of_this = asked // LEAST_COUNTED_SHARE < usage.input_tokens <= asked + ADDED_TOKENS
+        return parts <= usage.input_tokens and is_of_this and usage.output_tokens <= most
 
     def owes_nothing(self, error: ProviderFailed | None) -> bool:
         """Whether the provider refused before it generated anything."""
         return error is not None and error.before_generation and not self.has_said
 
-    async def cost(self) -> int:
+    def _counts_all(self) -> bool:
+        """Whether the usage block came, and after all of the text, and counts no less than can be."""
+        if self.usage is None or self._characters - self._characters_counted > LATE_CHARACTERS:
+            return False
+        return self.usage.output_tokens * MOST_CHARACTERS_PER_TOKEN >= self._characters
+
+    async def cost(self, *, stopped: bool = False) -> int:
         """What the provider can have billed, in micro-dollars.
 
         By its usage block once it has ended its answer; counted by us where it ended without one, or with one that
-        counts nothing of what was said; and the whole hold where it did not end, because it may have gone on
-        generating, or where it may have thought what nobody sees.
+        does not count what was said; and the whole hold where it did not end or was stopped before such a block,
+        because it may have gone on generating, or where it may have thought what nobody sees.
         """
-        if self.finish is None:
+        if self.finish is None or (stopped and not self._counts_all()):
             return self.hold_microusd
-        if self.usage is None or (self.has_said and self.usage.output_tokens == 0):
+        if self.usage is None or not self._counts_all():
             self.usage = await self._counted_usage()
             self.tokens_counted = True
             if self.model.thinks_unseen:

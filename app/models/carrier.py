@@ -1,6 +1,7 @@
 """One call from the hold on its budgets to the booked cost: circuit, purse, stream, hedging, and what is remembered."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from app.errors import BudgetExceeded, ProviderFailed
+from app.errors import BudgetExceeded, ProviderFailed, StorageFailed
 from app.models import selector
 from app.models.breaker import Breaker
 from app.models.budget import Purse
@@ -17,12 +18,13 @@ from app.models.catalog import Model
 from app.models.log import CallLog
 from app.models.metrics import Metrics
 from app.models.providers.wire import StreamEvent, TextDelta, Wire, failed
-from app.models.run import Answer, Run, Switched
+from app.models.run import MOST_MODELS, Answer, Run, Switched
 from app.models.standing import Standing
 
 logger = structlog.get_logger()
 
 HOLD_MARGIN = timedelta(minutes=5)
+LATE_BOOKING_SECONDS = (1, 2, 4, 8, 16, 32, 64, 128)
 PLAIN_SHARE = 0.7  # of the time that is left, for one model while others can be asked after it
 
 
@@ -43,6 +45,7 @@ class Carrier:
         self._clock = clock
         self._wire_of = wire_of
         self._booking: set[asyncio.Task[None]] = set()
+        self._late: set[asyncio.Task[None]] = set()
 
     async def reserved(self, run: Run, model: Model, chain: deque[Model]) -> Call | None:
         """A call that may leave; None when its provider, the circuit or a budget keeps it back."""
@@ -65,6 +68,7 @@ class Carrier:
                 thread_id=run.request.thread_id, amount_microusd=call.hold_microusd, now=call.created_at,
                 allow_burst=run.request.allow_burst, lifetime=timedelta(seconds=seconds) + HOLD_MARGIN,
             )  # fmt: skip
+            await self._log.put(None, *run.beginning(call, self._clock()))
         except BudgetExceeded as error:
             await self._breaker.abandon(admission)
             run.exclude(model, "over budget")
@@ -76,7 +80,6 @@ class Carrier:
         except BaseException:  # stopped while it was reserved: the call never left
             await self._surely(self._never_left(call))
             raise
-        await self._log.put(None, *run.beginning(call, self._clock()))
         return call
 
     async def carried(self, run: Run, call: Call, chain: deque[Model]) -> AsyncGenerator[Answer]:
@@ -107,6 +110,8 @@ class Carrier:
             if call.finish == "content_filter" and not run.shown:
                 raise failed(call.model.provider, "content_filter", before_generation=False)
         except ProviderFailed as error:
+            if not call.has_ended:  # the slower one of two has, and the other broke off
+                run.failed_model_id = call.model.id
             if run.shown:
                 run.broke_off = call.model.id
             await self._surely(self._end(run, call, error=error))
@@ -120,9 +125,16 @@ class Carrier:
         yield run.answered(call)
 
     async def settled(self) -> None:
-        """Wait until every call that has ended is booked."""
+        """Wait until every call that has ended is booked, or waits for the database."""
         if self._booking:
             await asyncio.wait(self._booking)
+
+    async def close(self) -> None:
+        """Wait for no database any more: what it could not book expires, and is charged in full."""
+        await self.settled()
+        for late in self._late:
+            late.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
 
     async def _hedged(
         self, run: Run, call: Call, stream: AsyncGenerator[StreamEvent], chain: deque[Model]
@@ -162,13 +174,15 @@ class Carrier:
             return won, winning, winner.result()
         except ProviderFailed as error:
             if won is not call:
+                run.failed_model_id = won.model.id
                 await self._surely(self._end(run, won, error=error))
             raise
 
     async def _second(self, run: Run, chain: deque[Model]) -> Call | None:
         """The call of the next model; where it may not leave, everything is as if it had not been asked."""
         kept, spent = deque(chain), list(run.spent)
-        second = await self.reserved(run, chain.popleft(), chain)
+        second = await self.reserved(run, chain.popleft(), chain) if run.models_tried < MOST_MODELS else None
+        run.models_tried += second is not None
         if second is None:
             chain.clear()
             chain.extend(kept)
@@ -212,16 +226,21 @@ class Carrier:
         now = self._clock()
         if error is not None:
             run.exclude(call.model, f"it failed ({error.kind})")
-        if call.owes_nothing(error):
-            await self._purse.release(call.id, now=now)
-        else:
-            settled = await self._purse.settle(call.id, cost_microusd=await call.cost(), now=now)
-            call.cost_microusd = settled.cost_microusd
-            run.cost_microusd += settled.cost_microusd
+        owed = None if call.owes_nothing(error) else await call.cost(stopped=stopped)
+        try:
+            call.cost_microusd = await self._book(call.id, owed)
+        except StorageFailed as failure:  # an answer is not lost because the database is gone for a while
+            logger.warning("model.booking_waits", call=call.id, reason=failure.user_message)
+            call.cost_microusd = owed or 0
+            late = asyncio.create_task(self._book_late(call.id, owed))
+            self._late.add(late)
+            late.add_done_callback(self._late.discard)
+        run.cost_microusd += call.cost_microusd
         if call.cost_microusd > call.hold_microusd:
             logger.warning("model.cost_above_hold", model=call.model.id, cost_microusd=call.cost_microusd,
                            held_microusd=call.hold_microusd)  # fmt: skip
-        await self._tell_circuit(run, call, error, stopped=stopped)
+        with contextlib.suppress(StorageFailed):  # what other processes hear of it can wait for the next call
+            await self._tell_circuit(run, call, error, stopped=stopped)
         record = run.record(call, "stopped" if stopped else "failed" if error else "ok", error)
         if not stopped:
             self._standing.remember(
@@ -235,6 +254,22 @@ class Carrier:
         await self._log.put(record, run.ending(call, record, now))
         logger.info("model.call", model=call.model.id, status=record.status, kind=record.error_kind,
                     cost_microusd=record.cost_microusd, total_ms=record.total_ms)  # fmt: skip
+
+    async def _book(self, call_id: str, owed: int | None) -> int:
+        """Book what a call cost, or give its hold back where it owes nothing; what was booked."""
+        if owed is None:
+            await self._purse.release(call_id, now=self._clock())
+            return 0
+        return (await self._purse.settle(call_id, cost_microusd=owed, now=self._clock())).cost_microusd
+
+    async def _book_late(self, call_id: str, owed: int | None) -> None:
+        """Book it once the database is back; after that, its hold expires and is charged in full."""
+        for seconds in LATE_BOOKING_SECONDS:
+            await asyncio.sleep(seconds)
+            with contextlib.suppress(StorageFailed):
+                await self._book(call_id, owed)
+                return
+        logger.error("model.not_booked", call=call_id, cost_microusd=owed)
 
     async def _tell_circuit(self, run: Run, call: Call, error: ProviderFailed | None, *, stopped: bool) -> None:
         assert call.admission is not None

@@ -33,6 +33,8 @@ DEFAULT_OUTPUT_TOKENS = 4096
 # What these serve runs on one's own machines, so that a price of 0 is one.
 SELF_HOSTED = frozenset({"ollama", "ollama_chat", "hosted_vllm", "vllm", "lm_studio", "llamafile", "xinference",
                          "docker_model_runner", "lemonade"})  # fmt: skip
+# What some models charge beside tokens and searches, and we do not count.
+UNCOUNTED_FEES = ("citation_cost_per_token",)
 
 # Nothing is published about a model that somebody pulled by a tag of their own: a middling one, until it was seen.
 OLLAMA_QUALITY = 0.55
@@ -123,7 +125,7 @@ class CatalogEntry(BaseModel):
     cached_input_usd_per_million: Decimal | None = Field(None, ge=0)
     cache_write_usd_per_million: Decimal | None = Field(None, ge=0)
     output_usd_per_million: Decimal | None = Field(None, ge=0)
-    usd_per_request: Decimal = Field(Decimal(0), ge=0)
+    usd_per_request: Decimal | None = Field(None, ge=0)
     context_tokens: int | None = Field(None, gt=0)
     max_output_tokens: int | None = Field(None, gt=0)
     quality: dict[str, Share] = Field(default_factory=lambda: {"default": 0.6})
@@ -236,7 +238,7 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
         return f"its provider ends it on {ends_on}"
     mapped = {} if _is_unpriced(entry, known) else known
     input_price = _first(entry.input_usd_per_million, _per_million(mapped.get("input_cost_per_token")))
-    output_price = _first(entry.output_usd_per_million, _per_million(mapped.get("output_cost_per_token")))
+    output_price = _first(entry.output_usd_per_million, _dearer_output(mapped))
     if input_price is None or output_price is None:
         return "its price is not known; give input_usd_per_million and output_usd_per_million in TOOLOO_CATALOG"
     default = entry.quality.get("default", 0.0)
@@ -249,21 +251,35 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
             None if entry.input_usd_per_million is not None else _per_million(known.get("cache_read_input_token_cost")),
         ),
         cache_write_price=_cache_write_price(entry, known, ""),
-        request_price=(entry.usd_per_request or _request_price(entry, known)) * MILLION,
+        request_price=(_request_price(entry, known) if entry.usd_per_request is None else entry.usd_per_request)
+        * MILLION,
         context_tokens=entry.context_tokens or known.get("max_input_tokens") or DEFAULT_CONTEXT_TOKENS,
         max_output_tokens=entry.max_output_tokens or known.get("max_output_tokens") or DEFAULT_OUTPUT_TOKENS,
         quality={task: entry.quality.get(task, default) for task in TASKS}, speed=entry.speed,
         capabilities=frozenset(entry.capabilities) if entry.capabilities is not None else _capabilities(known),
-        long_prices=_long_prices(entry, known) if entry.input_usd_per_million is None else (),
+        long_prices=() if _is_priced_by_hand(entry) else _long_prices(entry, known),
         # Anthropic's models think only where they are asked to, and we do not ask.
         thinks_unseen=bool(known.get("supports_reasoning")) and entry.provider != "anthropic",
     )  # fmt: skip
 
 
 def _is_unpriced(entry: CatalogEntry, known: PriceEntry) -> bool:
-    """The map says 0 also of what somebody charges for: that is a price only of what runs on one's own machines."""
+    """The map says 0 also of what somebody charges for: that is a price only of what runs on one's own machines. Nor is
+    the price known of what has fees that we do not count."""
+    if entry.provider in SELF_HOSTED:
+        return False
     prices = (known.get("input_cost_per_token"), known.get("output_cost_per_token"))
-    return not any(prices) and entry.provider not in SELF_HOSTED
+    return not all(prices) or any(known.get(fee) for fee in UNCOUNTED_FEES)
+
+
+def _is_priced_by_hand(entry: CatalogEntry) -> bool:
+    return entry.input_usd_per_million is not None or entry.output_usd_per_million is not None
+
+
+def _dearer_output(known: PriceEntry) -> Decimal | None:
+    """The price of output: where what is thought is dearer than what is said, the price of that."""
+    prices = [known.get("output_cost_per_token"), known.get("output_cost_per_reasoning_token")]
+    return max((price for one in prices if (price := _per_million(one)) is not None), default=None)
 
 
 def _request_price(entry: CatalogEntry, known: PriceEntry) -> Decimal:

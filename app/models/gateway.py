@@ -14,7 +14,7 @@ import structlog
 from app.errors import NoModelAvailable, ProviderFailed, StorageFailed
 from app.models import quality, selector
 from app.models.breaker import Breaker
-from app.models.budget import Purse, budget_id, spent_message
+from app.models.budget import Purse, budget_id
 from app.models.call import CallRequest, TimeLimits, check_request, hold_microusd, likely_tokens
 from app.models.carrier import Carrier
 from app.models.catalog import Catalog, Model, Task
@@ -23,8 +23,9 @@ from app.models.metrics import Metrics
 from app.models.ollama import LocalOllama
 from app.models.providers.null import NULL_MODEL
 from app.models.providers.wire import Message, Wire
-from app.models.run import Answer, Answered, Run
+from app.models.run import MOST_MODELS, Answer, Answered, Run
 from app.models.standing import SPENT, Standing
+from app.models.wording import spent_message
 from app.storage.database import Database
 
 logger = structlog.get_logger()
@@ -32,7 +33,6 @@ logger = structlog.get_logger()
 EXPECTED_OUTPUT_TOKENS = 500
 PREVIEWED_INTENT = "general.chat"
 NO_ROOM = "over budget"
-MOST_MODELS = 4
 MOST_RETRIES = 2  # of one model, beside the first try
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 0.25, 4.0
 PATIENCE_SECONDS = 8.0  # the longest Retry-After that we wait for; beyond it another model is asked
@@ -179,6 +179,7 @@ class Gateway:
 
     async def close(self) -> None:
         await self.settled()
+        await self._carrier.close()
         await self.log.close()
         for wire in dict.fromkeys([*self._wires.values(), *self._retired]):
             await wire.close()
@@ -244,7 +245,7 @@ class Gateway:
                             yield chunk
                     return
                 except ProviderFailed as error:
-                    run.failure, run.failed_model_id = error, model.id
+                    run.failure = error
                     wait = self._pause(run, error, retries)
                 if wait is None:
                     break
@@ -254,6 +255,8 @@ class Gateway:
                 break
         if run.failure is not None:
             run.failure.cost_microusd = run.cost_microusd
+            if run.spent:  # others might have answered
+                run.failure.user_message += f" {run.spent[0]}"
             raise run.failure
         raise run.nothing_left()
 

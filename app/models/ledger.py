@@ -295,15 +295,29 @@ def note_shares(connection: sa.Connection, ids: Sequence[str], now: datetime) ->
     _note_near(connection, {wanted: row for wanted, row in lock(connection, ids).items() if row["active"]}, now)
 
 
-def note_refusal(connection: sa.Connection, wanted: str, now: datetime) -> None:
-    """A budget had no room for a call: that is its end only where it is nearly spent, and not just a call too dear."""
+def note_refusal(connection: sa.Connection, wanted: str, now: datetime) -> sa.RowMapping | None:
+    """A budget, if it is there, had no room for a call: that is its end only where it is nearly spent, and not just a
+    call too dear."""
     row = lock(connection, [wanted]).get(wanted)
     if row is not None and _share(row) >= WARNING_SHARE:
         note(connection, [wanted], "exceeded", now)
+    return row
 
 
-def roll_off_all(connection: sa.Connection, now: datetime) -> None:
-    """Let what is older than the window roll off every budget."""
+def roll_all(connection: sa.Connection, now: datetime) -> None:
+    """Let what is older than the window roll off every budget, and take back what a clock that was ahead let go."""
+    early = (
+        charges.update()
+        .where(charges.c.rolled_off_at.is_not(None), charges.c.charged_at > now - WINDOW)
+        .values(rolled_off_at=None)
+        .returning(charges.c.budget_id, charges.c.amount_microusd)
+    )
+    ahead = sa.select(charges.c.budget_id).where(charges.c.rolled_off_at > now).distinct()
+    if again := sorted(set(connection.scalars(ahead))):
+        lock(connection, again)
+        for row in connection.execute(early.where(charges.c.budget_id.in_(again))).all():
+            back = budgets.c.spent_microusd + row.amount_microusd
+            connection.execute(budgets.update().where(budgets.c.id == row.budget_id).values(spent_microusd=back))
     old = sa.select(charges.c.budget_id).where(charges.c.rolled_off_at.is_(None), charges.c.charged_at <= now - WINDOW)
     ids = sorted(set(connection.scalars(old.distinct())))
     if ids:

@@ -15,7 +15,7 @@ from app.models.selector import Outcome
 from app.storage.database import Database
 from app.storage.paging import older_than
 from app.storage.tables.identity import users
-from app.storage.tables.models import call_costs, provider_logs, provider_metrics
+from app.storage.tables.models import call_costs, charges, provider_logs, provider_metrics
 
 logger = structlog.get_logger()
 
@@ -273,6 +273,7 @@ async def prune(database: Database, now: datetime) -> None:
         for table, days in ((provider_logs, LOG_DAYS), (provider_metrics, METRICS_DAYS)):
             connection.execute(table.delete().where(table.c.created_at < now - timedelta(days=days)))
         connection.execute(call_costs.delete().where(call_costs.c.at < now - timedelta(days=METRICS_DAYS)))
+        connection.execute(charges.delete().where(charges.c.charged_at < now - timedelta(days=METRICS_DAYS)))
         oldest_kept = connection.scalar(
             sa.select(provider_logs.c.created_at)
             .order_by(provider_logs.c.created_at.desc())

@@ -15,6 +15,8 @@ from app.models.lifecycle import Life
 from app.models.log import NO_PROVIDER, CallRecord
 from app.models.providers.wire import FinishReason, TextDelta, Usage
 
+MOST_MODELS = 4  # that are asked for one answer
+
 
 @dataclass(frozen=True, kw_only=True)
 class Switched:

@@ -130,7 +130,8 @@ class TaskService:
                 result = self._cached(key) or await self._shared(key, request, user_id)
             except TooLooError as error:
                 self._metrics.task(request.type, "failed")
-                await self._audit(request, user_id, {"status": "failed", "error": type(error).__name__})
+                cost = {"costMicrousd": error.cost_microusd} if isinstance(error, ProviderFailed) else {}
+                await self._audit(request, user_id, {"status": "failed", "error": type(error).__name__, **cost})
                 raise
             except asyncio.CancelledError:
                 self._metrics.task(request.type, "stopped")
@@ -233,7 +234,11 @@ class TaskService:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _too_slow(request)
-            answer = await self._gateway.complete(replace(call, total_seconds=left))
+            try:
+                answer = await self._gateway.complete(replace(call, total_seconds=left))
+            except ProviderFailed as error:
+                error.cost_microusd += cost
+                raise
             cost += answer.cost_microusd
             tokens += answer.usage.input_tokens + answer.usage.output_tokens
             try:
@@ -246,10 +251,12 @@ class TaskService:
             if fits:
                 return _result(answer, output, cost, tokens, self._clock())
             if not tries_left:
-                raise ProviderFailed(
+                failure = ProviderFailed(
                     f"The model did not answer in the form that this task needs (it cost ${cost / MICROUSD:.6f}). Try "
                     "again, or with quality best.", kind="server", before_generation=False,
                 )  # fmt: skip
+                failure.cost_microusd = cost
+                raise failure
         raise AssertionError("unreachable")
 
     def _call(self, request: TaskRequest, user_id: str) -> CallRequest:

@@ -1,6 +1,7 @@
 """One database, two dialects: SQLite files by default, PostgreSQL by ``DATABASE_URL``."""
 
 import asyncio
+import contextvars
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -131,7 +132,9 @@ class Database:
                     return work(connection)
 
             async with self._turn():
-                running = asyncio.get_running_loop().run_in_executor(self._writer_thread, transaction)
+                running = asyncio.get_running_loop().run_in_executor(
+                    self._writer_thread, contextvars.copy_context().run, transaction
+                )
                 try:
                     return await asyncio.shield(running)
                 except asyncio.CancelledError:

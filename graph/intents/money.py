@@ -36,6 +36,7 @@ class Wish(TypedDict, total=False):
     unclear: str
 
 
+CHANGES_BY = "I need the new limit, not by how much it changes"
 EXAMPLE = "For example: cap my spending at 5 dollars"
 LONGEST_ORDER = 300  # characters; what is longer tells a story
 
@@ -56,6 +57,7 @@ _AMOUNT = re.compile(
     rf"(?<![\w.,])(?P<minus>-|minus )?(?:(?P<before>{_BEFORE}) ?)?(?P<minus2>-)?"
     rf"(?P<number>\d{{1,12}}(?:[.,]\d{{1,9}}){{0,3}})(?P<k>k| thousand| grand)?(?: ?(?P<after>{_AFTER}))?(?!\w)"
 )
+_CURRENCY = re.compile(r"\$|\b(?:dollars?|bucks?|usd|cents?)\b|usd ?\d")
 _OTHER_MONEY = re.compile(r"€|£|eur|gbp|pound")
 _NO_AMOUNT = re.compile(
     r"\b\d{1,3}[- ]days?\b|\b(?:gpt|claude|gemini|deepseek|llama|qwen|mistral|o\d)-?[\w.:-]*\d[\w.:-]*"
@@ -65,7 +67,7 @@ _PERIOD = re.compile(
     r"|\b(?:daily|weekly|yearly|hourly|annually)\b"
 )
 _BARE = re.compile(  # a number without a currency is one only where it ends the order
-    r"(?:\b(?:to|at|of|is|be|than|most|only|max|maximum)|[:=]) ?\d[\d.,]*k?"
+    r"(?:\b(?:to|at|of|is|be|than|most|only|max|maximum|budget|cap)|[:=]) ?\d[\d.,]*k?"
     r"(?:(?: (?:a|per|each|every)|/) ?mo(?:nth)?| monthly| for (?:the next )?30 days| this month| please)?\W*$"
 )
 _POLITE = (
@@ -114,16 +116,30 @@ def wish_of(text: str) -> Wish:
     plain = " ".join(text.replace("’", "'").lower().split())
     unclear = Wish()
     is_about = False
-    for clause in re.findall(r"(?:[^.;!?]|\.(?=\d))+[.;!?]*", plain):
+    clauses = re.findall(r"(?:[^.;!?]|\.(?=\d))+[.;!?]*", plain)
+    asks = any(_asks(clause.strip()) for clause in clauses)
+    for clause in clauses:
         order = _SPELLED.sub(lambda match: str(_spelled(match[0])), clause.strip())
         is_about = is_about or bool(_ABOUT.search(order) or _providers_in(order))
-        if order.endswith("?") and not re.match(r"(?:please|can|could|would|will|may)\b", order):
+        if _asks(order) or (
+            asks and re.match(r"(?:my|the) ", order)
+        ):  # "my budget is 1000 dollars; which one shall I buy?"
             continue
         wish = _lift(order) if _LIFTS.match(order) else _limit(order) if is_about else Wish()
         if wish and "unclear" not in wish:
             return wish
         unclear = unclear or wish
     return unclear
+
+
+def is_order(text: str) -> bool:
+    """Whether a text orders something of budgets beyond doubt, whatever else it may look like."""
+    wish = wish_of(text)
+    return "lifts" in wish or ("amount_usd" in wish and _CURRENCY.search(text.lower()) is not None)
+
+
+def _asks(clause: str) -> bool:
+    return clause.endswith("?") and not re.match(r"(?:please|can|could|would|will|may)\b", clause)
 
 
 def amount_of(text: str) -> float | str:
@@ -144,7 +160,7 @@ def amount_of(text: str) -> float | str:
     if match["minus"] or match["minus2"]:
         return "a budget cannot be less than nothing"
     if re.search(r"\bby $", text[: match.start()]):
-        return "I need the new limit, not by how much it changes"
+        return CHANGES_BY
     number = _number(match["number"])
     if number is None:
         return f"{match['number']!r} can be read in two ways"
@@ -164,20 +180,48 @@ def _limit(order: str) -> Wish:
     if isinstance(amount, str):
         asks = sets["verb"] is not None or re.search(r"\d", order)
         return Wish(unclear=amount) if asks else Wish()
-    has_currency = re.search(r"\$|\b(?:dollars?|bucks?|usd|cents?)\b|usd ?\d", order)
-    if not has_currency and not _BARE.search(order):
+    if not _CURRENCY.search(order) and not _BARE.search(order):
         return Wish()
     providers = _providers_in(order)
     if len(providers) > 1:
         return Wish(unclear="it names more than one provider")
+    if _CHANGES.match(order[sets.start("verb") :] if sets["verb"] else ""):
+        return Wish(unclear=CHANGES_BY)
+    if re.search(r"\bthis (?:chat|conversation|thread|session)\b", order):
+        return Wish(unclear="a cap is for all that you spend, or for one kind of use, and not for one conversation")
+    if strange := _strange_word(order, target := _target(order, order[sets.end() :].lstrip())):
+        return Wish(unclear=f"I do not know what {strange!r} means here")
     if _ONE_MODEL.search(order):
         return Wish(unclear=f"it names a single model, and a budget is for all models of {providers[0]}")
-    wish = Wish(amount_usd=amount, **_target(order, order[sets.end() :].lstrip()))
+    wish = Wish(amount_usd=amount, **target)
     if re.search(r"\bburst\b", order):
         if "provider" not in wish:
             return Wish(unclear="a burst budget belongs to a provider, and I found none")
         wish["is_burst"] = True
     return wish
+
+
+# "raise my cap 5 dollars", "add 5 dollars to my budget": by how much, where a new limit is set "to", "at" or "of" something.
+_CHANGES = re.compile(
+    r"(?:add|put|give|allow) (?:me )?(?:another |some )?(?:[\w$.,]+ )?(?:\$ ?[\d.,]+|[\d.,]+ ?(?:dollars?|bucks?|usd|\$|cents?))"
+    r"|(?:raise|increase|lower|reduce|decrease)\b(?!.*\b(?:to|at|of)\b)"
+)
+_KNOWN = re.compile(
+    rf"(?:{_LIMIT}|{_AFTER}|{_BEFORE}|{'|'.join([*_WORDS, *_TIMES, *PROVIDERS])}"
+    r"|set|reset|cap|limit|raise|increase|lower|reduce|decrease|change|put|make|restrict|keep|adjust|update|give|allow|budget|add|create"
+    r"|chat|chatting|chats|conversations?|lessons?|training|spend|spending|us(?:e|ing|age)|go|going|exceed|than|over|above|more|most|no|not"
+    r"|only|max|maximum|up|to|at|of|is|be|should|shall|must|for|on|by|from|with|in|total|overall|all|everything|stop|from|let|lets|me|my|mine|our"
+    r"|the|this|that|it|its|please|ok|okay|so|now|hey|hi|hello|then|just|actually|and|but|well|can|could|would|will|you|i|may|want|like|need"
+    r"|do|don|dont|d|t|s|us|never|ever|mo|months?|monthly|per|each|every|next|rolling|days?|thanks?|here|money|costs?|models?|ai|llms?|calls?"
+    r"|burst|own|personal|new|average|about|k|grand|get)"
+)
+
+
+def _strange_word(order: str, target: Wish) -> str | None:
+    """The first word that has no place in an order about budgets: then it may be one about something else."""
+    order = _NO_AMOUNT.sub(" ", order)
+    named = {target.get("provider", "")}
+    return next((w for w in re.findall(r"[a-z]+", order) if w not in named and not _KNOWN.fullmatch(w)), None)
 
 
 def _lift(order: str) -> Wish:
@@ -190,8 +234,7 @@ def _target(order: str, after_verb: str) -> Wish:
     """A provider, or a kind of conversation; a name that is neither is taken for a provider, which the purse knows or
     not."""
     if capped := _CAPPED.search(order):
-        kind = capped[1] or capped[2]
-        return Wish(capped_intent="general.chat" if kind.startswith("c") else "learn.review-topic")
+        return Wish(capped_intent=kind_of_use(capped[1] or capped[2]) or "")
     if providers := _providers_in(order):
         return Wish(provider=providers[0])
     before = _BEFORE_LIMIT.match(after_verb)
@@ -199,6 +242,13 @@ def _target(order: str, after_verb: str) -> Wish:
     names = [name.strip(".,").removesuffix("'s") for name in named]
     unknown = [name for name in names if name not in _NO_TARGET and not re.search(r"\d", name)]
     return Wish(provider=unknown[0]) if unknown else Wish()
+
+
+def kind_of_use(name: str) -> str | None:
+    """The intent that people call so, of those that may be capped by these names."""
+    if re.fullmatch(_KIND, name) is None:
+        return None
+    return "general.chat" if name.startswith("c") else "learn.review-topic"
 
 
 def _providers_in(text: str) -> list[str]:

@@ -6,16 +6,22 @@ from typing import Any
 from app.errors import NotAllowed
 from app.models.budget import Budget, BudgetKind, budget_id, intent_owner, limit_of
 from app.models.ledger import OWN_KINDS, WINDOW
+from app.models.wording import dollars
 from graph.answering import say_alerts
 from graph.deps import Deps
 from graph.intents.money import EXAMPLE
 from graph.nodes.base import Run, said, speaker
 from graph.reply import Speaker
 from graph.state import State, Update
-from graph.wording import dollars
 
 _MONEY = re.compile(r"\$\s?\d|\d\s?(?:\$|dollars?|usd|bucks|euros?|€)", re.IGNORECASE)
-_NAMES = {"provider": "{}", "user": "your own cap", "allowance": "your cap by an administrator",
+BURST_IN_USE = " Calls of this chat may use the burst budgets; `/budget burst off` ends that."
+OF_EVERYBODY = "What each provider cost is of everybody here together."
+_ORDER = re.compile(
+    r"\W*(?:please )?(?:set|change|raise|increase|lower|reduce|double|halve|disable|enable|remove|reset|switch|turn|cap|limit)\b",
+    re.IGNORECASE,
+)
+_NAMES = {"provider": "{}", "burst": "{}, burst", "user": "your own cap", "allowance": "your cap by an administrator",
           "intent": "your cap on {}"}  # fmt: skip
 
 
@@ -31,7 +37,7 @@ async def budget(state: State, runtime: Run) -> Update:
         await _change(state, deps, say)
     elif slots.get("lifts"):
         await _lift(state, deps, say)
-    elif _MONEY.search(state["text"]):
+    elif _MONEY.search(state["text"]) or _ORDER.match(state["text"]):
         say.text(f"I changed nothing: that is no order to set a limit. {EXAMPLE}\n\n")
     await _show(state, deps, say)
     await say_alerts(state, deps, say)
@@ -107,21 +113,27 @@ async def _show(state: State, deps: Deps, say: Speaker) -> None:
     budgets = await deps.purse.of_user(state["user_id"], now)
     costly = {model.provider for model in deps.gateway.catalog.models if not model.is_free}
     own = [_row(b) for b in budgets if b.kind in OWN_KINDS and b.active]
-    rows = [_row(b, is_free=b.limit_microusd == 0 and b.owner not in costly) for b in budgets if b.kind == "provider"]
+    uses_burst = state.get("burst", False) and state.get("is_admin", False)
+    rows = [
+        _row(b, is_free=b.kind == "provider" and b.limit_microusd == 0 and b.owner not in costly)
+        for b in budgets
+        if b.kind == "provider" or (b.kind == "burst" and (b.spent_microusd or (uses_burst and b.limit_microusd)))
+    ]
     props: dict[str, Any] = {  # Any: JSON
         "spent": dollars(spent),
         "spentHere": dollars(here),
         "own": own,
         "providers": rows,
+        "usesBurst": uses_burst,
     }
     lines = [
         f"- {row['name']}: {'free' if row['limit'] == 'free' else row['spent'] + ' of ' + row['limit']}"
         f"{'' if row['active'] else ' (switched off)'}"
         for row in [*own, *rows]
     ]
-    text = f"You spent {props['spent']} in the last 30 days, and {props['spentHere']} in this chat.\n\n" + "\n".join(
-        lines
-    )
+    text = f"You spent {props['spent']} in the last 30 days, and {props['spentHere']} in this chat."
+    text += BURST_IN_USE if uses_burst else ""
+    text += f" {OF_EVERYBODY}\n\n" + "\n".join(lines)
     say.block("BudgetGauge", props, text)
 
 

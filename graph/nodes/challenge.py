@@ -7,6 +7,7 @@ from app.learning import views
 from app.learning.coaching import Coached
 from app.learning.started import Started
 from app.learning.submission import Revealed, Submission
+from app.models.wording import dollars
 from graph import wording
 from graph.deps import Deps
 from graph.intents.handed_in import fenced_code
@@ -108,7 +109,7 @@ def _say_hint(say: Speaker, started: Started) -> None:
 def _say_coached(say: Speaker, coached: Coached) -> None:
     model = coached.model or "a model"
     has_cost = coached.model is not None or coached.cost_microusd > 0
-    cost = f"\n\n*{model}, {wording.dollars(coached.cost_microusd)}*" if has_cost else ""
+    cost = f"\n\n*{model}, {dollars(coached.cost_microusd)}*" if has_cost else ""
     told = f"\n\n*({coached.told})*" if coached.told else ""
     say.text(f"{coached.observation}\n\n**{coached.question}**{told}{cost}".lstrip())
 

@@ -11,6 +11,7 @@ from graph.deps import Deps
 from graph.intents.classifier import without_quotes
 from graph.intents.goals import asks_for_plan, goal_day_of, goal_of
 from graph.intents.handed_in import fenced_code, handed_in, may_be_code
+from graph.intents.money import is_order
 from graph.intents.slots import asks_to_explain, slots_of
 from graph.nodes.base import Run
 from graph.state import State, Update
@@ -62,6 +63,8 @@ async def _from_words(state: State, deps: Deps) -> Update:
         return _certain("analytics.show-stats", {"do": "timezone", "timezone": zone[1]})
     if _plain(state["text"]) in _GO_ON:  # of a session it was looked for before
         return _certain("general.chat", {})
+    if is_order(without_quotes(state["text"])):
+        return _certain("provider.check-budget", {**slots_of(state["text"], deps.curriculum)})
     goal = goal_of(state["text"]) if asks_for_plan(state["text"]) else None
     topics = slots_of(state["text"], deps.curriculum).get("topics", []) if goal else []
     day = goal_day_of(state["text"], await deps.today(state["user_id"])) if goal else None
@@ -158,7 +161,7 @@ def _answer_in(text: str) -> str | None:
     return match[1]
 
 
-def _certain(intent: str, parameters: Mapping[str, str | list[str]]) -> Update:
+def _certain(intent: str, parameters: Mapping[str, object]) -> Update:
     return Update(intent=intent, confidence=1.0, parameters={**parameters}, options=[])
 
 

@@ -1,16 +1,18 @@
 """Models in the conversation: which there are, which answers from now on, and why the last one was chosen."""
 
+import re
 from typing import Any
 
 from app.errors import InvalidInput
 from app.models import log as call_log
 from app.models.selector import reason
+from app.models.wording import dollars
 from graph.answering import preference_of
 from graph.deps import Deps
+from graph.intents.money import LONGEST_ORDER
 from graph.nodes.base import Run, said, speaker
 from graph.reply import Speaker
 from graph.state import State, Update
-from graph.wording import dollars
 
 CONNECT = (
     "No model is connected. Give a key with `/keys`, or put one into the environment (`ANTHROPIC_API_KEY`, "
@@ -26,24 +28,59 @@ PREFERRED = {"free": "free models", "quality": "the best models for the task", "
 FORMULA = "Score = (0.30 cost + 0.40 quality + 0.20 speed + 0.10 uptime) × success × priority."
 
 
+_MODEL_ORDER = re.compile(
+    r"(?:(?:please|ok(?:ay)?|now|then|can you|could you|would you|i want (?:you )?to|i'd like (?:you )?to|let's|let us|from now on)[, ]+)*"
+    r"(?P<verb>use|switch(?: over)?(?: back)?(?: to)?|change(?: the model| model| over)? to|go back to|pin|pick|choose|select|take|try|prefer"
+    r"|answer with|talk to|set (?:the |my )?(?:model|provider)(?: to)?|let|i want|i prefer|give me)\b (?P<what>.+)"
+)
+_NO_ORDER = re.compile(
+    r"n't\b|\b(?:not|never|stop|disable|without|anything but|except|instead of|rather than|from|or|what|which|is)\b"
+)
+_PREFERENCES = (
+    ("auto", re.compile(r"\b(?:auto|automatic|automatically|default|selector|yourself)\b")),
+    ("free", re.compile(r"\b(?:free|cheap|cheaper|cheapest|local)\b")),
+    ("fast", re.compile(r"\b(?:fast|faster|fastest|quick|quickest)\b")),
+    ("quality", re.compile(r"\b(?:best|better|smartest|strongest)\b")),
+)
+
+
+_AGAINST = re.compile(r"n't\b|\b(?:stop|disable|never|not|off|remove|block|without|except|but|from)\b")
+UNCHANGED = (
+    "I changed nothing. `/model NAME` has one model answer in this chat, `/model auto` lets the selector choose. An "
+    "administrator switches a provider off with `tooloo budget set NAME --off`.\n\n"
+)
+
+
+def ordered(text: str) -> str | None:
+    """What a text orders about models: ``auto``, a preference, or ``pin`` of the one that it names. A question, a
+    comparison and a "don't" order nothing."""
+    plain = " ".join(text.lower().replace("’", "'").split()).rstrip(" .!")
+    match = _MODEL_ORDER.fullmatch(plain.removesuffix("?").rstrip())
+    if match is None or (plain.endswith("?") and not re.match(r"(?:please|can|could|would)\b", plain)):
+        return None
+    if _NO_ORDER.search(match["what"]) or len(plain) > LONGEST_ORDER:
+        return None
+    return next((name for name, words in _PREFERENCES if words.search(match["what"])), "pin")
+
+
 async def models(state: State, runtime: Run) -> Update:
     say = speaker(runtime)
     deps, slots = runtime.context, state.get("parameters", {})
-    wanted = slots.get("do")
+    wanted = slots.get("do") or ordered(state["text"])
     update = Update()
     if wanted == "why" or (wanted is None and "why" in state["text"].lower()):
         await _why(state, deps, say)
-    elif wanted == "auto" or (
-        wanted is None and any(w in state["text"].lower() for w in ("auto", "default", "selector"))
-    ):
+    elif wanted == "auto":
         update["model"] = update["prefer"] = ""
         say.text("From now on the selector chooses for each question by cost, quality, speed and reliability.")
-    elif wanted == "prefer":
-        update["model"], update["prefer"] = "", slots["prefer"]
-        say.text(f"From now on this chat prefers {PREFERRED[slots['prefer']]}. `/model auto` ends that.")
-    elif wanted == "pin" or slots.get("model") or slots.get("provider"):
+    elif wanted == "prefer" or wanted in PREFERRED:
+        update["model"], update["prefer"] = "", slots.get("prefer", wanted)
+        say.text(f"From now on this chat prefers {PREFERRED[update['prefer']]}. `/model auto` ends that.")
+    elif wanted == "pin" and (slots.get("model") or slots.get("provider")):
         update["model"] = await _pin(deps, say, slots.get("model"), slots.get("provider"))
     else:
+        if wanted is None and _AGAINST.search(state["text"].lower()):
+            say.text(UNCHANGED)
         await _list(state, deps, say)
     update["messages"] = said(state, say)["messages"]
     return update
@@ -61,6 +98,8 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
     else:
         best = deps.gateway.best_of(provider or "", await deps.gateway.preview("chat"))
         found = next((model for model in callable_models if model.id == best), None)
+    if found is None and provider and (why := deps.gateway.why_unusable(provider)):
+        raise InvalidInput(f"No model of {provider} can answer now: {why}. See /models.")
     if found is None:
         known = ", ".join(sorted(m.name for m in callable_models))
         raise InvalidInput(f"{name or provider!r} cannot be called here. There are: {known}. See /models.")
@@ -81,12 +120,12 @@ async def _list(state: State, deps: Deps, say: Speaker) -> None:
         for place, scored in enumerate(ranking, start=1)
     ]
     head = "| | Model | Estimate | Quality | Speed | Score | Left out because |\n|---|---|---|---|---|---|---|\n"
-    pinned = state.get("model")
-    first = (
-        f"**{pinned}** answers in this chat, as you chose; `/model auto` ends that. The selector's own ranking:"
-        if pinned
-        else f"A question now would go to the first: {reason(ranking)}."
-    )
+    if pinned := state.get("model"):
+        first = f"**{pinned}** answers in this chat, as you chose; `/model auto` ends that. The selector's own ranking:"
+    elif any(scored.excluded is None for scored in ranking):
+        first = f"A question now would go to the first: {reason(ranking)}."
+    else:
+        first = "No model could answer a question now; the last column says why."
     say.text(f"{first}\n\n{head}" + "\n".join(rows) + _keyless(deps))
     if deps.gateway.catalog.refused:
         refused = [f"- {name}: {why}" for name, why in deps.gateway.catalog.refused.items()]

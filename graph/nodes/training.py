@@ -17,6 +17,7 @@ from graph import wording
 from graph.answering import (
     answer,
     guard_of,
+    note_help,
     note_if_asked_again,
     open_challenges,
     preference_of,
@@ -221,7 +222,7 @@ async def _lesson(state: State, deps: Deps, say: Speaker, concept: Concept) -> N
     language = state.get("parameters", {}).get("language", "python")
     request = CallRequest(
         task="explain", intent="learn.review-topic", user_id=state["user_id"], thread_id=state["thread_id"], model=state.get("model") or None,
-        prefer=preference_of(state), allow_burst=state.get("burst", False),
+        prefer=preference_of(state), allow_burst=state.get("burst", False) and state.get("is_admin", False),
         system=render("lesson", language=language, lesson=concept.lesson),
         messages=(Message(role="user", content=state["text"]),),
     )  # fmt: skip
@@ -231,7 +232,8 @@ async def _lesson(state: State, deps: Deps, say: Speaker, concept: Concept) -> N
         return
     await note_if_asked_again(state, deps)
     try:
-        await answer(request, deps, say, hides=await guard_of(state, deps, known, is_lesson=True))
+        answered = await answer(request, deps, say, hides=await guard_of(state, deps, known, is_lesson=True))
+        await note_help(state, deps, say, known, answered.text)
     except NoModelAvailable as error:
         if isinstance(error, BudgetSpent):
             say.text(f"{error.user_message}\n\n")

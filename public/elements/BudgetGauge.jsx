@@ -27,8 +27,10 @@ export default function BudgetGauge() {
       <p className="tl-big">{props.spent}</p>
       <div className="tl-rows">
         {[].concat(props.own || []).map((row) => <Gauge key={row.name} row={row} />)}
+        <h4>Providers, everybody together</h4>
         {props.providers.map((row) => <Gauge key={row.name} row={row} />)}
       </div>
+      {props.usesBurst && <p>Calls of this chat may use the burst budgets; <code>/budget burst off</code> ends that.</p>}
       <p className="tl-muted">A call is made only if its dearest outcome still fits. Change a limit with <code>/budget anthropic 5</code>, cap your own with <code>/budget 5</code>, or one kind of use with <code>/budget general.chat 2</code>.</p>
     </section>
   );

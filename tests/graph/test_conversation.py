@@ -18,10 +18,11 @@ from app.learning.sessions import Asked
 from app.learning.started import Started
 from app.models import log as call_log
 from app.models import quality
+from app.models.wording import dollars
 from app.storage.tables.models import provider_logs
 from graph.conversation import Turn
+from graph.nodes.models import ordered
 from graph.reply import Reply
-from graph.wording import dollars
 from tests.fakes.providers import FakeProviders, Script
 
 SOLUTION = "```python\ndef reverse_words(text):\n    return ' '.join(reversed(text.split()))\n```"
@@ -307,6 +308,62 @@ async def test_a_model_can_be_pinned_and_given_back(services: Services, owner: U
     assert "selector chooses" in unpinned.text
 
 
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("use claude", "pin"),
+        ("can you switch to gemini?", "pin"),
+        ("let the selector choose", "auto"),
+        ("use only free models", "free"),
+        ("please use the cheapest model", "free"),
+        ("use the best model", "quality"),
+        ("disable openai", None),
+        ("is openai down?", None),
+        ("stop using openai", None),
+        ("use anything but openai", None),
+        ("switch from openai to claude", None),
+        ("which is cheaper, claude or gpt?", None),
+        ("what is the default model", None),
+    ],
+)
+def test_only_an_order_chooses_a_model(text: str, order: str | None) -> None:
+    assert ordered(text) == order
+
+
+async def test_against_a_provider_nothing_is_pinned(services: Services, owner: User) -> None:
+    told = await say(services, owner, "stop using openai", intent="provider.change", parameters={"provider": "openai"})
+
+    assert "I changed nothing." in told.text
+    assert "answers in this chat. `/model auto`" not in told.text
+
+
+async def test_an_order_of_money_is_one_whatever_it_looks_like(services: Services, owner: User) -> None:
+    capped = await say(services, owner, "I don't want to spend more than $10 per month")
+    lifted = await say(services, owner, "remove the cap on lessons")
+
+    assert "Your own cap is now **$10.00**" in capped.text
+    assert "There was no cap of your own to lift." in lifted.text
+
+
+async def test_the_open_question_of_a_session_is_not_answered_for_its_learner(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    await say(services, owner, "train me on recursion for 3 questions")
+    session = await services.deps.training.open_in_thread(owner.id, "t")
+    assert session is not None
+    assert isinstance(session.current, Asked)
+    known = services.deps.curriculum.question(session.current.question_id)
+    assert known is not None
+    providers.scripts["*"] = Script(words=("That is easy. ", known[1].answer, " is right."))
+
+    asked = await say(services, owner, f"explain this: {known[1].prompt}", intent="general.chat")
+    other = await say(services, owner, "what is the capital of France", intent="general.chat")
+
+    assert known[1].answer not in asked.plain
+    assert "would answer the question that you are asked" in asked.text
+    assert known[1].answer in other.plain
+
+
 async def test_the_list_of_models_knows_what_this_chat_chose(services: Services, owner: User) -> None:
     usual = await say(services, owner, "/models", intent="provider.change", parameters={"do": "list"})
     assert "Without a key (`/keys`):" in usual.text
@@ -580,6 +637,20 @@ async def test_a_conversation_does_not_give_the_solution_away_and_what_it_says_c
     assert "This counts as help with **Reverse the words**" in told.text
     assert [block.kind for block in hidden.blocks] == ["AnswerCost"]
     assert "with help" in solved.plain
+
+
+async def test_a_lesson_about_the_challenge_in_hand_is_help(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    await say(services, owner, "give me an easy python challenge about strings")
+    providers.scripts["*"] = Script(words=("Take the words of the text apart, turn their order, and join them.",))
+
+    told = await say(
+        services, owner, "explain how to join the words of a text in reverse order", intent="learn.review-topic",
+        parameters={"topics": ["strings"]},
+    )  # fmt: skip
+
+    assert "This counts as help with **Reverse the words**" in told.text
 
 
 async def test_a_conversation_about_something_else_is_no_help(

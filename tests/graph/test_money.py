@@ -46,6 +46,9 @@ from tests.graph.test_conversation import say
         ("reset my 30-day budget to 9 dollars", {"amount_usd": 9.0}),
         ("my budget is spent. raise it to 10 dollars", {"amount_usd": 10.0}),
         ("I want a budget of 7 dollars", {"amount_usd": 7.0}),
+        ("put a cap of 5 dollars on my spending", {"amount_usd": 5.0}),
+        ("set budget 5", {"amount_usd": 5.0}),
+        ("increase my budget to $10 please", {"amount_usd": 10.0}),
     ],
 )
 def test_an_order_is_followed_as_it_was_meant(text: str, wish: dict[str, object]) -> None:
@@ -71,6 +74,7 @@ def test_an_order_is_followed_as_it_was_meant(text: str, wish: dict[str, object]
         "give me the budget for 2026",
         "lift the rate limit",
         "remove duplicates with a limit",
+        "My budget is 1000 dollars. Which laptop should I buy?",
         "",
     ],
 )
@@ -86,6 +90,14 @@ def test_a_question_or_a_story_orders_nothing(text: str) -> None:
         ("cap my spending at $5 per week", "30 rolling days"),
         ("limit my spending to 5 dollars a day", "30 rolling days"),
         ("raise my budget by 1 dollar", "not by how much"),
+        ("raise my limit 5 dollars", "not by how much"),
+        ("add 5 dollars to the openai budget", "not by how much"),
+        ("put 5 dollars on my budget", "not by how much"),
+        ("cap everybody at 5 dollars", "what 'everybody' means"),
+        ("cap my tasks at 2 dollars", "what 'tasks' means"),
+        ("cap my spending at 5 dollars until friday", "what 'until' means"),
+        ("make a budget app with a limit of 5 dollars", "what 'app' means"),
+        ("cap this chat at 5 dollars", "not for one conversation"),
         ("set my budget to 5 or 10 dollars", "more than one amount"),
         ("cap my spending at -5 dollars", "less than nothing"),
         ("set my budget to 1.000 dollars", "read in two ways"),

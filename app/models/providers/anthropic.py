@@ -60,7 +60,7 @@ class AnthropicWire:
                             yield TextDelta(text=text)
                         case RawMessageDeltaEvent():
                             if said := getattr(event, "usage", None):
-                                yield replace(usage, output_tokens=said.output_tokens or 0)
+                                yield _later(usage, _usage(said))
                             if event.delta.stop_reason:
                                 yield ended("Anthropic", event.delta.stop_reason, _FINISH)
 
@@ -100,6 +100,13 @@ def _usage(usage: Any) -> Usage:  # Any: what a provider sends under the SDK's t
         input_tokens=(usage.input_tokens or 0) + cached + written, output_tokens=usage.output_tokens or 0,
         cached_tokens=cached, cache_write_tokens=written,
     )  # fmt: skip
+
+
+def _later(began: Usage, ended: Usage) -> Usage:
+    """The usage at the end of a stream, whose counts of the input may be left out there, or be corrected."""
+    if ended.input_tokens > began.input_tokens:
+        return ended
+    return replace(began, output_tokens=ended.output_tokens)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from chainlit.auth.jwt import get_jwt_secret
 from chainlit.element import File
 from fastapi import FastAPI
 
+from app.api.conversation import LONGEST_ID, _thread_id
 from app.api.guard import REQUEST_BODY_BYTES
 from app.bootstrap import open_database, utc_now
 from app.identity.access import AccessService
@@ -190,6 +191,14 @@ async def test_attempts_come_in_pages(client: httpx.AsyncClient) -> None:
     assert every["nextCursor"] is None
     assert unknown.status_code == 422
     assert "cursor" in unknown.json()["detail"]
+
+
+def test_a_conversation_has_an_id_that_every_database_takes() -> None:
+    ids = [_thread_id("u" * 32, given) for given in ("a", "b" * 26, "b" * 27, "c" * 64)]
+
+    assert ids[:2] == [f"rest-{'u' * 32}-a", f"rest-{'u' * 32}-{'b' * 26}"]
+    assert max(map(len, ids)) <= LONGEST_ID
+    assert len({*ids, _thread_id("v" * 32, "c" * 64)}) == 5
 
 
 async def test_a_program_over_rest(client: httpx.AsyncClient) -> None:

@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.util.concurrency import await_
 
-from app.errors import BudgetExceeded, InvalidInput, NotFound
+from app.errors import BudgetExceeded, Conflict, InvalidInput, NotFound
 from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import ledger
-from app.models.budget import HOLD_LIFETIME, MICROUSD, Budget, Purse, intent_owner, limit_of
+from app.models.budget import HOLD_LIFETIME, MICROUSD, Budget, Purse, intent_owner, limit_of, microusd
 from app.storage.database import Database
 from app.storage.tables.models import charges, holds
 from tests.fakes.clock import Clock
@@ -23,6 +23,49 @@ async def purse(database: Database) -> Purse:
     opened = Purse(database)
     await opened.open(["openai", "anthropic", "ollama"])
     return opened
+
+
+async def test_a_clock_that_was_ahead_lets_nothing_go(purse: Purse, clock: Clock, ada: User) -> None:
+    await _limit(purse, clock, ada, 20)
+    await _reserve(purse, clock, ada, "call", 20)
+    await purse.settle("call", cost_microusd=20 * MICROUSD, now=clock())
+
+    await purse.sweep(clock() + timedelta(days=31))
+    ahead = (await _openai(purse, clock)).spent_microusd
+    await purse.sweep(clock())
+    await purse.sweep(clock())
+
+    assert (ahead, (await _openai(purse, clock)).spent_microusd) == (0, 20 * MICROUSD)
+    with pytest.raises(BudgetExceeded, match=r"may cost up to \$1\.00: \$0 of \$20\.00 is left"):
+        await _reserve(purse, clock, ada, "another", 1)
+
+
+async def test_another_bill_of_the_same_id_is_told(purse: Purse, clock: Clock, ada: User) -> None:
+    async def book(provider: str, dollars: float) -> ledger.Settled:
+        cost = microusd(dollars)
+        return await purse.record(
+            "bill-1", provider=provider, user_id=ada.id, cost_microusd=cost, actor=ada.id, now=clock()
+        )
+
+    first, again = await book("openai", 1.5), await book("openai", 1.5)
+    with pytest.raises(Conflict, match="something else is booked"):
+        await book("anthropic", 2.5)
+
+    assert (first.booked, again.booked) == (True, False)
+    assert first.cost_microusd == again.cost_microusd == 1_500_000
+    assert (microusd(1e-7), microusd(1.1), microusd(0)) == (1, 1_100_000, 0)
+
+
+async def test_an_alert_that_is_true_no_more_is_not_told(purse: Purse, clock: Clock, ada: User) -> None:
+    await purse.set_limit("user", ada.id, limit_microusd=limit_of(1), active=True, actor=ada.id, now=clock())
+    await _reserve(purse, clock, ada, "old", 0.9)
+    await purse.settle("old", cost_microusd=900_000, now=clock())
+    clock.move(days=29)
+    await _reserve(purse, clock, ada, "new", 0.05)
+    await purse.settle("new", cost_microusd=50_000, now=clock())
+    clock.move(days=2)
+
+    assert await purse.tell(ada.id, is_admin=False, now=clock()) == []
 
 
 async def _limit(purse: Purse, clock: Clock, ada: User, dollars: float) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import socket
 import time
 import zlib
@@ -59,6 +60,7 @@ SENTENCES: dict[str, str] = {
 @pytest.fixture
 async def gateway(open_one: OpenGateway, sqlite: Database) -> AsyncIterator[Gateway]:
     """Whatever went wrong in a test: afterwards everything is logged, measured and booked alike, and nothing is held."""
+    await asyncio.to_thread(importlib.import_module, "litellm.main")  # which takes longer than a call may
     opened = await open_one()
     yield opened
     await opened.settled()
@@ -502,6 +504,8 @@ THINKING = ("openai", "gemini", "deepseek")
         pytest.param(Script(output_tokens=0), id="nothing-of-the-answer"),
         pytest.param(Script(output_tokens=-1_000_000), id="less-than-nothing"),
         pytest.param(Script(input_tokens=10**19), id="more-than-it-can-read"),
+        pytest.param(Script(input_tokens=100_000), id="more-than-was-asked"),
+        pytest.param(Script(words=("word ",) * 500, output_tokens=2), id="less-than-it-said"),
         pytest.param(Script(output_tokens=3 * 10**9), id="more-than-it-can-write"),
     ],
 )

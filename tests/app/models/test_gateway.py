@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.bootstrap import open_gateway
-from app.errors import NoModelAvailable, ProviderFailed
+from app.errors import NoModelAvailable, ProviderFailed, StorageFailed
 from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import log as call_log
@@ -217,6 +217,31 @@ async def test_no_call_leaves_when_nothing_fits(
     )
     assert await call_log.stats(sqlite, since=clock() - timedelta(days=1)) == []  # nobody was asked who has figures
     assert await call_log.recent_outcomes(sqlite, clock() - timedelta(days=1)) == []
+
+
+async def test_an_answer_is_not_lost_with_the_database_and_is_booked_once_that_is_back(
+    gateway: Gateway, purse: Purse, learner: User, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.models.carrier.LATE_BOOKING_SECONDS", (0.05, 0.05, 0.05))
+    settle, failures = purse.settle, iter((True, True))
+
+    async def flaky(*call: Any, **how: Any) -> Settled:
+        if next(failures, False):
+            raise StorageFailed("The disk is full.")
+        return await settle(*call, **how)
+
+    monkeypatch.setattr(purse, "settle", flaky)
+
+    answer = await gateway.complete(request_to(learner, "openai/gpt-5.4"))
+    for _ in range(40):
+        await asyncio.sleep(0.05)
+        [budget] = await purse.budgets(clock(), ids=["provider:openai"])
+        if not budget.held_microusd:
+            break
+
+    assert answer.text == "Hello from the fake."
+    assert (budget.spent_microusd, budget.held_microusd) == (answer.cost_microusd, 0)
+    assert answer.cost_microusd > 0
 
 
 async def test_a_missing_usage_block_never_books_zero(
