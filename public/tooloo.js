@@ -4,6 +4,12 @@
   // A moment's date by the clock of whoever looks, as cards show it.
   window.tooLooDay = (iso) => new Date(iso).toLocaleDateString("en-CA");
 
+  // What the parts of a score are called.
+  window.tooLooParts = {
+    correct: "Cases", attempts: "Attempts", hints: "Hints", time: "Time", length: "Length", branches: "Branches",
+    repetition: "Repetition", linter: "Linter",
+  };
+
   // Follow the system's light or dark until somebody chooses.
   if (!localStorage.getItem("vite-ui-theme")) localStorage.setItem("vite-ui-theme", "system");
 

@@ -28,6 +28,8 @@ def said(state: State, speaker: Speaker) -> Update:
 
 async def say_badges(speaker: Speaker, deps: Deps, user_id: str, *, since: datetime) -> None:
     """What was earned in this turn."""
-    for one in await deps.badges.fresh(user_id, since=since):
+    earned = await deps.badges.fresh(user_id, since=since)
+    for one in earned:
         speaker.text(f"\n\nBadge earned: **{one.badge.title}** ({one.badge.description}).")
+    if earned:
         speaker.action("My badges", "/badges")

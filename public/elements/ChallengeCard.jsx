@@ -1,7 +1,6 @@
 import { useEffect, useRef, useSyncExternalStore } from "react";
 
 const INDENT = { python: "    ", java: "    ", c: "    ", cpp: "    ", rust: "    ", go: "\t" };
-const PARTS = { correct: "Cases", attempts: "Attempts", hints: "Hints", time: "Time", length: "Length", branches: "Branches", repetition: "Repetition", linter: "Linter" };
 
 const STOPPABLE = ["run", "submit", "try", "coach"];
 
@@ -106,7 +105,7 @@ function Result({ result, ran }) {
           <table>
             <tbody>
               {result.scoreParts.map((part) => (
-                <tr key={part.name}><th scope="row">{PARTS[part.name] || part.name}</th><td className="tl-num">{part.points} of {part.most}</td><td>{part.why}</td></tr>
+                <tr key={part.name}><th scope="row">{window.tooLooParts[part.name] || part.name}</th><td className="tl-num">{part.points} of {part.most}</td><td>{part.why}</td></tr>
               ))}
             </tbody>
           </table>

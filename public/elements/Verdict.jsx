@@ -34,6 +34,18 @@ export default function Verdict() {
         {props.mastery && <div><dt>Mastery of {props.mastery.title}</dt><dd>{props.mastery.before} → {props.mastery.after}</dd></div>}
         {props.dueAt && <div><dt>Due again</dt><dd>{window.tooLooDay(props.dueAt)}</dd></div>}
       </dl>
+      {props.scoreParts && (
+        <details className="tl-parts">
+          <summary>How the score came about</summary>
+          <table>
+            <tbody>
+              {props.scoreParts.map((part) => (
+                <tr key={part.name}><th scope="row">{window.tooLooParts[part.name] || part.name}</th><td className="tl-num">{part.points} of {part.most}</td><td>{part.why}</td></tr>
+              ))}
+            </tbody>
+          </table>
+        </details>
+      )}
     </section>
   );
 }
