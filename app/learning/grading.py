@@ -91,7 +91,8 @@ async def grade(
 def with_declaration(result: Graded, declaration: str) -> Graded:
     """The same; of code that does not fit how it is called, this is said first."""
     if result.verdict == "compile_error" and _IN_THE_CALLER.search(result.message):
-        expected = f"What is called is `{declaration}`: is it there, with these types?"
+        where = " in `class Solution`, without a package" if declaration.startswith("static ") else ""  # Java's
+        expected = f"What is called is `{declaration}`{where}: is it there, with these types?"
         return replace(result, message=_cut(f"{expected}\n{result.message}", 4000))
     return result
 

@@ -87,8 +87,8 @@ def _time(seconds: float, minutes: int, *, solved: bool) -> Part:
 
 def _code(signals: Signals, *, solved: bool) -> list[Part]:
     parts = [
-        _compared("length", signals.lines, signals.reference_lines, LENGTH, "lines"),
-        _compared("branches", signals.branches, signals.reference_branches, BRANCHES, "branches"),
+        _compared("length", signals.lines, signals.reference_lines, LENGTH, "line"),
+        _compared("branches", signals.branches, signals.reference_branches, BRANCHES, "branch"),
         Part(
             name="repetition", points=max(0.0, REPEATS - signals.repeated_lines / 2), most=REPEATS,
             why=f"{signals.repeated_lines} repeated lines" if signals.repeated_lines else "nothing repeated",
@@ -104,7 +104,13 @@ def _compared(name: str, own: int, reference: int, most: float, unit: str) -> Pa
     """All points up to one and a half times the reference and two more, none from four times on."""
     free, none = 1.5 * reference + 2, 4.0 * reference + 2
     share = 1.0 if own <= free else max(0.0, (none - own) / (none - free))
-    return Part(name=name, points=most * share, most=most, why=f"{own} {unit}, the reference has {reference}")
+    return Part(name=name, points=most * share, most=most, why=f"{_counted(own, unit)}, the reference has {reference}")
+
+
+def _counted(number: int, unit: str) -> str:
+    if number == 1:
+        return f"1 {unit}"
+    return f"{number} {unit}es" if unit.endswith("ch") else f"{number} {unit}s"
 
 
 def repeated_lines(lines: Sequence[str]) -> int:

@@ -214,7 +214,7 @@ TOLD: list[tuple[LanguageName, Signature, str, str, str]] = [
     ("java", PAIR, "class Solution { static long[] pairOf(long n) { return new long[] {n}; } }", "error",
      "a result of type long[] cannot be compared"),
     ("java", PAIR, "class Solution { java.util.List<Long> pairOf(long n) { return null; } }", "compile_error",
-     "What is called is `static List<Long> pairOf(long n)`"),
+     "What is called is `static List<Long> pairOf(long n)` in `class Solution`"),
     ("java", PAIR, "class Solution { static java.util.List<Long> pairOf(long n) { return pairOf(n + 1); } }", "error",
      "StackOverflowError: a method calls itself without an end"),
     ("java", PAIR, "class Solution { static java.util.List<Long> pairOf(long n) { String said = null; said.trim(); return null; } }",
