@@ -134,8 +134,10 @@ def wish_of(text: str) -> Wish:
 
 def is_order(text: str) -> bool:
     """Whether a text orders something of budgets beyond doubt, whatever else it may look like."""
-    wish = wish_of(text)
-    return "lifts" in wish or ("amount_usd" in wish and _CURRENCY.search(text.lower()) is not None)
+    wish, plain = wish_of(text), text.lower()
+    if "lifts" in wish:  # "no limits" may be said of anything
+        return re.search(r"\b(?:budgets?|caps?|spending|spend|costs?)\b", plain) is not None
+    return "amount_usd" in wish and _CURRENCY.search(plain) is not None
 
 
 def _asks(clause: str) -> bool:

@@ -7,7 +7,7 @@ from app.errors import InvalidInput, NotFound
 from app.identity.accounts import User
 from app.models.budget import CAPPED_INTENTS, MICROUSD, budget_id
 from app.models.tasks import KIND_OF
-from graph.intents.money import wish_of
+from graph.intents.money import is_order, wish_of
 from tests.graph.test_conversation import say
 
 
@@ -53,6 +53,20 @@ from tests.graph.test_conversation import say
 )
 def test_an_order_is_followed_as_it_was_meant(text: str, wish: dict[str, object]) -> None:
     assert wish_of(text) == wish
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("I don't want to spend more than $10 per month", True),
+        ("remove the cap on lessons", True),
+        ("no limits", False),
+        ("set my budget to 10", False),  # the classifier decides
+        ("what is a budget of $5 good for?", False),
+    ],
+)
+def test_what_is_an_order_of_money_beyond_doubt(text: str, order: bool) -> None:
+    assert is_order(text) is order
 
 
 @pytest.mark.parametrize(
