@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -83,6 +84,8 @@ class LiteLLMWire:
         module: Any = importlib.import_module("litellm")
         module.suppress_debug_info = True
         module.telemetry = False
+        # A long line of dashes is no failure; how long an answer may get is ours to say.
+        module.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
         main: Any = importlib.import_module("litellm.main")
         # For all but three providers it would make one limit of time out of ours, the longest.
         main.supports_httpx_timeout = lambda _provider: True

@@ -529,6 +529,18 @@ async def test_without_a_usage_block_that_can_be_true_the_tokens_are_counted(
 
 
 @EVERY_WIRE
+async def test_the_same_word_many_times_is_an_answer(
+    gateway: Gateway, providers: FakeProviders, learner: User, provider: str
+) -> None:
+    providers.scripts["*"] = Script(words=("---- ",) * 150, output_tokens=150)
+
+    answer = await ask(gateway, providers, learner, provider)
+
+    assert isinstance(answer, Answered)
+    assert answer.text == "---- " * 150
+
+
+@EVERY_WIRE
 @STREAMED
 async def test_a_content_filter_is_a_refusal_that_is_not_asked_of_others(
     gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database, provider: str,
