@@ -1,5 +1,7 @@
 """The score is the formula as stated, and behaves as people expect of it."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -10,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import SettingsError
-from app.models.call import CallRequest, hold_microusd
+from app.models.call import Call, CallRequest, TimeLimits, hold_microusd
 from app.models.catalog import OLLAMA_QUALITY, TASKS, Model, load_catalog
+from app.models.providers.anthropic import _later
 from app.models.providers.openai import _usage as openai_usage
-from app.models.providers.wire import Message
+from app.models.providers.wire import Finished, Message, Prompt, StreamEvent, TextDelta, Usage
 from app.models.selector import Knowledge, Learned, Need, Outcome, Scored, Track, explore, rank, reason, speed_of
 from app.settings import Settings
 
@@ -218,6 +221,68 @@ def test_a_model_that_searches_costs_a_search_at_each_request() -> None:
 
     assert catalog.by_id["perplexity/sonar"].request_price == 12_000  # the dearest of its searches, in micro-dollars
     assert catalog.by_id["openai/gpt-5"].request_price == 0
+
+
+class Said:
+    """A wire that says these things."""
+
+    def __init__(self, events: tuple[StreamEvent, ...]) -> None:
+        self._events = events
+
+    async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:  # a wire's
+        for event in self._events:
+            yield event
+
+    async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:  # a wire's
+        return list(self._events)
+
+    async def list_models(self) -> list[str]:
+        return []
+
+    async def close(self) -> None:
+        return
+
+
+def test_a_model_with_half_a_price_or_uncounted_fees_is_refused() -> None:
+    named = [("azure", "model-router"), ("perplexity", "sonar-deep-research"), ("dashscope", "qwen-turbo")]
+    catalog = load_catalog(None, named, today=TODAY)
+
+    assert {"azure/model-router", "perplexity/sonar-deep-research"} <= catalog.refused.keys()
+    assert catalog.by_id["dashscope/qwen-turbo"].output_price == Decimal("0.5")  # of what it thinks, which is dearer
+
+
+def test_a_price_by_hand_is_the_only_one(tmp_path: Path) -> None:
+    row = "{provider: openai, name: gpt-5.4, output_usd_per_million: 100, usd_per_request: 0}"
+    (tmp_path / "c.yaml").write_text(f"models: [{row}]")
+
+    model = load_catalog(tmp_path / "c.yaml", today=TODAY).by_id["openai/gpt-5.4"]
+
+    assert (model.output_price, model.long_prices, model.request_price) == (100, (), 0)
+
+
+def test_the_end_of_a_stream_may_correct_what_was_asked() -> None:
+    began = Usage(input_tokens=3, output_tokens=0)
+    corrected = Usage(input_tokens=8000, output_tokens=9, cached_tokens=1000, cache_write_tokens=2000)
+
+    assert _later(began, corrected) == corrected
+    assert _later(began, Usage(input_tokens=0, output_tokens=9)) == Usage(input_tokens=3, output_tokens=9)
+
+
+@pytest.mark.parametrize(("after", "is_counted"), [("", False), ("é", False), ("and more of it" * 40, True)])
+async def test_a_usage_block_in_the_middle_of_an_answer_is_not_its_own(after: str, is_counted: bool) -> None:
+    catalog = await asyncio.to_thread(load_catalog, None, today=TODAY)
+    request = CallRequest(
+        task="chat", user_id="u", thread_id=None, system="", messages=(Message(role="user", content="Hello?"),)
+    )
+    call = Call(request, catalog.by_id["anthropic/claude-haiku-4-5"], Said((TextDelta(text="One. "), Usage(input_tokens=50, output_tokens=2),
+                                      TextDelta(text=after), Finished(reason="stop"))),
+                now=datetime.now(UTC), seconds=5)  # fmt: skip
+
+    async for _ in call.events(TimeLimits(first_token_seconds=5, between_tokens_seconds=5, total_seconds=5)):
+        pass
+    await call.cost()
+
+    assert call.tokens_counted is is_counted
 
 
 def test_a_model_is_found_by_its_id_before_it_is_by_anothers_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import re
 import sqlite3
@@ -27,6 +28,13 @@ from app.storage.tables.models import budgets
 from tests.fakes.privileges import unprivileged
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
+ASKED_BY: contextvars.ContextVar[str] = contextvars.ContextVar("asked_by", default="nobody")
+
+
+async def test_a_transaction_knows_the_request_that_it_is_part_of(database: Database) -> None:
+    ASKED_BY.set("ann")
+
+    assert await database.run(lambda _connection: ASKED_BY.get()) == "ann"
 
 
 async def _add_budget(database: Database) -> None:
