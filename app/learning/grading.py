@@ -85,14 +85,14 @@ async def grade(
     program = language.program(sandbox, code, signature, [case.arguments for case in cases], nonce=nonce)
     run = await run_program(sandbox, program)
     result = judge(run, shown_cases(language, signature, cases, any_order=any_order), nonce=nonce, show=language.show)
-    return with_declaration(result, language.declaration(signature))
+    return with_declaration(result, language, signature)
 
 
-def with_declaration(result: Graded, declaration: str) -> Graded:
+def with_declaration(result: Graded, language: FunctionLanguage, signature: Signature) -> Graded:
     """The same; of code that does not fit how it is called, this is said first."""
     if result.verdict == "compile_error" and _IN_THE_CALLER.search(result.message):
-        where = " in `class Solution`, without a package" if declaration.startswith("static ") else ""  # Java's
-        expected = f"What is called is `{declaration}`{where}: is it there, with these types?"
+        called = f"`{language.declaration(signature)}`{language.place}"
+        expected = f"What is called is {called}: is it there, with these types?"
         return replace(result, message=_cut(f"{expected}\n{result.message}", 4000))
     return result
 

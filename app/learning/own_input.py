@@ -71,7 +71,7 @@ async def run_on(
             arguments = [argument(p, texts[p.name], language) for p in signature.params]
             run = await sandbox.run(spoken.program(sandbox, code, signature, [arguments], nonce=nonce))
             result = grading.judge(run, [_ANYTHING], nonce=nonce, show=spoken.show)
-            return _told(sandbox, run, grading.with_declaration(result, spoken.declaration(signature)))
+            return _told(sandbox, run, grading.with_declaration(result, spoken, signature))
         case SqlChallenge():
             query = SQL.query(sandbox, code, tables=challenge.tables, rows=[texts[ROWS]], nonce=nonce)
             run = await sandbox.run(query)
@@ -88,7 +88,9 @@ def _texts(challenge: Challenge, given: Mapping[str, str]) -> dict[str, str]:
     if unknown:
         names = ", ".join(f"`{field.name}`" for field in known)
         raise InvalidInput(f"There is no input `{min(unknown)[:80]}`. There is: {names}.")
-    texts = {field.name: given.get(field.name, field.text).replace("\0", "\ufffd") for field in known}
+    texts = {field.name: given.get(field.name, field.text) for field in known}
+    if any("\0" in text for text in texts.values()):
+        raise InvalidInput("The input holds NUL bytes; it is not text. Type that place anew.")
     if sum(len(encoded(text)) for text in texts.values()) > MOST_BYTES:
         raise InvalidInput(f"The input is too large: at most {MOST_BYTES // 1024} KB in all.")
     return {name: as_text(text) for name, text in texts.items()}
@@ -199,26 +201,16 @@ _MANY = {"int": "whole numbers", "float": "numbers", "str": "texts", "bool": "tr
 _SAMPLES = {"int": 5, "float": 2.5, "str": "abc", "bool": True}
 
 
-def _a(kind: Type) -> str:
+def _a(kind: Type, *, many: bool = False) -> str:
+    """What a value of the type is called, or what many are."""
     match kind.kind:
         case "list":
-            return f"a list of {_many(kind.inner)}"
+            return f"{'lists' if many else 'a list'} of {_a(kind.inner, many=True)}"
         case "map":
-            return f"a map of {_many(kind.inner)} by name"
+            return f"{'maps' if many else 'a map'} of {_a(kind.inner, many=True)} by name"
         case "optional":
-            return f"{_a(kind.inner)}, or null"
-    return _ONE[kind.kind]
-
-
-def _many(kind: Type) -> str:
-    match kind.kind:
-        case "list":
-            return f"lists of {_many(kind.inner)}"
-        case "map":
-            return f"maps of {_many(kind.inner)} by name"
-        case "optional":
-            return f"{_many(kind.inner)} or null"
-    return _MANY[kind.kind]
+            return f"{_a(kind.inner, many=many)}{' or' if many else ', or'} null"
+    return (_MANY if many else _ONE)[kind.kind]
 
 
 def _sample(kind: Type) -> Any:  # Any: a JSON value of the type

@@ -33,8 +33,8 @@ LONGEST_TOKEN_CHARACTERS = 16
 SHORTEST_CAP_CHARACTERS = 64_000
 MOST_ANSWERED_TOKENS = 131_072  # in one answer, thinking included; a usage block that says more is broken
 ADDED_TOKENS = 4096  # what a gateway on the way may add to a question; a usage block that says more is broken
-LEAST_COUNTED_SHARE = 64  # a tokenizer makes a token of no more bytes than that, on average; one that says so is broken
-MOST_CHARACTERS_PER_TOKEN = 64
+MOST_BYTES_PER_TOKEN = 64  # of a question, on average; a usage block that says more is broken
+MOST_CHARACTERS_PER_TOKEN = 64  # of an answer
 LATE_CHARACTERS = 8  # the half of a character that was held back may come after the usage block
 
 USAGE_SECONDS = 5.0
@@ -245,7 +245,7 @@ class Call:
         asked = most_tokens(self.request) + self._resent_tokens
         most = max(self.model.max_output_tokens, MOST_ANSWERED_TOKENS)
         parts = usage.cached_tokens + usage.cache_write_tokens
-        is_of_this = asked // LEAST_COUNTED_SHARE < usage.input_tokens <= asked + ADDED_TOKENS
+        is_of_this = asked // MOST_BYTES_PER_TOKEN < usage.input_tokens <= asked + ADDED_TOKENS
         return parts <= usage.input_tokens and is_of_this and usage.output_tokens <= most
 
     def owes_nothing(self, error: ProviderFailed | None) -> bool:

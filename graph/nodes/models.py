@@ -54,11 +54,13 @@ UNCHANGED = (
 def ordered(text: str) -> str | None:
     """What a text orders about models: ``auto``, a preference, or ``pin`` of the one that it names. A question, a
     comparison and a "don't" order nothing."""
+    if len(text) > LONGEST_ORDER:
+        return None
     plain = " ".join(text.lower().replace("’", "'").split()).rstrip(" .!")
     match = _MODEL_ORDER.fullmatch(plain.removesuffix("?").rstrip())
     if match is None or (plain.endswith("?") and not re.match(r"(?:please|can|could|would)\b", plain)):
         return None
-    if _NO_ORDER.search(match["what"]) or len(plain) > LONGEST_ORDER:
+    if _NO_ORDER.search(match["what"]):
         return None
     return next((name for name, words in _PREFERENCES if words.search(match["what"])), "pin")
 

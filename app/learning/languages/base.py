@@ -96,7 +96,10 @@ class Language(Protocol):
 
 
 class FunctionLanguage(Language, Protocol):
-    """A language whose functions can be called by a typed signature."""
+    """A language whose functions can be called by a typed signature. ``place`` says to people where such a function
+    must stand; empty where that is anywhere."""
+
+    place: str
 
     def declaration(self, signature: Signature) -> str:
         """The line that people read as the function's signature."""

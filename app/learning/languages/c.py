@@ -29,6 +29,7 @@ _INCLUDES = """#include <ctype.h>
 class C:
     name: LanguageName = "c"
     title = "C"
+    place = ""
 
     def toolchain(self) -> Toolchain:
         return Toolchain(path=_compiler(), remedy=REMEDY)

@@ -49,6 +49,7 @@ using namespace std;
 class Cpp:
     name: LanguageName = "cpp"
     title = "C++"
+    place = ""
 
     def toolchain(self) -> Toolchain:
         return Toolchain(path=_compiler(), remedy=REMEDY)

@@ -19,6 +19,7 @@ _SCALARS = {"int": "int", "float": "float64", "str": "string", "bool": "bool"}
 class Go:
     name: LanguageName = "go"
     title = "Go"
+    place = ""
 
     def toolchain(self) -> Toolchain:
         return Toolchain(path=_compiler(), remedy=REMEDY)

@@ -23,6 +23,7 @@ _MACHINE = ("-Xmx256m", "-Xss8m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 class Java:
     name: LanguageName = "java"
     title = "Java"
+    place = " in `class Solution`, without a package"
 
     def toolchain(self) -> Toolchain:
         _settings()  # looked for here, so that no request waits for the disk

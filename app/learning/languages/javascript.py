@@ -24,6 +24,7 @@ _DOCUMENTED = {"int": "number", "float": "number", "str": "string", "bool": "boo
 class JavaScript:
     name: LanguageName = "javascript"
     title = "JavaScript"
+    place = ""
 
     def toolchain(self) -> Toolchain:
         return Toolchain(path=_node(), remedy=REMEDY)
@@ -63,6 +64,7 @@ class TypeScript:
 
     name: LanguageName = "typescript"
     title = "TypeScript"
+    place = ""
 
     def toolchain(self) -> Toolchain:
         return Toolchain(path=_typed_node(), remedy=TYPED_REMEDY)

@@ -12,6 +12,7 @@ from app.learning.sandbox.program import OWN_SECONDS, TIMEOUT_CODE, WITH_OWN_END
 class Python:
     name: LanguageName = "python"
     title = "Python"
+    place = ""
 
     def toolchain(self) -> Toolchain:
         return Toolchain(path="the sandbox's own")

@@ -17,6 +17,7 @@ REMEDY = "Install Ruby (Debian and Ubuntu: apt install ruby)."
 class Ruby:
     name: LanguageName = "ruby"
     title = "Ruby"
+    place = ""
 
     def toolchain(self) -> Toolchain:
         return Toolchain(path=_ruby(), remedy=REMEDY)

@@ -19,6 +19,7 @@ _SCALARS = {"int": "i64", "float": "f64", "str": "String", "bool": "bool"}
 class Rust:
     name: LanguageName = "rust"
     title = "Rust"
+    place = ""
 
     def toolchain(self) -> Toolchain:
         return Toolchain(path=_compiler(), remedy=REMEDY)

@@ -171,6 +171,7 @@ def test_a_text_that_does_not_fit_says_what_is_wanted(kind: str, text: str, want
         ("two-sum", {"number": "[]"}, "There is no input `number`. There is: `numbers`, `target`."),
         ("two-sum", {"numbers": "1" * 70_000}, "The input is too large: at most 64 KB in all."),
         ("two-sum", {"numbers": "\ud800"}, "half a character"),
+        ("two-sum", {"numbers": "[1\0]"}, "NUL bytes"),
         ("books-per-member", {"../escape": "x"}, "There is no input `../escape`."),
     ],
 )
