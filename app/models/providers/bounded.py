@@ -25,6 +25,7 @@ def bounded(http: Any) -> Callable[[Any], Awaitable[None]]:  # Any: httpx, or th
                 for size in (len(chunk),) if self._unpacker is None else self._unpacked(chunk):
                     seen += size
                     if seen > MOST_BYTES:
+                        await self.aclose()
                         raise http.ReadError(f"more than {MOST_BYTES} bytes in one answer")
                 yield chunk
 
@@ -43,6 +44,7 @@ def bounded(http: Any) -> Callable[[Any], Awaitable[None]]:  # Any: httpx, or th
     async def limit(response: Any) -> None:  # Any: as above
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity", "gzip", "deflate"):
+            await response.aclose()
             raise http.ReadError(f"a body packed as {encoding}, which was not asked for")
         response.stream = Bounded(response.stream, is_packed=encoding in ("gzip", "deflate"))
 

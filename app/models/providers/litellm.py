@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import httpx
@@ -40,12 +40,13 @@ class LiteLLMWire:
             stream = await litellm.acompletion(
                 **self._request(model, prompt), stream=True, stream_options={"include_usage": True}
             )
-            async for chunk in stream:
-                for choice in chunk.choices[:1]:
-                    if choice.delta.content:
-                        yield TextDelta(text=choice.delta.content)
-            for event in _ending_of(stream):
-                yield event
+            async with aclosing(stream):
+                async for chunk in stream:
+                    for choice in chunk.choices[:1]:
+                        if choice.delta.content:
+                            yield TextDelta(text=choice.delta.content)
+                for event in _ending_of(stream):
+                    yield event
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         litellm = await self._loaded()
