@@ -296,7 +296,7 @@ async def _background(
     fitting = FittingService(database=database, clock=utc_now)
     tasks = [
         asyncio.create_task(bus.run()),
-        asyncio.create_task(_repeated("budget.sweep", lambda: deps.purse.sweep(utc_now()), SWEEP_SECONDS)),
+        asyncio.create_task(_repeated("budget.sweep", lambda: _sweep(deps), SWEEP_SECONDS)),
         asyncio.create_task(_repeated("workflow.slot", deps.engine.keep_slot, SLOT_SECONDS)),
         asyncio.create_task(_repeated("keys.refresh", keys.refresh, KEYS_SECONDS)),
         asyncio.create_task(_repeated("log.prune", lambda: prune(database, utc_now()), PRUNE_SECONDS)),
@@ -312,8 +312,14 @@ async def _background(
             await asyncio.wait(waiting, timeout=1)
 
 
+async def _sweep(deps: Deps) -> None:
+    """Charge and log the calls of processes that died."""
+    await deps.purse.sweep(utc_now())
+    await deps.gateway.log.log_lost(utc_now())
+
+
 async def _repeated(name: str, work: Callable[[], Awaitable[object]], seconds: float) -> None:
-    """Run ``work`` again and again, such as charging the holds of processes that died, or dropping old rows."""
+    """Run ``work`` again and again, such as dropping old rows."""
     while True:
         try:
             await work()

@@ -112,8 +112,8 @@ class Purse:
 
     async def reserve(
         self, call_id: str, *, provider: str, user_id: str, amount_microusd: int, now: datetime,
-        intent: str | None = None, thread_id: str | None = None, allow_burst: bool = False,
-        lifetime: timedelta = HOLD_LIFETIME,
+        model: str | None = None, task: str | None = None, intent: str | None = None, thread_id: str | None = None,
+        allow_burst: bool = False, lifetime: timedelta = HOLD_LIFETIME,
     ) -> None:  # fmt: skip
         """Hold the worst case of a call on the provider's budget, and on those of the user and the intent that are set.
 
@@ -134,7 +134,7 @@ class Purse:
             ledger.write_holds(connection, call_id, held, amount_microusd, now, now + lifetime)
             ledger.open_cost(
                 connection, call_id, user_id=user_id, thread_id=thread_id, intent=intent, provider=provider,
-                amount=amount_microusd, now=now,
+                model=model, task=task, amount=amount_microusd, now=now,
             )  # fmt: skip
             return None
 
@@ -184,9 +184,8 @@ class Purse:
                     raise Conflict(f"For {call_id!r} something else is booked already. Give it an id of its own.")
                 return Settled(booked=False, cost_microusd=cost_microusd)
             ledger.open_cost(
-                connection, call_id, user_id=user_id, thread_id=None, intent=None, provider=provider,
-                amount=cost_microusd, now=now, is_final=True,
-            )  # fmt: skip
+                connection, call_id, user_id=user_id, provider=provider, amount=cost_microusd, now=now, is_final=True
+            )
             ledger.book(connection, call_id, sorted(rows), cost_microusd, now, held=0)
             detail = {"callId": call_id, "costMicrousd": cost_microusd}
             audit.record(connection, actor, "budget.record", budget_id("provider", provider), detail, at=now)

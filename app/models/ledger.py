@@ -217,11 +217,13 @@ def _share(row: sa.RowMapping) -> float:
 
 
 def open_cost(
-    connection: sa.Connection, call_id: str, *, user_id: str, thread_id: str | None, intent: str | None, provider: str,
-    amount: int, now: datetime, is_final: bool = False,
+    connection: sa.Connection, call_id: str, *, user_id: str, provider: str, amount: int, now: datetime,
+    thread_id: str | None = None, intent: str | None = None, model: str | None = None, task: str | None = None,
+    is_final: bool = False,
 ) -> None:  # fmt: skip
     """Remember what a call may cost, and for whom."""
     row = {"call_id": call_id, "user_id": user_id, "thread_id": thread_id, "intent": intent, "provider": provider}
+    row |= {"model": model, "task": task}
     connection.execute(_NEW_COST, row | {"amount_microusd": amount, "is_final": is_final, "at": now})
 
 

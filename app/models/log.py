@@ -3,10 +3,12 @@
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 
 from app.events import log as event_log
@@ -15,7 +17,7 @@ from app.models.selector import Outcome
 from app.storage.database import Database
 from app.storage.paging import older_than
 from app.storage.tables.identity import users
-from app.storage.tables.models import call_costs, charges, provider_logs, provider_metrics
+from app.storage.tables.models import call_costs, charges, holds, provider_logs, provider_metrics
 
 logger = structlog.get_logger()
 
@@ -23,6 +25,9 @@ FLUSH_SECONDS = 0.2
 MOST_WAITING = 2000
 SELECTIONS_KEPT = 1000
 NO_PROVIDER = "none"  # of a request that no model was asked for
+LOST_AFTER = timedelta(minutes=5)  # a call that holds nothing any more is logged by its process long before
+LOST_WITHIN = timedelta(days=1)
+LOST_STATES = "Idle > Validating > Requesting > Failed"
 LOG_DAYS = 90
 METRICS_DAYS = 400
 
@@ -49,13 +54,15 @@ class CallRecord:
     held_microusd: int
     cost_microusd: int
     first_token_ms: int | None
-    total_ms: int
+    total_ms: int | None
     selection: dict[str, Any]  # Any: JSON
     created_at: datetime
 
     @property
     def tokens_per_second(self) -> float | None:
         """How fast the answer came once it began; None for answers too short to tell."""
+        if self.total_ms is None:
+            return None
         seconds = (self.total_ms - (self.first_token_ms or 0)) / 1000
         return self.output_tokens / seconds if self.output_tokens >= 20 and seconds > 0.05 else None
 
@@ -110,6 +117,16 @@ class CallLog:
                 if writing.exception() is not None:
                     self._records, self._events = records + self._records, events + self._events
 
+    async def log_lost(self, now: datetime) -> int:
+        """Log the calls that were charged, or cost nothing, and that nobody logged since their process died; returns
+        how many. Where one is logged by its own process after all, that is what counts."""
+        if not self._enabled:
+            return 0
+        rows = await self._database.run(lambda connection: _write_lost(connection, now))
+        if rows:
+            logger.warning("model.calls_lost", calls=rows)
+        return rows
+
     async def close(self) -> None:
         if self._due is not None and not self._due.done():
             self._due.cancel()
@@ -130,8 +147,33 @@ class CallLog:
             del self._records[:-MOST_WAITING], self._events[:-MOST_WAITING]
 
 
-_NEW_LOG = provider_logs.insert()
-_NEW_METRICS = provider_metrics.insert()
+_TABLES = (provider_logs, provider_metrics)
+_LOST = (
+    sa.select(call_costs)
+    .join(users, users.c.id == call_costs.c.user_id)
+    .where(
+        call_costs.c.at.between(sa.bindparam("since"), sa.bindparam("until")),
+        call_costs.c.model.is_not(None),
+        call_costs.c.call_id.not_in(sa.select(holds.c.call_id)),
+        ~sa.exists().where(provider_logs.c.id == call_costs.c.call_id),
+    )
+    .limit(MOST_WAITING)
+)
+
+
+@cache
+def _inserts(dialect: str, *, replacing: bool) -> tuple[Any, ...]:  # Any: the dialects' Insert share no public type
+    """INSERT into the log and the metrics; what is there already is replaced, or stays."""
+    made = []
+    for table in _TABLES:
+        insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+        if replacing:
+            key = list(table.primary_key)
+            others = {column.name: insert.excluded[column.name] for column in table.c if not column.primary_key}
+            made.append(insert.on_conflict_do_update(index_elements=key, set_=others))
+        else:
+            made.append(insert.on_conflict_do_nothing())
+    return tuple(made)
 
 
 def _write(connection: sa.Connection, records: list[CallRecord], events: list[NewEvent]) -> None:
@@ -170,9 +212,31 @@ def _unknown_users(connection: sa.Connection, user_ids: set[str]) -> set[str]:
 
 def _write_all(connection: sa.Connection, records: list[CallRecord], events: list[NewEvent]) -> None:
     if records:
-        connection.execute(_NEW_LOG, [vars(record) for record in records])
-        connection.execute(_NEW_METRICS, [record.metrics() for record in records])
+        _insert(connection, records, replacing=True)
     event_log.append_in(connection, *events)
+
+
+def _insert(connection: sa.Connection, records: list[CallRecord], *, replacing: bool) -> None:
+    into_log, into_metrics = _inserts(connection.dialect.name, replacing=replacing)
+    connection.execute(into_log, [vars(record) for record in records])
+    connection.execute(into_metrics, [record.metrics() for record in records])
+
+
+def _write_lost(connection: sa.Connection, now: datetime) -> int:
+    found = connection.execute(_LOST, {"since": now - LOST_WITHIN, "until": now - LOST_AFTER}).all()
+    if found:
+        _insert(connection, [_lost(row) for row in found], replacing=False)
+    return len(found)
+
+
+def _lost(row: sa.Row[Any]) -> CallRecord:  # Any: of call_costs
+    return CallRecord(
+        id=row.call_id, request_id=row.call_id, user_id=row.user_id, thread_id=row.thread_id, task=row.task,
+        intent=row.intent, provider=row.provider, model=row.model, status="lost", states=LOST_STATES, error_kind=None,
+        input_tokens=0, cached_tokens=0, output_tokens=0, tokens_counted=False, held_microusd=row.amount_microusd,
+        cost_microusd=row.amount_microusd, first_token_ms=None, total_ms=None,
+        selection={"reason": "how far it came is not known", "ranking": []}, created_at=row.at,
+    )  # fmt: skip
 
 
 async def recent_outcomes(
@@ -231,7 +295,7 @@ class ModelStats:
     calls: int
     failures: int
     first_token_ms: float | None
-    total_ms: float
+    total_ms: float | None
     tokens_per_second: float | None
     cost_microusd: int
 
@@ -259,8 +323,9 @@ async def stats(database: Database, *, since: datetime) -> list[ModelStats]:
         return [
             ModelStats(
                 provider=row.provider, model=row.model, calls=row.calls, failures=int(row.failures),
-                first_token_ms=None if row.first is None else float(row.first), total_ms=float(row.total),
-                tokens_per_second=row.speed, cost_microusd=int(row.cost),
+                first_token_ms=None if row.first is None else float(row.first),
+                total_ms=None if row.total is None else float(row.total), tokens_per_second=row.speed,
+                cost_microusd=int(row.cost),
             )
             for row in await connection.execute(query)
         ]  # fmt: skip

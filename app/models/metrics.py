@@ -40,7 +40,8 @@ class Metrics:
         self._cost.labels(record.provider, record.model).inc(record.cost_microusd / MICROUSD)
         self._tokens.labels(record.provider, record.model, "in").inc(record.input_tokens)
         self._tokens.labels(record.provider, record.model, "out").inc(record.output_tokens)
-        self._duration.labels(record.provider).observe(record.total_ms / 1000)
+        if record.total_ms is not None:
+            self._duration.labels(record.provider).observe(record.total_ms / 1000)
         if record.first_token_ms is not None:
             self._first_token.labels(record.provider).observe(record.first_token_ms / 1000)
 

@@ -24,6 +24,9 @@ WHY_HEAD = (
     "| Model | Cost | Quality | Speed | Uptime | × success | × priority | Score | Estimate | Left out because |\n"
     "|---|---|---|---|---|---|---|---|---|---|\n"
 )
+DID = {
+    "ok": "answered", "stopped": "was stopped", "failed": "failed", "lost": "was cut off when the server went down",
+}  # fmt: skip
 PREFERRED = {"free": "free models", "quality": "the best models for the task", "fast": "fast models"}
 FORMULA = "Score = (0.30 cost + 0.40 quality + 0.20 speed + 0.10 uptime) × success × priority."
 
@@ -174,9 +177,8 @@ def _answered(last: dict[str, Any], calls: list[dict[str, Any]], ranking: list[d
     estimate = next((s for s in ranking if s["model_id"] == f"{last['provider']}/{last['model']}"), None)
     guessed = f", {dollars(estimate['estimate_microusd'])} was the estimate" if estimate else ""
     counted = ", counted by us" if last["tokens_counted"] else ""
-    did = {"ok": "answered", "stopped": "was stopped", "failed": "failed"}[last["status"]]
     lines = [
-        f"**{last['model']}** {did}: {last['selection'].get('reason', 'its ranking is no longer kept')}. "
+        f"**{last['model']}** {DID[last['status']]}: {last['selection'].get('reason', 'its ranking is no longer kept')}. "
         f"It cost **{dollars(last['cost_microusd'])}** ({last['input_tokens']} tokens in, {last['cached_tokens']} of them "
         f"cached, {last['output_tokens']} out{counted}); {dollars(last['held_microusd'])} was held{guessed}."
     ]

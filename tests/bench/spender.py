@@ -128,16 +128,18 @@ def fire_from(processes: int, order: Order) -> int:
         Order(**{**asdict(order), "calls": share + (n < more), "starts_at": time.time() + STARTS_AT_ONCE_SECONDS})
         for n in range(processes)
     ]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.bench.spender", json.dumps(asdict(one))], cwd=ROOT,
-            stdout=subprocess.PIPE, text=True,
-        )
-        for one in orders
-    ]  # fmt: skip
+    running = [start(one) for one in orders]
     outputs = [process.communicate(timeout=120)[0] for process in running]
     assert all(process.returncode == 0 for process in running), outputs
     return sum(int(output.splitlines()[-1]) for output in outputs)  # above it, the log
+
+
+def start(order: Order) -> subprocess.Popen[str]:
+    """A process that fires the calls of an order, and says at last how many went out."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tests.bench.spender", json.dumps(asdict(order))], cwd=ROOT,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def main() -> None:

@@ -41,7 +41,8 @@ charges = sa.Table(
     sa.Index("ix_charges_budget_rolling", "budget_id", "rolled_off_at", "charged_at"),
 )
 
-# What each call may cost (while it is not final) and did cost, and for whom: a cap that is set later counts from it.
+# What each call may cost (while it is not final) and did cost, and for whom: a cap set later counts from it, and a call
+# whose process died is logged from it. What was spent elsewhere has no task and no model.
 call_costs = sa.Table(
     "call_costs",
     metadata,
@@ -50,9 +51,11 @@ call_costs = sa.Table(
     sa.Column("thread_id", sa.String(64), nullable=True, index=True),
     sa.Column("intent", sa.String(48), nullable=True),
     sa.Column("provider", sa.String(32), nullable=False),
+    sa.Column("model", sa.String(120), nullable=True),
+    sa.Column("task", sa.String(16), nullable=True),
     microusd_column("amount_microusd"),
     sa.Column("is_final", sa.Boolean, nullable=False),
-    at_column("at"),
+    at_column("at", index=True),
     sa.Index("ix_call_costs_user_at", "user_id", "at"),
 )
 
@@ -67,7 +70,7 @@ told_alerts = sa.Table(
 )
 
 # One row for each call that left, and for each request that no model was asked for (provider "none"); the calls of one
-# request share its id.
+# request share its id. Of a call that was "lost", since its process died, the time is not known.
 provider_logs = sa.Table(
     "provider_logs",
     metadata,
@@ -89,7 +92,7 @@ provider_logs = sa.Table(
     microusd_column("held_microusd"),
     microusd_column("cost_microusd"),
     sa.Column("first_token_ms", sa.Integer, nullable=True),
-    sa.Column("total_ms", sa.Integer, nullable=False),
+    sa.Column("total_ms", sa.Integer, nullable=True),
     sa.Column("selection", sa.JSON, nullable=False),
     at_column("created_at", index=True),
     sa.Index("ix_provider_logs_provider_created", "provider", "created_at"),
@@ -106,7 +109,7 @@ provider_metrics = sa.Table(
     sa.Column("succeeded", sa.Boolean, nullable=False),
     sa.Column("error_kind", sa.String(24), nullable=True),
     sa.Column("first_token_ms", sa.Integer, nullable=True),
-    sa.Column("total_ms", sa.Integer, nullable=False),
+    sa.Column("total_ms", sa.Integer, nullable=True),
     sa.Column("tokens_per_second", sa.Float, nullable=True),
     microusd_column("cost_microusd"),
     at_column("created_at", index=True),

@@ -8,11 +8,15 @@ import pytest
 import sqlalchemy as sa
 
 from app.events.schema import NewEvent
+from app.identity.accounts import AccountService, User
 from app.models import log as call_log
+from app.models.budget import HOLD_LIFETIME, Purse
 from app.models.log import CallLog, CallRecord
 from app.storage.database import Database
 from app.storage.tables.events import events
 from app.storage.tables.models import provider_logs, provider_metrics
+from tests.fakes.clock import Clock
+from tests.fakes.hashing import quick_hasher
 
 
 def record(number: int, *, at: datetime, status: str = "ok") -> CallRecord:
@@ -97,6 +101,83 @@ async def test_a_full_queue_is_written_out_and_a_database_that_is_gone_keeps_no_
     assert written == 3
     assert len(gone._records) <= 3
     await log.close()
+
+
+async def _charged(database: Database, clock: Clock, *, enabled: bool = True) -> tuple[CallLog, User]:
+    """A log, beside calls that it was told nothing of: one that was held, one that ended, one that runs, and one that
+    was refused and costs nothing; and what was spent elsewhere."""
+    purse, owner = Purse(database), await AccountService(database=database, clock=clock, hasher=quick_hasher()).owner()
+    await purse.open(["openai"])
+    for call_id in ("held", "ended", "refused"):
+        await purse.reserve(
+            call_id, provider="openai", model="m", task="chat", user_id=owner.id, amount_microusd=9, now=clock(),
+            intent="general.chat", thread_id="t",
+        )  # fmt: skip
+    await purse.settle("ended", cost_microusd=5, now=clock())
+    await purse.release("refused", now=clock())
+    await purse.record(
+        "elsewhere", provider="openai", user_id=owner.id, cost_microusd=7, actor=owner.id, now=clock()
+    )  # fmt: skip
+    clock.move(seconds=HOLD_LIFETIME.total_seconds())
+    await purse.reserve("runs", provider="openai", model="m", task="chat", user_id=owner.id, amount_microusd=9,
+                        now=clock() - timedelta(minutes=10))  # fmt: skip
+    await purse.sweep(clock())
+    return CallLog(database, enabled=enabled), owner
+
+
+async def test_a_call_whose_process_died_is_logged_from_its_charge(database: Database, clock: Clock) -> None:
+    log, owner = await _charged(database, clock)
+
+    lost = [await log.log_lost(clock()), await log.log_lost(clock())]
+
+    async with database.read() as connection:
+        logged = {row["id"]: row for row in (await connection.execute(sa.select(provider_logs))).mappings()}
+        measured = {row["call_id"]: row for row in (await connection.execute(sa.select(provider_metrics))).mappings()}
+    assert lost == [2, 0]
+    assert {call_id: row["cost_microusd"] for call_id, row in logged.items()} == {"held": 9, "ended": 5}
+    assert {call_id: row["cost_microusd"] for call_id, row in measured.items()} == {"held": 9, "ended": 5}
+    held = logged["held"]
+    assert (held["user_id"], held["thread_id"], held["intent"]) == (owner.id, "t", "general.chat")
+    assert (held["provider"], held["model"], held["task"], held["status"]) == ("openai", "m", "chat", "lost")
+
+
+async def test_a_lost_call_counts_as_a_call_and_says_nothing_of_its_model(database: Database, clock: Clock) -> None:
+    now = clock()
+    log, _ = await _charged(database, clock)
+    await write(database, record(1, at=now), record(2, at=now, status="failed"))
+
+    await log.log_lost(clock())
+
+    [stats] = await call_log.stats(database, since=now - timedelta(days=1))
+    [hour] = await rows_of(database, "SELECT * FROM provider_hourly")
+    outcomes = await call_log.recent_outcomes(database, now - timedelta(days=1))
+    assert (stats.calls, stats.failures, stats.total_ms, stats.cost_microusd) == (4, 1, 1100, 24)
+    assert (hour["calls"], float(hour["success_rate"]), float(hour["total_ms"])) == (4, 0.5, 1100)  # type: ignore[arg-type]
+    assert len(outcomes) == 2
+
+
+async def test_what_its_own_process_says_of_a_lost_call_counts(database: Database, clock: Clock) -> None:
+    log, owner = await _charged(database, clock)
+    await log.log_lost(clock())
+    own = replace(record(1, at=clock()), id="ended", user_id=owner.id)
+
+    await log.put(own)
+    await log.put(replace(record(2, at=clock()), user_id=owner.id))
+    await log.close()
+    again = await log.log_lost(clock())
+
+    async with database.read() as connection:
+        statuses = {row.id: row.status for row in await connection.execute(sa.select(provider_logs))}
+        milliseconds = {row.call_id: row.total_ms for row in await connection.execute(sa.select(provider_metrics))}
+    assert again == 0
+    assert statuses == {"held": "lost", "ended": "ok", "call-2": "ok"}
+    assert milliseconds == {"held": None, "ended": 1100, "call-2": 1100}
+
+
+async def test_a_log_that_is_switched_off_keeps_no_lost_calls_either(sqlite: Database, clock: Clock) -> None:
+    log, _ = await _charged(sqlite, clock, enabled=False)
+
+    assert (await log.log_lost(clock()), await call_log.newest(sqlite)) == (0, [])
 
 
 async def test_a_row_that_the_database_does_not_take_keeps_back_no_other(database: Database) -> None:
