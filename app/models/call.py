@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.errors import InvalidInput, ProviderFailed
+from app.errors import InvalidInput, ProviderErrorKind, ProviderFailed
 from app.models import selector
 from app.models.breaker import Admission
 from app.models.catalog import Model, Task
@@ -179,8 +179,9 @@ class Call:
                 for whole in texts.of(event):
                     self._take(whole)
                     yield whole
-        if self.finish is None:
-            raise failed(self.model.provider, "network", before_generation=False)
+        if self.finish in (None, "error"):
+            kind: ProviderErrorKind = "network" if self.finish is None else "server"
+            raise failed(self.model.provider, kind, before_generation=False)
 
     async def _until_finished(self, stream: AsyncGenerator[StreamEvent]) -> AsyncGenerator[StreamEvent]:
         """What comes, and no failure of the connection once the provider has said that the answer is complete."""
@@ -262,10 +263,11 @@ class Call:
         """What the provider can have billed, in micro-dollars.
 
         By its usage block once it has ended its answer; counted by us where it ended without one, or with one that
-        does not count what was said; and the whole hold where it did not end or was stopped before such a block,
-        because it may have gone on generating, or where it may have thought what nobody sees.
+        does not count what was said; and the whole hold where it did not end or was broken off or stopped before such a
+        block, because it may have gone on generating, or where it may have thought what nobody sees.
         """
-        if self.finish is None or (stopped and not self._counts_all()):
+        is_cut = stopped or self.finish == "error"
+        if self.finish is None or (is_cut and not self._counts_all()):
             return self.hold_microusd
         if self.usage is None or not self._counts_all():
             self.usage = await self._counted_usage()

@@ -62,7 +62,7 @@ class AnthropicWire:
                             if said := getattr(event, "usage", None):
                                 yield _later(usage, _usage(said))
                             if event.delta.stop_reason:
-                                yield ended("Anthropic", event.delta.stop_reason, _FINISH)
+                                yield ended(event.delta.stop_reason, _FINISH)
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         with _translated():
@@ -72,7 +72,7 @@ class AnthropicWire:
             if message.usage:
                 events.append(_usage(message.usage))
             if message.stop_reason:
-                events.append(ended("Anthropic", message.stop_reason, _FINISH))
+                events.append(ended(message.stop_reason, _FINISH))
             return events
 
     async def list_models(self) -> list[str]:

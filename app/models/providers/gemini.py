@@ -106,7 +106,7 @@ def _events_of(chunk: types.GenerateContentResponse) -> list[StreamEvent]:
     if chunk.prompt_feedback and chunk.prompt_feedback.block_reason:
         events.append(Finished(reason="content_filter"))
     events.extend(
-        ended("Gemini", candidate.finish_reason.name, _FINISH)
+        ended(candidate.finish_reason.name, _FINISH)
         for candidate in (chunk.candidates or [])[:1]
         if candidate.finish_reason
     )

@@ -66,7 +66,7 @@ class OpenAIWire:
                             yield TextDelta(text=text)
                         declined = declined or bool(said.get("refusal"))
                         if reason := choice.get("finish_reason"):
-                            yield self._ended(reason, declined=declined)
+                            yield _ended(reason, declined=declined)
                     if chunk.get("usage"):
                         yield _usage(chunk["usage"])
 
@@ -79,7 +79,7 @@ class OpenAIWire:
             if completion.get("usage"):
                 events.append(_usage(completion["usage"]))
             if reason := choice.get("finish_reason"):
-                events.append(self._ended(reason, declined=bool(said.get("refusal"))))
+                events.append(_ended(reason, declined=bool(said.get("refusal"))))
             return events
 
     async def list_models(self) -> list[str]:
@@ -89,9 +89,6 @@ class OpenAIWire:
 
     async def close(self) -> None:
         await self._client.close()
-
-    def _ended(self, reason: str, *, declined: bool) -> Finished:
-        return Finished(reason="content_filter") if declined else ended(self._provider, reason, _FINISH)
 
     def _body(self, model: Model, prompt: Prompt) -> Json:
         messages = [
@@ -123,6 +120,10 @@ def _text(said: Json) -> str:
     if not isinstance(content, str):
         raise TypeError("content is no text")
     return content
+
+
+def _ended(reason: str, *, declined: bool) -> Finished:
+    return Finished(reason="content_filter") if declined else ended(reason, _FINISH)
 
 
 def _usage(usage: Json) -> Usage:

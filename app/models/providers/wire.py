@@ -11,7 +11,7 @@ from app.errors import ProviderErrorKind, ProviderFailed
 from app.models.catalog import Model
 
 Role = Literal["user", "assistant"]
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "content_filter", "error"]  # an "error" ends no answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,15 +111,10 @@ def failed(
     )
 
 
-def ended(provider: str, reason: str, known: Mapping[str, FinishReason]) -> "Finished":
-    """The end of an answer by the provider's own word for it.
-
-    Raises:
-        ProviderFailed: it is none that says that the answer is one: generation was broken off, or asks for something.
-    """
-    if reason not in known:
-        raise failed(provider, "server", before_generation=False)
-    return Finished(reason=known[reason])
+def ended(reason: str, known: Mapping[str, FinishReason]) -> "Finished":
+    """The end of an answer by the provider's own word for it: an "error" where it is none that says that the answer is
+    one, since generation was broken off or asks for something."""
+    return Finished(reason=known.get(reason, "error"))
 
 
 def refused(provider: str, status: int, body: str, headers: Mapping[str, str] | None) -> ProviderFailed:

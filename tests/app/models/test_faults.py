@@ -404,17 +404,30 @@ async def test_an_error_within_a_stream_that_began_well_is_an_error(
      ("deepseek", "openai", "insufficient_system_resource"), ("openai", "openai", "tool_calls"),
      ("anthropic", "anthropic", "tool_use")],
 )  # fmt: skip
+@pytest.mark.parametrize("usage", [True, False], ids=["with usage", "without usage"])
 @STREAMED
-async def test_an_end_that_is_none_is_an_error(
-    gateway: Gateway, providers: FakeProviders, learner: User, provider: str, wire: str, reason: str, stream: bool,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_an_end_that_is_none_is_an_error_and_costs_what_its_usage_says(
+    gateway: Gateway, providers: FakeProviders, sqlite: Database, learner: User, provider: str, wire: str, reason: str,
+    stream: bool, usage: bool, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setitem(REASONS[wire], "stop", reason)
+    providers.scripts["*"] = Script(usage=usage)
 
     failure = await ask(gateway, providers, learner, provider, stream=stream)
 
+    await gateway.log.flush()
+    logged = (await call_log.newest(sqlite))[0]
+    model = gateway.catalog.find(MODELS[provider])
+    assert model is not None
     assert isinstance(failure, ProviderFailed)
     assert (failure.kind, failure.before_generation) == ("server", False)
+    by_usage = model.cost_microusd(
+        input_tokens=logged["input_tokens"],
+        output_tokens=logged["output_tokens"],
+        cached_tokens=logged["cached_tokens"],
+    )
+    assert logged["output_tokens"] == (providers.calls[0]["output_tokens"] if usage else 0)
+    assert logged["cost_microusd"] == (by_usage if usage else logged["held_microusd"])
 
 
 DECLINED = {
