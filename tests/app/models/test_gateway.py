@@ -28,7 +28,7 @@ from app.models.run import Answered
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.tables.models import provider_logs, provider_metrics
-from tests.app.models.conftest import OpenGateway, request_to, spent_and_held
+from tests.app.models.conftest import MODELS, OpenGateway, request_to, spent_and_held
 from tests.fakes.clock import Clock
 from tests.fakes.providers import FakeProviders, Script
 
@@ -605,3 +605,24 @@ async def test_an_answer_that_is_complete_stays_so_when_the_connection_breaks_af
 
     assert (answer.text, answer.finish, answer.tokens_counted) == ("Hello from the fake.", "stop", counted)
     assert len(providers.calls) == 1
+
+
+async def test_who_stops_while_the_log_is_full_leaves_no_hold(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = asyncio.Event()
+
+    async def full(*_: object) -> None:
+        writes.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(gateway.log, "put", full)
+    running = asyncio.create_task(gateway.complete(request_to(learner, MODELS["openai"])))
+    await writes.wait()
+    before = await spent_and_held(purse, "openai")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert before[1] > 0
+    assert await spent_and_held(purse, "openai") == (0, 0)
+    assert providers.calls == []

@@ -6,14 +6,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from app.errors import BudgetExceeded, ProviderFailed
 from app.identity.accounts import User
 from app.models import log as call_log
 from app.models.budget import Purse
 from app.models.gateway import Gateway
-from app.models.run import Answered
+from app.models.run import Answered, Switched
 from app.storage.database import Database
+from app.storage.tables.events import events
 from tests.app.models.conftest import OpenGateway, request_to
 from tests.fakes.clock import Clock
 from tests.fakes.providers import FakeProviders, Script
@@ -119,6 +121,24 @@ async def test_where_both_fail_both_are_settled(
         await gateway.complete(request_to(learner, providers=("openai",)))
 
     assert await held(purse) == 0
+
+
+async def test_the_one_that_broke_off_is_named_and_not_the_one_that_was_slower(
+    hedge: Hedge, providers: FakeProviders, learner: User, sqlite: Database
+) -> None:
+    gateway, _, second = await hedge(Script(first_pause_seconds=9), Script(cut_after=2))
+
+    said = [chunk async for chunk in gateway.stream(request_to(learner, providers=("openai",)))]
+
+    [switched] = [chunk for chunk in said if isinstance(chunk, Switched)]
+    answer = said[-1]
+    assert isinstance(answer, Answered)
+    assert (switched.from_model_id, switched.to_model_id) == (second, answer.model_id)
+    await gateway.log.flush()
+    async with sqlite.read() as connection:
+        query = sa.select(events.c.payload).where(events.c.type == "provider.fallback")
+        fallbacks = [payload["from"] for payload in await connection.scalars(query)]
+    assert fallbacks == [second]
 
 
 async def test_who_stops_while_both_run_stops_and_books_both(

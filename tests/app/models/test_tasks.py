@@ -357,6 +357,18 @@ async def test_a_task_that_is_refused_or_stopped_leaves_its_trail_too(
     assert {entry.detail["status"] for entry in trail} == {"failed", "stopped"}
 
 
+async def test_a_task_that_failed_says_in_its_trail_what_it_cost(
+    service: TaskService, providers: FakeProviders, learner: User, sqlite: Database
+) -> None:
+    providers.scripts["*"] = says("I would say it is positive.")
+
+    with pytest.raises(ProviderFailed) as failure:
+        await submit(service, learner)
+
+    [entry] = [entry for entry in await audit.newest(sqlite) if entry.action == "task.submit"]
+    assert entry.detail["costMicrousd"] == failure.value.cost_microusd == 2 * (100 * 0.1 + 20 * 0.5)
+
+
 async def test_every_task_leaves_a_trail_without_its_content(
     service: TaskService, providers: FakeProviders, learner: User, sqlite: Database, clock: Clock
 ) -> None:
