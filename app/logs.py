@@ -3,10 +3,9 @@
 import logging
 import sys
 import uuid
+from typing import Literal
 
 import structlog
-
-from app.settings import Settings
 
 NOISY = (
     "LiteLLM", "aiosqlite", "alembic", "anthropic", "asyncio", "chainlit", "dbos", "engineio", "google_genai",
@@ -14,9 +13,9 @@ NOISY = (
 )  # fmt: skip
 
 
-def configure(settings: Settings) -> None:
-    """Send structlog and the standard library's logging through one pipe to standard error."""
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+def configure(level: str, log_format: Literal["auto", "json", "console"]) -> None:
+    """Send structlog and the standard library's logging, from this level on, through one pipe to standard error."""
+    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         _with_process_id(f"process-{uuid.uuid4().hex[:6]}"),
@@ -35,7 +34,7 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -47,14 +46,14 @@ def configure(settings: Settings) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(settings.log_level)
+    root.setLevel(level)
     for name in NOISY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 
 def _with_process_id(process_id: str) -> structlog.types.Processor:

@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         SettingsError: the settings do not fit.
     """
     settings = settings or load_settings()
-    logs.configure(settings)
+    logs.configure(settings.log_level, settings.log_format)
     app = FastAPI(
         title="TooLoo", version="1", lifespan=_lifespan, docs_url="/api/v1/docs", redoc_url=None,
         openapi_url="/api/v1/openapi.json",

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import structlog
 from blockbuster import BlockBuster
 
 SETTINGS = ("HOST", "PORT", "DATABASE_URL", "OLLAMA_BASE_URL", "LOG_LEVEL", "LOG_FORMAT")
@@ -34,6 +35,15 @@ from app.storage.migrate import migrate  # noqa: E402
 from tests.fakes.clock import Clock  # noqa: E402
 from tests.fakes.hashing import quick_hasher  # noqa: E402
 from tests.fakes.providers import FakeProviders, Running  # noqa: E402
+
+# As the product does: the pretty traceback, which is the library's own choice, takes five seconds to print.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from app import logs
 from app.bootstrap import may_run_unisolated, open_database
 from app.cli import accounts, budgets, events, practice, providers
 from app.cli.serve import serve
@@ -14,7 +15,7 @@ from app.learning.languages import LANGUAGES
 from app.learning.sandbox.probe import probe
 from app.settings import load_settings
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="TooLoo, the self-hosted coding coach.")
+cli = typer.Typer(no_args_is_help=True, add_completion=False)
 cli.add_typer(accounts.users, name="user")
 cli.add_typer(accounts.tokens, name="token")
 cli.add_typer(events.cli, name="events")
@@ -25,6 +26,12 @@ cli.add_typer(practice.sandbox, name="sandbox")
 cli.command()(serve)
 cli.command()(practice.languages)
 cli.command()(providers.models)
+
+
+@cli.callback()
+def _every_command() -> None:
+    """TooLoo, the self-hosted coding coach."""
+    logs.configure("ERROR", "console")  # a command says itself what happened
 
 
 @cli.command()

@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app import logs as logging
 from app.bootstrap import open_database, open_gateway, open_keys, utc_now
 from app.errors import NotFound, TooLooError
 from app.identity.accounts import AccountService
@@ -254,7 +253,6 @@ def _with_gateway(work: Any, waiting: str = "") -> Any:  # Any: each command's o
 @asynccontextmanager
 async def _gateway() -> AsyncIterator[tuple[Database, Gateway]]:
     settings = load_settings()
-    logging.configure(settings.model_copy(update={"log_level": "ERROR"}))  # a command says itself what happened
     async with open_database(settings) as database:
         gateway = await open_gateway(settings, database, Purse(database))
         try:

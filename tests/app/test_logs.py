@@ -11,7 +11,6 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from app import logs
-from app.settings import Settings
 from app.storage.database import Database
 
 
@@ -31,7 +30,7 @@ def restored() -> Iterator[None]:
 async def test_an_error_is_logged_with_its_place_and_without_what_people_wrote(
     sqlite: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str], log_format: Literal["json", "console"]
 ) -> None:
-    logs.configure(Settings(tooloo_data_dir=tmp_path, log_format=log_format))
+    logs.configure("INFO", log_format)
     code = "quixotic code"
 
     try:

@@ -55,7 +55,7 @@ async def ours(url: str) -> Once:
         tooloo_data_dir=folder, openai_api_key="sk-bench", openai_base_url=f"{url}/v1",  # type: ignore[arg-type]
         ollama_base_url="http://127.0.0.1:9", log_format="json",
     )  # fmt: skip
-    logs.configure(settings)
+    logs.configure(settings.log_level, settings.log_format)
     database = Database(sqlite_url(folder / "bench.sqlite"))
     await migrate(database)
     owner = await AccountService(database=database, clock=lambda: datetime.now(UTC)).owner()
