@@ -115,6 +115,8 @@ def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     words = [word.strip(",;.") for word in re.split(r"[\s:=]+", arguments[:200].lower()) if word.strip(",;.")]
     if words in (["burst"], ["burst", "on"], ["burst", "off"]):
         return "provider.check-budget", {"burst": words != ["burst", "off"]}
+    if switched := _switched(words):
+        return "provider.check-budget", switched
     names = [word for word in words if re.fullmatch(r"[a-z][a-z0-9_.-]*", word) and word not in _BESIDE_MONEY]
     if len(names) > 1 or any(not re.match(r"[a-z]|[-$€£]?\d", word) for word in words):
         raise InvalidInput(f"{arguments!r} is not a budget: give one provider or intent, and an amount in dollars.")
@@ -127,12 +129,30 @@ def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
         named["is_burst"] = True
     if set(words) & _OFF:
         if "provider" in named:
-            raise InvalidInput("A provider's budget is not lifted, only changed: give an amount.")
+            raise InvalidInput(
+                "A provider's budget is not lifted, only changed: give an amount. To ask a provider no more: "
+                f"/budget {named['provider']} off"
+            )
         return "provider.check-budget", {"lifts": True, **named}
     amount = amount_of(" ".join(word for word in words if word not in names))
     if isinstance(amount, str):
         raise InvalidInput(f"{arguments!r} is not a budget: {amount}.")
     return "provider.check-budget", {"amount_usd": amount, **named}
+
+
+def _switched(words: list[str]) -> Parameters | None:
+    """ "openai off", "openai burst on": whether a provider, or its burst budget, may be used at all."""
+    match words:
+        case [name, "on" | "off" as to]:
+            is_burst = False
+        case [name, "burst", "on" | "off" as to]:
+            is_burst = True
+        case _:
+            return None
+    named = _capped(name)
+    if "provider" not in named or name in _BESIDE_MONEY:
+        return None
+    return named | {"is_burst": is_burst, "active": to == "on"}
 
 
 def _capped(name: str) -> Parameters:
@@ -257,7 +277,7 @@ COMMANDS = (
             example="/leaderboard month", parse=_leaderboard),
     Command(name="timezone", description="By whose clock your days are counted: [ZONE or auto]", icon="globe",
             example="/timezone Europe/Berlin", parse=_timezone),
-    Command(name="budget", description="Spending and budgets: [provider] [dollars]", icon="wallet",
+    Command(name="budget", description="Spending and budgets: [provider] [dollars, on or off]", icon="wallet",
             example="/budget anthropic 5", parse=_budget),
     Command(name="keys", description="Keys of model providers (administrators)", icon="key-round", example="/keys",
             parse=lambda arguments, _slots: ("chat.keys", {"arguments": arguments}),

@@ -35,6 +35,8 @@ async def budget(state: State, runtime: Run) -> Update:
         say.text(f"I changed nothing, because {unclear}. {EXAMPLE}\n\n")
     elif "amount_usd" in slots:
         await _change(state, deps, say)
+    elif "active" in slots:
+        await _switch(state, deps, say)
     elif slots.get("lifts"):
         await _lift(state, deps, say)
     elif _MONEY.search(state["text"]) or _ORDER.match(state["text"]):
@@ -67,15 +69,36 @@ async def _change(state: State, deps: Deps, say: Speaker) -> None:
         changed = await _set_own(state, deps, intent, limit=limit)
         say.text(f"{_own_name(intent)} is now **{dollars(changed.limit_microusd)}** for 30 days.\n\n")
         return
+    changed = await _set_providers(state, deps, limit=limit)
+    off = "" if changed.active else f" It stays switched off; `/budget {provider} on` changes that."
+    say.text(f"The {_provider_name(changed)} is now **{dollars(changed.limit_microusd)}** for 30 days.{off}\n\n")
+
+
+async def _switch(state: State, deps: Deps, say: Speaker) -> None:
+    """Let a provider, or its burst budget, be used no more, or again."""
+    changed = await _set_providers(state, deps, active=state["parameters"]["active"])
+    owner = changed.owner
+    what, used = (f"The {_provider_name(changed)}", "used") if changed.kind == "burst" else (f"**{owner}**", "asked")
+    if changed.active:
+        say.text(f"{what} is {used} again.\n\n")
+        return
+    again = f"/budget {owner} burst on" if changed.kind == "burst" else f"/budget {owner} on"
+    say.text(f"{what} is not {used} any more; `{again}` changes that.\n\n")
+
+
+async def _set_providers(state: State, deps: Deps, *, limit: int | None = None, active: bool | None = None) -> Budget:
+    """Change the budget of the provider that is named, or switch it."""
+    slots = state["parameters"]
     if not state.get("is_admin"):
         raise NotAllowed("Only an administrator changes a provider's budget. You can cap your own: /budget 5")
     kind: BudgetKind = "burst" if slots.get("is_burst") else "provider"
-    changed = await deps.purse.set_limit(
-        kind, provider, limit_microusd=limit, active=None, actor=state["user_id"], now=deps.clock()
+    return await deps.purse.set_limit(
+        kind, slots["provider"], limit_microusd=limit, active=active, actor=state["user_id"], now=deps.clock()
     )
-    off = "" if changed.active else " It stays switched off."
-    name = "burst budget" if kind == "burst" else "budget"
-    say.text(f"The {name} for **{provider}** is now **{dollars(changed.limit_microusd)}** for 30 days.{off}\n\n")
+
+
+def _provider_name(budget: Budget) -> str:
+    return f"{'burst ' if budget.kind == 'burst' else ''}budget for **{budget.owner}**"
 
 
 async def _lift(state: State, deps: Deps, say: Speaker) -> None:

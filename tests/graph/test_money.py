@@ -3,11 +3,12 @@
 import pytest
 
 from app.bootstrap import Services
-from app.errors import InvalidInput, NotFound
+from app.errors import InvalidInput, NotAllowed, NotFound
 from app.identity.accounts import User
 from app.models.budget import CAPPED_INTENTS, MICROUSD, budget_id
 from app.models.tasks import KIND_OF
 from graph.intents.money import is_order, wish_of
+from graph.reply import Reply
 from tests.graph.test_conversation import say
 
 
@@ -188,3 +189,37 @@ async def test_a_limit_leaves_a_provider_switched_off_and_the_other_budget_alone
     assert "It stays switched off" in said.text
     assert (monthly.limit_microusd, monthly.active) == (25 * MICROUSD, False)
     assert burst.limit_microusd == 2 * MICROUSD
+
+
+async def _switch(services: Services, user: User, provider: str, to: str) -> Reply:
+    slots = {"provider": provider, "is_burst": to.startswith("burst"), "active": to.endswith("on")}
+    return await say(services, user, f"/budget {provider} {to}", intent="provider.check-budget", parameters=slots)
+
+
+async def test_an_administrator_switches_a_provider_off_and_on(services: Services, owner: User) -> None:
+    purse, now = services.deps.purse, services.deps.clock()
+
+    off = await _switch(services, owner, "openai", "off")
+    burst_off = await _switch(services, owner, "openai", "burst off")
+    closed = await purse.closed(now)
+    budgets = await purse.budgets(now, ids=["provider:openai", "burst:openai"])
+    on = await _switch(services, owner, "openai", "on")
+    with pytest.raises(NotFound, match="There is no provider 'opensesame'"):
+        await _switch(services, owner, "opensesame", "off")
+
+    assert "is not asked any more; `/budget openai on`" in off.text
+    assert [row["active"] for row in off.blocks[0].props["providers"] if row["name"] == "openai"] == [False]
+    assert "burst budget for **openai** is not used any more; `/budget openai burst on`" in burst_off.text
+    assert closed.get("openai") == "off"
+    assert [one.active for one in budgets] == [False, False]
+    assert "**openai** is asked again" in on.text
+    assert "openai" not in await purse.closed(now)
+
+
+async def test_who_is_no_administrator_switches_no_provider(services: Services) -> None:
+    eve = await services.accounts.add("eve", "battery staple")
+
+    with pytest.raises(NotAllowed, match="Only an administrator"):
+        await _switch(services, eve, "openai", "off")
+
+    assert "openai" not in await services.deps.purse.closed(services.deps.clock())
