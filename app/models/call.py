@@ -174,11 +174,16 @@ class Call:
                     for whole in texts.of(event):
                         self._take(whole)
                         yield whole
-        else:
-            for event in await self._at_once():
-                for whole in texts.of(event):
-                    self._take(whole)
-                    yield whole
+            self._check_ended()
+            return
+        at_once = [whole for event in await self._at_once() for whole in texts.of(event)]
+        for whole in at_once:
+            self._take(whole)
+        self._check_ended()  # before any of it is shown: nobody goes on from what nobody has seen
+        for whole in at_once:
+            yield whole
+
+    def _check_ended(self) -> None:
         if self.finish in (None, "error"):
             kind: ProviderErrorKind = "network" if self.finish is None else "server"
             raise failed(self.model.provider, kind, before_generation=False)

@@ -64,9 +64,9 @@ class Carrier:
         call.admission = admission
         try:
             await self._purse.reserve(
-                call.id, provider=model.provider, model=model.name, task=run.request.task, user_id=run.request.user_id,
-                intent=run.request.intent, thread_id=run.request.thread_id, amount_microusd=call.hold_microusd,
-                now=call.created_at,
+                call.id, provider=model.provider, model=model.name if self._log.enabled else None,
+                task=run.request.task, user_id=run.request.user_id, intent=run.request.intent,
+                thread_id=run.request.thread_id, amount_microusd=call.hold_microusd, now=call.created_at,
                 allow_burst=run.request.allow_burst, lifetime=timedelta(seconds=seconds) + HOLD_MARGIN,
             )  # fmt: skip
             await self._log.put(None, *run.beginning(call, self._clock()))

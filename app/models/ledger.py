@@ -314,17 +314,17 @@ def roll_all(connection: sa.Connection, now: datetime) -> None:
         .values(rolled_off_at=None)
         .returning(charges.c.budget_id, charges.c.amount_microusd)
     )
-    ahead = sa.select(charges.c.budget_id).where(charges.c.rolled_off_at > now).distinct()
-    if again := sorted(set(connection.scalars(ahead))):
-        lock(connection, again)
-        for row in connection.execute(early.where(charges.c.budget_id.in_(again))).all():
+    ahead = sa.select(charges.c.budget_id).where(charges.c.rolled_off_at > now)
+    old = sa.select(charges.c.budget_id).where(charges.c.rolled_off_at.is_(None), charges.c.charged_at <= now - WINDOW)
+    again, ids = set(connection.scalars(ahead.distinct())), set(connection.scalars(old.distinct()))
+    if again or ids:
+        lock(connection, sorted(again | ids))  # all at once, in the order of everybody else
+    if again:
+        for row in connection.execute(early.where(charges.c.budget_id.in_(sorted(again)))).all():
             back = budgets.c.spent_microusd + row.amount_microusd
             connection.execute(budgets.update().where(budgets.c.id == row.budget_id).values(spent_microusd=back))
-    old = sa.select(charges.c.budget_id).where(charges.c.rolled_off_at.is_(None), charges.c.charged_at <= now - WINDOW)
-    ids = sorted(set(connection.scalars(old.distinct())))
     if ids:
-        lock(connection, ids)
-        roll_off(connection, ids, now)
+        roll_off(connection, sorted(ids), now)
 
 
 def note(connection: sa.Connection, ids: Sequence[str], kind: Literal["warning", "exceeded"], now: datetime) -> None:

@@ -26,7 +26,7 @@ MOST_WAITING = 2000
 SELECTIONS_KEPT = 1000
 NO_PROVIDER = "none"  # of a request that no model was asked for
 LOST_AFTER = timedelta(minutes=5)  # a call that holds nothing any more is logged by its process long before
-LOST_WITHIN = timedelta(days=1)
+LOST_WITHIN = timedelta(days=1)  # once all that is kept was looked through
 LOST_STATES = "Idle > Validating > Requesting > Failed"
 LOG_DAYS = 90
 METRICS_DAYS = 400
@@ -83,14 +83,15 @@ class CallLog:
 
     def __init__(self, database: Database, *, enabled: bool = True) -> None:
         self._database = database
-        self._enabled = enabled
+        self.enabled = enabled
+        self._looked_through = False
         self._records: list[CallRecord] = []
         self._events: list[NewEvent] = []
         self._writing = asyncio.Lock()
         self._due: asyncio.Task[None] | None = None
 
     async def put(self, record: CallRecord | None, *events: NewEvent) -> None:
-        if record is not None and self._enabled:
+        if record is not None and self.enabled:
             self._records.append(record)
         self._events.extend(events)
         if len(self._records) + len(self._events) >= MOST_WAITING:
@@ -120,12 +121,18 @@ class CallLog:
     async def log_lost(self, now: datetime) -> int:
         """Log the calls that were charged, or cost nothing, and that nobody logged since their process died; returns
         how many. Where one is logged by its own process after all, that is what counts."""
-        if not self._enabled:
+        if not self.enabled:
             return 0
-        rows = await self._database.run(lambda connection: _write_lost(connection, now))
-        if rows:
-            logger.warning("model.calls_lost", calls=rows)
-        return rows
+        await self.flush()  # what waits here is not lost
+        within = LOST_WITHIN if self._looked_through else timedelta(days=LOG_DAYS)
+        async with self._database.read() as connection:
+            found = (await connection.execute(_LOST, {"since": now - within, "until": now - LOST_AFTER})).all()
+        if found:
+            lost = [_lost(row) for row in found]
+            await self._database.run(lambda connection: _insert(connection, lost, replacing=False))
+            logger.warning("model.calls_lost", calls=len(found))
+        self._looked_through = self._looked_through or len(found) < MOST_WAITING
+        return len(found)
 
     async def close(self) -> None:
         if self._due is not None and not self._due.done():
@@ -220,13 +227,6 @@ def _insert(connection: sa.Connection, records: list[CallRecord], *, replacing: 
     into_log, into_metrics = _inserts(connection.dialect.name, replacing=replacing)
     connection.execute(into_log, [vars(record) for record in records])
     connection.execute(into_metrics, [record.metrics() for record in records])
-
-
-def _write_lost(connection: sa.Connection, now: datetime) -> int:
-    found = connection.execute(_LOST, {"since": now - LOST_WITHIN, "until": now - LOST_AFTER}).all()
-    if found:
-        _insert(connection, [_lost(row) for row in found], replacing=False)
-    return len(found)
 
 
 def _lost(row: sa.Row[Any]) -> CallRecord:  # Any: of call_costs
@@ -338,7 +338,8 @@ async def prune(database: Database, now: datetime) -> None:
         for table, days in ((provider_logs, LOG_DAYS), (provider_metrics, METRICS_DAYS)):
             connection.execute(table.delete().where(table.c.created_at < now - timedelta(days=days)))
         connection.execute(call_costs.delete().where(call_costs.c.at < now - timedelta(days=METRICS_DAYS)))
-        connection.execute(charges.delete().where(charges.c.charged_at < now - timedelta(days=METRICS_DAYS)))
+        # what has not rolled off is still counted as spent
+        connection.execute(charges.delete().where(charges.c.rolled_off_at < now - timedelta(days=METRICS_DAYS)))
         oldest_kept = connection.scalar(
             sa.select(provider_logs.c.created_at)
             .order_by(provider_logs.c.created_at.desc())

@@ -42,7 +42,7 @@ charges = sa.Table(
 )
 
 # What each call may cost (while it is not final) and did cost, and for whom: a cap set later counts from it, and a call
-# whose process died is logged from it. What was spent elsewhere has no task and no model.
+# whose process died is logged from it. What was spent elsewhere, or is not to be logged, has no model.
 call_costs = sa.Table(
     "call_costs",
     metadata,

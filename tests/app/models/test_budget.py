@@ -13,6 +13,7 @@ from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import ledger
 from app.models.budget import HOLD_LIFETIME, MICROUSD, Budget, Purse, intent_owner, limit_of, microusd
+from app.models.log import prune
 from app.storage.database import Database
 from app.storage.tables.models import charges, holds
 from tests.fakes.clock import Clock
@@ -450,3 +451,30 @@ async def test_a_call_that_was_swept_says_what_it_was_charged(purse: Purse, cloc
     settled = await purse.settle("one", cost_microusd=5, now=clock())
 
     assert (settled.booked, settled.cost_microusd) == (False, 700)
+
+
+async def test_what_was_spent_long_ago_rolls_off_after_a_long_standstill_too(
+    purse: Purse, clock: Clock, ada: User, database: Database
+) -> None:
+    await _reserve(purse, clock, ada, "old", 5)
+    await purse.settle("old", cost_microusd=None, now=clock())
+    clock.move(days=402)
+
+    await prune(database, clock())
+    await purse.sweep(clock())
+
+    assert (await _openai(purse, clock)).spent_microusd == 0
+
+
+async def test_a_clock_that_was_far_ahead_gives_no_budget_back(
+    purse: Purse, clock: Clock, ada: User, database: Database
+) -> None:
+    await _reserve(purse, clock, ada, "new", 5)
+    await purse.settle("new", cost_microusd=None, now=clock())
+    ahead = clock() + timedelta(days=401)
+
+    await purse.sweep(ahead)
+    await prune(database, ahead)
+    await purse.sweep(clock())
+
+    assert (await _openai(purse, clock)).spent_microusd == 5 * MICROUSD

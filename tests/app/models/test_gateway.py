@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta
@@ -30,7 +31,7 @@ from app.storage.database import Database
 from app.storage.tables.models import provider_logs, provider_metrics
 from tests.app.models.conftest import MODELS, OpenGateway, request_to, spent_and_held
 from tests.fakes.clock import Clock
-from tests.fakes.providers import FakeProviders, Script
+from tests.fakes.providers import REASONS, FakeProviders, Script
 
 
 @pytest.mark.parametrize(
@@ -626,3 +627,28 @@ async def test_who_stops_while_the_log_is_full_leaves_no_hold(
     assert before[1] > 0
     assert await spent_and_held(purse, "openai") == (0, 0)
     assert providers.calls == []
+
+
+async def test_what_was_not_to_be_logged_is_not_logged_as_lost_later(
+    open_one: OpenGateway, learner: User, sqlite: Database
+) -> None:
+    silent = await open_one(provider_logging_enabled=False)
+    await silent.complete(request_to(learner, MODELS["openai"]))
+
+    lost = await (await open_one()).log.log_lost(datetime.now(UTC) + timedelta(hours=1))
+
+    assert (lost, await call_log.newest(sqlite)) == (0, [])
+
+
+async def test_nobody_goes_on_from_a_plain_answer_that_was_broken_off(
+    open_one: OpenGateway, providers: FakeProviders, learner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REASONS["openai"], "stop", "insufficient_system_resource")
+    gateway = await open_one()
+    providers.queues["*"] = deque([Script(words=("HALF",))])
+    providers.scripts["*"] = Script(words=("WHOLE",), finish="length")
+
+    answer = await gateway.complete(request_to(learner, providers=("openai",), stream=False))
+
+    assert answer.text == "WHOLE"
+    assert len(providers.calls) == 2

@@ -103,7 +103,7 @@ async def test_a_full_queue_is_written_out_and_a_database_that_is_gone_keeps_no_
     await log.close()
 
 
-async def _charged(database: Database, clock: Clock, *, enabled: bool = True) -> tuple[CallLog, User]:
+async def _charged(database: Database, clock: Clock, *, enabled: bool = True, days: int = 0) -> tuple[CallLog, User]:
     """A log, beside calls that it was told nothing of: one that was held, one that ended, one that runs, and one that
     was refused and costs nothing; and what was spent elsewhere."""
     purse, owner = Purse(database), await AccountService(database=database, clock=clock, hasher=quick_hasher()).owner()
@@ -118,15 +118,16 @@ async def _charged(database: Database, clock: Clock, *, enabled: bool = True) ->
     await purse.record(
         "elsewhere", provider="openai", user_id=owner.id, cost_microusd=7, actor=owner.id, now=clock()
     )  # fmt: skip
-    clock.move(seconds=HOLD_LIFETIME.total_seconds())
+    clock.move(days=days, seconds=HOLD_LIFETIME.total_seconds())
     await purse.reserve("runs", provider="openai", model="m", task="chat", user_id=owner.id, amount_microusd=9,
                         now=clock() - timedelta(minutes=10))  # fmt: skip
     await purse.sweep(clock())
     return CallLog(database, enabled=enabled), owner
 
 
-async def test_a_call_whose_process_died_is_logged_from_its_charge(database: Database, clock: Clock) -> None:
-    log, owner = await _charged(database, clock)
+@pytest.mark.parametrize("days", [0, 3])
+async def test_a_call_whose_process_died_is_logged_from_its_charge(database: Database, clock: Clock, days: int) -> None:
+    log, owner = await _charged(database, clock, days=days)
 
     lost = [await log.log_lost(clock()), await log.log_lost(clock())]
 
@@ -172,6 +173,16 @@ async def test_what_its_own_process_says_of_a_lost_call_counts(database: Databas
     assert again == 0
     assert statuses == {"held": "lost", "ended": "ok", "call-2": "ok"}
     assert milliseconds == {"held": None, "ended": 1100, "call-2": 1100}
+
+
+async def test_a_call_that_waits_to_be_logged_is_not_lost(sqlite: Database, clock: Clock) -> None:
+    log, owner = await _charged(sqlite, clock)
+    log._records.append(replace(record(1, at=clock()), id="ended", user_id=owner.id))
+
+    lost = await log.log_lost(clock())
+
+    assert lost == 1
+    assert {row["id"]: row["status"] for row in await call_log.newest(sqlite)} == {"held": "lost", "ended": "ok"}
 
 
 async def test_a_log_that_is_switched_off_keeps_no_lost_calls_either(sqlite: Database, clock: Clock) -> None:
