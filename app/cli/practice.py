@@ -97,6 +97,9 @@ def new(
     folder: Annotated[Path, typer.Option(help="Where to put the file")] = Path(),
 ) -> None:
     """Write a challenge file to start from: it is sound as it stands, and every field says what it is for."""
+    known = [one.id for one in load_curriculum().concepts]
+    if concept not in known:
+        raise InvalidInput(f"{concept!r} is no concept. There are: {', '.join(sorted(known))}.")
     text = template(challenge_id, kind, concept)
     file = folder / f"{challenge_id}.yaml"
     if file.exists():

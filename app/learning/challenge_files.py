@@ -101,8 +101,12 @@ class FunctionChallenge(_Challenge):
 
     @property
     def languages(self) -> tuple[LanguageName, ...]:
-        """A function is written in every language, but what is to be mended is there in some only."""
-        return tuple(self.starters) if self.starters else tuple(FUNCTION_LANGUAGES)
+        """A function is written in every language, but what is to be mended is there in some only: TypeScript's is that
+        of JavaScript."""
+        if not self.starters:
+            return tuple(FUNCTION_LANGUAGES)
+        more: tuple[LanguageName, ...] = ("typescript",) if "javascript" in self.starters else ()
+        return tuple(dict.fromkeys((*self.starters, *more)))
 
     def all_cases(self) -> tuple[Case, ...]:
         shown = [Case(arguments=tuple(c.arguments), expected=c.expected, hidden=False) for c in self.examples]
@@ -228,6 +232,7 @@ Challenge = FunctionChallenge | AnswerChallenge | TestChallenge | SqlChallenge |
 CHALLENGE: TypeAdapter[Challenge] = TypeAdapter(Annotated[Challenge, Field(discriminator="kind")])
 
 
+LARGEST_INT = 2**53 - 1  # Number.MAX_SAFE_INTEGER of ECMA-262: beyond it JavaScript's numbers have gaps
 _PYTHON_TYPES: dict[str, frozenset[type]] = {
     "int": frozenset({int}), "float": frozenset({int, float}), "str": frozenset({str}), "bool": frozenset({bool}),
     "list": frozenset({list}), "map": frozenset({dict}),
@@ -247,6 +252,8 @@ def check_values(kind: Type, values: Collection[Any], what: str) -> None:  # Any
     if not set(map(type, values)) <= fitting:
         wrong = next(value for value in values if type(value) not in fitting)
         raise ValueError(f"{what} is {wrong!r}, which is no {kind.kind}")
+    if kind.kind == "int" and any(abs(value) > LARGEST_INT for value in values):
+        raise ValueError(f"{what} is too large: from 2**53 on JavaScript cannot tell an int from its neighbours")
     if kind.kind == "list":
         check_values(kind.inner, [item for value in values for item in value], what)
     elif kind.kind == "map":

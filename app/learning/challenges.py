@@ -86,7 +86,7 @@ class ChallengeService:
         Raises:
             InvalidInput: it is not offered in that language, or the language is not installed.
         """
-        best = best_language(choice.challenge, language or choice.language)
+        best = language or best_language(choice.challenge, choice.language)
         return Started(
             id=uuid.uuid4().hex, challenge=choice.challenge, hints_shown=0, attempts=0, status="open",
             language=kinds.language_of(choice.challenge, best), is_check=choice.is_check, coached=0, started_at=now,

@@ -1,8 +1,9 @@
 """Feedback on an attempt, from the learner's own first failing case; pure, and without a model."""
 
+import ast
 import re
 
-from app.learning.grading import CaseResult, Graded, first_failing, only_slow, was_answered
+from app.learning.grading import CaseResult, Graded, first_failing, pace_of, was_answered
 
 
 def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | None = None) -> str:
@@ -14,6 +15,7 @@ def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | No
         return _about_test(graded.cases[0])
     if graded.verdict in ("error", "failed") and kind in _BY_KIND:
         return _BY_KIND[kind]
+    pace = pace_of(graded.cases)
     match graded.verdict:
         case "passed":
             return _praise(score, kind)
@@ -25,10 +27,14 @@ def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | No
             )
         case "compile_error":
             return "The code could not be read. Look at the line named above, and at the one before it."
-        case "timeout" if only_slow(graded.cases):
+        case "timeout" if pace == "slow":
             return "Right so far, but too slow. How often does your code look at each item when the input is large?"
+        case "timeout" if pace == "unclear":
+            return (
+                "Right so far. Follow your code by hand with the input that it stopped at: what brings it to its end?"
+            )
         case "timeout" if (wrong := first_failing(graded.cases)) is not None and was_answered(wrong):
-            return _about(wrong)
+            return _about(wrong, is_typed=kind != "shell")
         case "timeout" if graded.cases and (graded.cases[0].error or "").startswith("it was not called"):
             return "The function itself was never called. Which line outside of it waits, or goes on without an end?"
         case "timeout":
@@ -40,7 +46,7 @@ def feedback(graded: Graded, score: int, *, kind: str = "write", means: str | No
         case "error" | "failed":
             failing = first_failing(graded.cases)
             assert failing is not None
-            return _about(failing)
+            return _about(failing, is_typed=kind != "shell")
 
 
 GAVE_NOTHING = "The function gave nothing back in that case. Does every path end in a return?"
@@ -70,12 +76,21 @@ def _praise(score: int, kind: str) -> str:
     return "Solved. Read your code once more: what would you name differently now?"
 
 
-def _untyped(value: str) -> str:
-    """A value as text without what tells 1 from 1.0 and from "1"."""
-    return re.sub(r"(?<=\d)\.0\b", "", value).translate(str.maketrans("", "", "\"'"))
+def _differs_in_type(got: str, expected: str) -> bool:
+    """Whether two values as text are one but for what tells 1 from 1.0, from "1" and from True."""
+    try:
+        return got != expected and _alike(ast.literal_eval(got), ast.literal_eval(expected))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # cut, or as another language writes it
+        return False
 
 
-def _about(case: CaseResult) -> str:
+def _alike(got: object, expected: object) -> bool:
+    if isinstance(got, list) and isinstance(expected, list):
+        return len(got) == len(expected) and all(map(_alike, got, expected))
+    return got == expected or str(got) == str(expected)
+
+
+def _about(case: CaseResult, *, is_typed: bool) -> str:
     if case.error and case.got is None:
         name = case.error.split(":", 1)[0]
         if name == "RecursionError":
@@ -85,8 +100,8 @@ def _about(case: CaseResult) -> str:
         if _RAISED.fullmatch(name) and case.trace:
             return f"Run case {case.number} in your head up to the line that raised {name}: what is each value there?"
         return f"Case {case.number} ended in an error. Read what it says: which part of your code does it speak of?"
-    if case.got in ("None", "null", "undefined", "nil"):
+    if is_typed and case.got in ("None", "null", "undefined", "nil"):
         return GAVE_NOTHING
-    if case.got is not None and _untyped(case.got) == _untyped(case.expected):
+    if is_typed and case.got is not None and _differs_in_type(case.got, case.expected):
         return "The value looks right, but its type is not: compare the quotes, or 1 with 1.0."
     return f"Work out by hand what case {case.number} should give; then see where your code goes another way."

@@ -17,6 +17,7 @@ from app.learning.languages.base import FunctionLanguage, Signature, Type, parse
 from app.learning.sandbox.program import Program, Run, Sandbox
 
 Verdict = Literal["passed", "failed", "error", "compile_error", "timeout", "killed"]
+Pace = Literal["slow", "unclear", "endless"]
 Shower = Callable[[object], str]
 
 FLOAT_TOLERANCE = 1e-6
@@ -172,7 +173,7 @@ def graded(run: Run, results: Sequence[CaseResult]) -> Graded:
         message = FLOODED.format(passed=passed, total=len(results))
     if verdict == "timeout":
         wrong = next((case.number for case in results if not case.passed and was_answered(case)), None)
-        message += TOO_SLOW if only_slow(results) else ENDLESS if wrong is None else WRONG_BEFORE.format(wrong=wrong)
+        message += _PACES[pace_of(results)] if wrong is None else WRONG_BEFORE.format(wrong=wrong)
     aside = _cut(compiler_words(run.stderr)) if run.status == "ok" else ""
     return Graded(verdict=verdict, cases=tuple(results), message=message, wall_ms=run.wall_ms, stderr=aside)
 
@@ -182,13 +183,15 @@ def was_answered(case: CaseResult) -> bool:
     return case.ms is not None or case.got is not None
 
 
-def only_slow(cases: Sequence[CaseResult]) -> bool:
-    """Whether all that was answered before the time was up is right, and of smaller inputs."""
+def pace_of(cases: Sequence[CaseResult]) -> Pace:
+    """Why the time was up: "slow" where all that was answered is right and no larger than a large input that was not,
+    "endless" where a smaller one was not, "unclear" where it may be either."""
     answered = [case for case in cases if was_answered(case)]
-    stopped = next((case for case in cases if not was_answered(case)), None)
-    if stopped is None or not answered or not all(case.passed for case in answered):
-        return False
-    return all(len(case.input) <= len(stopped.input) for case in answered)
+    stopped = next((case.input for case in cases if not was_answered(case)), "")
+    if not (stopped and answered and all(case.passed and len(case.input) <= len(stopped) for case in answered)):
+        return "endless"
+    largest = max(map(int, re.findall(r"\d{1,18}", stopped)), default=0)
+    return "slow" if len(stopped) >= LARGE_CHARACTERS or largest >= LARGE_NUMBER else "unclear"
 
 
 def _unreadable(error: str, trace: tuple[str, ...], run: Run) -> Graded:
@@ -206,12 +209,15 @@ _MESSAGES: dict[Verdict, str] = {
 }
 FLOODED = "The code was stopped after {passed} of {total} cases: it printed without an end."
 # What languages say where they get no more memory.
-_OUT_OF_MEMORY = re.compile(
-    r"\b(?:MemoryError|NoMemoryError|OutOfMemoryError|bad_alloc|memory allocation of \d+ bytes failed|out of memory)\b"
-)
-ENDLESS = " Is there an endless loop?"
+_NO_MEMORY = r"(?:No|OutOf)?MemoryError|bad_alloc|memory allocation of \d+ bytes failed|out of memory"
+_OUT_OF_MEMORY = re.compile(rf"\b(?:{_NO_MEMORY})\b")
+LARGE_CHARACTERS, LARGE_NUMBER = 200, 50_000  # of an input
 WRONG_BEFORE = " Case {wrong} was wrong before that: look at it first."
-TOO_SLOW = " What it gave before was right: is it too slow for a larger input?"
+_PACES: dict[Pace, str] = {
+    "slow": " What it gave before was right: is it too slow for a larger input?",
+    "unclear": " What it gave before was right: does it never end here, or take too many steps?",
+    "endless": " Is there an endless loop?",
+}
 _CRASHES = {
     139: "crashed: it used memory that is not its own, or called itself without an end (segmentation fault)",
     136: "crashed: it divided by zero or overflowed (arithmetic exception)",

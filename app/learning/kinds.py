@@ -33,6 +33,8 @@ def stub(challenge: Challenge, language: LanguageName) -> str:
     match challenge:
         case FunctionChallenge():
             started = challenge.starters.get(language)
+            if started is None and language == "typescript":
+                started = challenge.starters.get("javascript")
             return started if started is not None else FUNCTION_LANGUAGES[language].stub(challenge.signature)
         case TestChallenge():
             if language == "python":

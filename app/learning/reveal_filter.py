@@ -40,6 +40,8 @@ LONGEST_SAID = 20_000
 FEWEST_SIGNS = 4
 RUN = 8  # tokens of a row that nobody writes by chance
 SHORTEST_RUN = 6
+SHORTEST_LINE = 4
+_NO_PROSE = re.compile(r"[^\w\s.,'\"]")
 
 
 def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bool:
@@ -55,7 +57,15 @@ def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bo
         said, had = read(text), _runs_of([read(one) for one in own])
         if any(_shares_a_run(said, read(solution), had) for solution in solutions):
             return True
-    return False
+    return _says_a_line(_exact(text), solutions, had=[_exact(one) for one in own])
+
+
+def _says_a_line(said: Sequence[str], solutions: Iterable[str], *, had: Sequence[Sequence[str]]) -> bool:
+    """Whether a whole line of a solution is said, which may be too short to be a run, that the learner has not."""
+    lines = {line.strip(" \t\r;{") for solution in solutions for line in solution.splitlines()}
+    code = [_exact(line.rstrip(" :")) for line in lines if _NO_PROSE.search(line)]
+    telling = [line for line in code if len(line) >= SHORTEST_LINE]
+    return any(_stands_in(line, said) and not any(_stands_in(line, own) for own in had) for line in telling)
 
 
 def watcher(solutions: Iterable[str], *, own: Sequence[str]) -> Callable[[str], bool]:

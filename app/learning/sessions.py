@@ -156,15 +156,17 @@ def drawn(curriculum: Curriculum, concept: str, *, seed: str) -> list[str]:
 
 
 def chosen_of(text: str, choices: Sequence[str]) -> int | None:
-    """Which choice a text names: by letter ("b", "B)"), by number ("2"), or by its words; None for none of them."""
+    """Which choice a text names: by its words, by letter ("b", "B)") or by number ("2"); None for none of them."""
     said = text.strip().strip(".)( ").lower()
+    matching = [place for place, choice in enumerate(choices) if choice.strip().lower() == text.strip().lower()]
+    if matching:
+        return matching[0]
     if len(said) == 1 and said.isalpha():
         place = ord(said) - ord("a")
         return place if 0 <= place < len(choices) else None
-    if said.isdecimal() and len(said) <= 2 and said not in [choice.lower() for choice in choices]:
+    if said.isdecimal() and len(said) <= 2:
         return int(said) - 1 if 1 <= int(said) <= len(choices) else None
-    matching = [place for place, choice in enumerate(choices) if choice.strip().lower() == text.strip().lower()]
-    return matching[0] if matching else None
+    return None
 
 
 def _order(session_id: str, question: Question) -> list[int]:

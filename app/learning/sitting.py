@@ -49,7 +49,7 @@ async def finish(
         overrides=ending == "revealed" or (started_one.is_check and not solved), is_late=is_late,
     )  # fmt: skip
     change = await _rate_both(connection, database, user_id, challenge, outcome, now)
-    await _close_others(connection, user_id, started_one, now)
+    await _close_others(connection, user_id, started_one, solved=solved, now=now)
     await _follow_up(
         connection, database, user_id, started_one, shown_nothing=shows_nothing, now=now,
         needs_check=started_one.is_aided or ending == "revealed",
@@ -134,15 +134,19 @@ def known_challenges(user_id: str, now: datetime) -> sa.Select[tuple[str]]:
     )
 
 
-async def _close_others(connection: AsyncConnection, user_id: str, one: Started, now: datetime) -> None:
-    """A sitting with a challenge ends once, though it was begun several times."""
+async def _close_others(
+    connection: AsyncConnection, user_id: str, one: Started, *, solved: bool, now: datetime
+) -> None:
+    """A sitting with a challenge ends once, though it was begun several times; a training session counts it as solved
+    wherever it was."""
+    of_session = started_challenges.c.session_id.is_not(None)
     await connection.execute(
         started_challenges.update()
         .where(
             started_challenges.c.user_id == user_id, started_challenges.c.challenge_id == one.challenge.id,
             started_challenges.c.id != one.id, started_challenges.c.status == "open",
         )
-        .values(status="skipped", ended_at=now)
+        .values(status=sa.case((of_session, "passed" if solved else "skipped"), else_="skipped"), ended_at=now)
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ hints:               # a ladder of three: a nudge, the idea, the way step by ste
 - Follow the example by hand, and write down each step that you take; these steps are the solution.
 """
 _FUNCTION = """signature:           # int, float, str, bool, list[T], map[T], optional[T]
-  name: double
+  name: twice
   params:
   - {{name: number, type: int}}
   returns: int
@@ -32,21 +32,21 @@ cases:               # hidden; the statement gives every rule that they test
 - {{arguments: [1000], expected: 2000}}
 solutions:
   python: |
-    def double(number):
+    def twice(number):
         return 2 * number
 mistakes:            # wrong solutions that people write, each caught by a case, and what they mean
 - code: |
-    def double(number):
+    def twice(number):
         return number + 2
   means: Adding two is the same as doubling for one number only. Which?
 - code: |
-    def double(number):
+    def twice(number):
         return 2 * abs(number)
   means: What happens to the sign of a negative number?
 """
 _STARTERS = """starters:            # what the editor opens with
   python: |
-    def double(number):
+    def twice(number):
         {line}
 """
 _ANSWER = """language: python
@@ -60,20 +60,20 @@ wrong:               # each with the misconception behind it
 explanation: Negative places count from the end, and -1 is the last one.
 """
 _TEST = """signature:
-  name: double
+  name: twice
   params:
   - {name: number, type: int}
   returns: int
 right:
   python: |
-    def double(number):
+    def twice(number):
         return 2 * number
 broken:
-- code: {python: 'def double(number): return number + 2'}
+- code: {python: 'def twice(number): return number + 2'}
   means: This version adds two. Does your test try a number where that differs?
-- code: {python: 'def double(number): return 2 * abs(number)'}
+- code: {python: 'def twice(number): return 2 * abs(number)'}
   means: This version loses the sign. Does your test try a negative number?
-- code: {python: 'def double(number): return 2 * number or 1'}
+- code: {python: 'def twice(number): return 2 * number or 1'}
   means: This version fails for nothing at all. Does your test try zero?
 solutions:
   python: |

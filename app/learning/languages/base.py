@@ -55,10 +55,37 @@ def _checked(name: str) -> str:
 TypeName = Annotated[str, AfterValidator(_checked)]
 
 
+# Names that a function or its parameters cannot have in one of the languages, though they look like any other.
+RESERVED = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        alignas alignof and as asm assert async auto await begin bool boolean break byte case catch chan char class
+        const continue debugger def default defer del delete do double dyn elif else elsif end ensure enum eval
+        except export extends extern fallthrough false final finally float fn for from func function global go goto
+        if impl import in inline instanceof int interface is lambda let long loop match mod module move mut mutable
+        namespace native new next nil nonlocal not null operator or package pass private protected pub public raise
+        range redo register rescue restrict retry return select self short signed sizeof static struct super switch
+        template then this throw throws trait transient true try type typedef typename typeof undef union unless
+        unsafe unsigned until use using var virtual void volatile when where while with xor yield
+        """,
+    )
+)
+
+
+def _usable(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"{name!r} means something else in one of the languages; choose another name")
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_usable)]
+
+
 class Parameter(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: Name
     type: TypeName
 
 
@@ -67,7 +94,7 @@ class Signature(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: Name
     params: tuple[Parameter, ...]
     returns: TypeName
 

@@ -84,9 +84,9 @@ def built(
     )  # fmt: skip
 
 
-# Of what was stopped, the file that a caller has its prints in.
+# Of what did not come to its end, the file that a caller has its prints in.
 _TELL_WHAT_WAS_PRINTED = (
-    'tell() { [ $code -eq 124 ] || [ $code -eq 137 ] || return; [ -s "$TMPDIR/printed" ] || return\n'
+    'tell() { [ $code -ne 0 ] || return; [ -s "$TMPDIR/printed" ] || return\n'
     """printf '\\n%s{"printed64":"%s"}\\n' "$1" "$(head -c 4000 "$TMPDIR/printed" | base64 -w 0)"; }\n"""
 )
 HAS_MAIN = re.compile(r"\bint\s+main\s*\(")

@@ -299,6 +299,22 @@ def test_a_question_is_not_taken_for_code(said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("challenge_id", "said"),
+    [
+        ("first-reading", "Should line 4 say if name not in first: instead?"),
+        ("ticket-price", "Should it say if age < 6: and elif age < 18: instead?"),
+    ],
+)
+def test_a_short_line_of_the_solution_gives_it_away_too(challenge_id: str, said: str) -> None:
+    challenge = CURRICULUM.challenge(challenge_id)
+    assert isinstance(challenge, FunctionChallenge)
+    own = (challenge.statement, *challenge.starters.values())
+
+    assert gives_away(said, challenge.solutions.values(), own=own)
+    assert not gives_away(said, challenge.solutions.values(), own=(*own, *challenge.solutions.values()))
+
+
+@pytest.mark.parametrize(
     "said",
     [
         "What you want is: sort -u visitors.txt | wc -l",

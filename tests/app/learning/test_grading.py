@@ -11,7 +11,7 @@ import pytest
 from app.errors import InvalidInput, SandboxFailed, SandboxUnavailable
 from app.learning.challenge_files import Case
 from app.learning.coach import feedback
-from app.learning.grading import Graded, Shown, grade, judge, matches
+from app.learning.grading import CaseResult, Graded, Shown, grade, judge, matches
 from app.learning.languages import FUNCTION_LANGUAGES, LANGUAGES
 from app.learning.languages.base import LanguageName, Parameter, Signature, parse_type
 from app.learning.sandbox.bubblewrap import Bubblewrap
@@ -309,13 +309,35 @@ async def test_a_launcher_that_never_begins_is_no_fault_of_the_program(script: s
 
 
 async def test_right_but_too_slow_is_not_called_endless(sandbox: Sandbox) -> None:
-    code = "def add(a, b):\n    while a > 1: pass\n    return a + b"
+    code = "def add(a, b):\n    while a > 30: pass\n    return a + b"
+    large, small = (Case(arguments=(a, 10), expected=a + 10, hidden=True) for a in (400_000, 40))
 
-    graded = await grade(sandbox, FUNCTION_LANGUAGES["python"], code, signature=ADD, cases=CASES)
+    graded = await grade(sandbox, FUNCTION_LANGUAGES["python"], code, signature=ADD, cases=[*CASES, large])
+    unclear = await grade(sandbox, FUNCTION_LANGUAGES["python"], code, signature=ADD, cases=[*CASES, small])
 
     assert (graded.verdict, graded.passed > 0) == ("timeout", True)
     assert "too slow for a larger input" in graded.message
-    assert "Right so far" in feedback(graded, 0)
+    assert "Right so far, but too slow" in feedback(graded, 0)
+    assert "does it never end here, or take too many steps?" in unclear.message
+    assert "the input that it stopped at" in feedback(unclear, 0)
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "is_type"),
+    [
+        ("1.0", "1", True), ("'1'", "1", True), ("1", "'1'", True), ("[1, '2']", "[1, 2]", True), ("True", "1", True),
+        ("['a big cup', '1']", "['a \"big\" cup', '1']", False), ("'a…'", "'a…'", False), ("[1.5]", "[1]", False),
+        ("'10'", "'1.0'", False),
+    ],
+)  # fmt: skip
+def test_only_a_type_that_differs_is_called_one(got: str, expected: str, is_type: bool) -> None:
+    case = CaseResult(
+        number=1, passed=False, hidden=False, input="", expected=expected, got=got, stdout="", error=None, trace=(), ms=1.0
+    )  # fmt: skip
+    graded = Graded(verdict="failed", cases=(case,), message="", wall_ms=1)
+
+    assert ("its type is not" in feedback(graded, 0)) is is_type
+    assert "its type is not" not in feedback(graded, 0, kind="shell")
 
 
 async def test_wrong_and_then_endless_is_not_called_right(sandbox: Sandbox) -> None:

@@ -211,6 +211,22 @@ async def test_a_skipped_challenge_lets_the_session_go_on(
     assert question_of(after).number == 3
 
 
+async def test_a_sessions_challenge_that_is_solved_elsewhere_counts(
+    training: TrainingService, challenges: ChallengeService, ada: User
+) -> None:
+    session = await training.start(ada.id, thread_id="t", concepts=["strings"])
+    session = (await training.answer(ada.id, session.id, right_choice(question_of(session)))).session
+    in_hand = challenge_of(session).started.challenge
+    await training.pause(ada.id, session.id)
+
+    elsewhere = await challenges.start(ada.id, thread_id="u", challenge_id=in_hand.id)
+    await challenges.submit(ada.id, elsewhere.id, _solution(in_hand.id))
+    await training.resume(ada.id, session.id, thread_id="t")
+    after = (await training.go_on(ada.id, session.id)).session
+
+    assert [(item.kind, item.correct) for item in after.done] == [("question", True), ("challenge", True)]
+
+
 async def test_two_who_go_on_at_once_ask_one_item(
     training: TrainingService, challenges: ChallengeService, ada: User
 ) -> None:
