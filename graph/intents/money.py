@@ -71,18 +71,18 @@ _BARE = re.compile(  # a number without a currency is one only where it ends the
     r"(?:(?: (?:a|per|each|every)|/) ?mo(?:nth)?| monthly| for (?:the next )?30 days| this month| please)?\W*$"
 )
 _POLITE = (
-    r"(?:(?:please|ok|okay|so|now|hey|hi|hello|then|just|actually|no|and|but|well|can you|could you|would you|will you|can i|could i"
-    r"|may i|i want you to|i'd like you to|i want to|i'd like to|i would like to|i need to|let's|let us|from now on)[, ]+)*"
+    r"(?:(?:please|ok|okay|so|now|hey|hi|hello|then|just|actually|no|and|but|well|can you|could you|would you"
+    r"|i want you to|i'd like you to|i want to|i'd like to|i would like to|i need to|let's|let us|from now on)[, ]+)*"
 )
 _LIMIT = r"(?:budgets?|caps?|limits?|allowance|spending)"
 _SETS = re.compile(
     rf"{_POLITE}(?:(?P<verb>set|reset|cap|limit|raise|increase|lower|reduce|decrease|change|put|make|restrict|keep|adjust|update"
-    r"|give|allow|budget|add|create)\b|(?:only )?(?:use|spend) (?:at most|no more than|not more than|up to|only|max|maximum)\b"
-    r"|only (?:use|spend)\b|(?:do not|don't|never|dont|i do not want to|i don't want to|stop me from|keep me from)(?: ever)?"
+    r"|give|allow|budget|add|create)\b|(?:do not|don't|never|dont|i do not want to|i don't want to|stop me from|keep me from)(?: ever)?"
     r"(?: let me)? (?:(?:spend(?:ing)?|us(?:e|ing)) (?:more than|over|above)|go(?:ing)? over|exceed)\b"
     rf"|(?:i want|i need|i'd like|i would like) (?:a |an |my )?(?:[\w-]+ ){{0,2}}{_LIMIT} (?:of|at|to be)\b"
+    r"|(?P<told>(?:only )?(?:use|spend) (?:at most|no more than|not more than|up to|only|max|maximum)\b|only (?:use|spend)\b"
     rf"|(?:my|the) (?:[\w-]+ ){{0,3}}{_LIMIT}(?: for [\w-]+)? (?:is|should be|shall be|must be|of)\b"
-    rf"|{_LIMIT}(?: ?[:=]| of| to| at) )"
+    rf"|{_LIMIT}(?: ?[:=]| of| to| at) ))"
 )
 # What stands in no order: it tells of a limit, or sets one of something else.
 _TELLS = re.compile(
@@ -93,8 +93,8 @@ _OWN = rf"(?:my|the|this|our|own|spending|budget|monthly|total|overall|chat|chat
 _LIFTS = re.compile(
     rf"{_POLITE}(?:(?:remove|lift|delete|drop|cancel|clear|end|get rid of|take off|switch off|turn off|undo|forget)"
     rf"(?: {_OWN}){{0,5}} {_LIMIT}(?: on [\w ]{{1,30}}| for [\w ]{{1,30}}| please)?\W*$"
-    rf"|no (?:more )?(?:spending )?(?:limit|cap)s?(?: (?:on|for) (?:my )?(?:spending|budget|costs?|chat|lessons?|training))?\W*$"
-    r"|(?:i want )?unlimited(?: spending| budget)?(?: please)?\W*$)"
+    rf"|(?P<told>no (?:more )?(?:spending )?(?:limit|cap)s?(?: (?:on|for) (?:my )?(?:spending|budget|costs?|chat|lessons?|training))?"
+    r"|(?:i want )?unlimited(?: spending| budget)?(?: please)?)\W*$)"
 )
 _ABOUT = re.compile(rf"\b(?:{_LIMIT}|spend|burst|cap|limit)\b")
 _KIND = r"(chat|chatting|conversations?|lessons?|training)"
@@ -109,6 +109,9 @@ _NO_TARGET = frozenset({
 })  # fmt: skip
 
 
+_PLEASANTRY = re.compile(r"\W*(?:(?:thanks?(?: you)?|thank you|please|ok|okay|hi|hello|hey)\b\W*)*")
+
+
 def wish_of(text: str) -> Wish:
     """What a text orders about budgets. A question, a condition, a story or a "don't" orders nothing."""
     if len(text) > LONGEST_ORDER:
@@ -118,6 +121,7 @@ def wish_of(text: str) -> Wish:
     is_about = False
     clauses = re.findall(r"(?:[^.;!?]|\.(?=\d))+[.;!?]*", plain)
     asks = any(_asks(clause.strip()) for clause in clauses)
+    stands_alone = sum(not _PLEASANTRY.fullmatch(clause.strip()) for clause in clauses) <= 1
     for clause in clauses:
         order = _SPELLED.sub(lambda match: str(_spelled(match[0])), clause.strip())
         is_about = is_about or bool(_ABOUT.search(order) or _providers_in(order))
@@ -125,6 +129,8 @@ def wish_of(text: str) -> Wish:
             asks and re.match(r"(?:my|the) ", order)
         ):  # "my budget is 1000 dollars; which one shall I buy?"
             continue
+        if not stands_alone and any((found := form.match(order)) and found["told"] for form in (_LIFTS, _SETS)):
+            continue  # "My budget is 2000 dollars. Write a function that splits it."
         wish = _lift(order) if _LIFTS.match(order) else _limit(order) if is_about else Wish()
         if wish and "unclear" not in wish:
             return wish
@@ -141,7 +147,7 @@ def is_order(text: str) -> bool:
 
 
 def _asks(clause: str) -> bool:
-    return clause.endswith("?") and not re.match(r"(?:please|can|could|would|will|may)\b", clause)
+    return clause.endswith("?") and not re.match(r"(?:please\b|(?:can|could|would) (?:you|we)\b)", clause)
 
 
 def amount_of(text: str) -> float | str:

@@ -37,13 +37,25 @@ _MODEL_ORDER = re.compile(
     r"|answer with|talk to|set (?:the |my )?(?:model|provider)(?: to)?|let|i want|i prefer|give me)\b (?P<what>.+)"
 )
 _NO_ORDER = re.compile(
-    r"n't\b|\b(?:not|never|stop|disable|without|anything but|except|instead of|rather than|from|or|what|which|is)\b"
+    r"n't\b|'s\b|\b(?:not|never|stop|disable|without|anything but|except|instead of|rather than|from(?! now on)|or|what|which|is|apis?"
+    r"|sdks?|librar(?:y|ies)|packages?|clients?|docs?|documentation|functions?|class(?:es)?|modules?|variables?|keys?|search|cloud)\b"
 )
+_MODELS = r"(?: (?:ai|llm|language))? (?:models?|providers?|ones?|llms?|ai|selection|mode|answers?)"
+_HERE = r"(?: (?:please|again|now|instead|here|only|for me|from now on|you have|there is|possible|available))*"
+_FOR = r"(?: (?:for|in) [\w ]{1,30})?"
+
+
+def _preferred(words: str) -> re.Pattern[str]:
+    """What is preferred is a model, said or left out: "a faster one", "the fastest", and not "a faster algorithm"."""
+    lead = r"(?:(?:a|an|the|my|your|only|most|more|something) )*"
+    return re.compile(rf"{lead}(?:{words})(?:{_MODELS}{_HERE}{_FOR}|{_HERE})")
+
+
 _PREFERENCES = (
-    ("auto", re.compile(r"\b(?:auto|automatic|automatically|default|selector|yourself)\b")),
-    ("free", re.compile(r"\b(?:free|cheap|cheaper|cheapest|local)\b")),
-    ("fast", re.compile(r"\b(?:fast|faster|fastest|quick|quickest)\b")),
-    ("quality", re.compile(r"\b(?:best|better|smartest|strongest)\b")),
+    ("auto", _preferred(r"auto|automatic|automatically|defaults?|selector(?: choose| decide| pick)?|yourself")),
+    ("free", _preferred(r"free|cheap|cheaper|cheapest|local")),
+    ("fast", _preferred(r"fast|faster|fastest|quick|quicker|quickest")),
+    ("quality", _preferred(r"best|better|smartest|strongest|smarter|stronger")),
 )
 
 
@@ -65,7 +77,9 @@ def ordered(text: str) -> str | None:
         return None
     if _NO_ORDER.search(match["what"]):
         return None
-    return next((name for name, words in _PREFERENCES if words.search(match["what"])), "pin")
+    preferred = next((name for name, words in _PREFERENCES if words.fullmatch(match["what"])), None)
+    is_no_name = re.search(r"\b(?:local|offline)\b(?!.*ollama)", match["what"])  # "use the local branch" pins nothing
+    return preferred or (None if is_no_name else "pin")
 
 
 async def models(state: State, runtime: Run) -> Update:

@@ -324,8 +324,21 @@ async def test_a_model_can_be_pinned_and_given_back(services: Services, owner: U
         ("switch from openai to claude", None),
         ("which is cheaper, claude or gpt?", None),
         ("what is the default model", None),
+        ("use the default again", "auto"),
+        ("switch back to automatic selection", "auto"),
+        ("i prefer local models for this chat", "free"),
+        ("let's use something cheaper", "free"),
+        ("give me faster answers", "fast"),
+        ("use the smartest model you have", "quality"),
+        *((text, None if place < 7 else "pin") for place, text in enumerate((
+            "use the local branch", "try the local scope", "use a local variable", "use best first search",
+            "use the openai api in my code", "use google's style guide", "use the claude sdk",
+            "use a faster algorithm", "use the fast path", "let's use a quick sort", "use a default argument",
+            "use the default constructor", "switch to the default branch", "use auto in C++",
+            "use automatic differentiation", "use the best data structure for this",
+        ))),
     ],
-)
+)  # fmt: skip
 def test_only_an_order_chooses_a_model(text: str, order: str | None) -> None:
     assert ordered(text) == order
 
