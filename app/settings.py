@@ -19,7 +19,7 @@ from app.errors import SettingsError
 ENV_FILE = Path(".env")
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 def _default_data_dir() -> Path:
@@ -89,7 +89,9 @@ class Settings(BaseSettings):
     provider_fallback_enabled: bool = Field(True, description="Ask the next model when one fails")
     provider_logging_enabled: bool = Field(True, description="Keep a log of model calls (never their text)")
     provider_circuit_threshold: int = Field(5, ge=1, le=1000, description="Failures in a row that open a circuit")
-    provider_circuit_timeout: int = Field(60_000, ge=100, description="Milliseconds until an open one is tried again")
+    provider_circuit_timeout: int = Field(
+        60_000, ge=100, le=86_400_000, description="Milliseconds until an open one is tried again"
+    )
     primary_provider: str | None = Field(None, description="Provider that comes first when scores tie")
     fallback_chain: Annotated[tuple[str, ...], NoDecode] = Field(
         ("anthropic", "gemini", "openai", "deepseek", "ollama"),

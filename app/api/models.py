@@ -229,7 +229,7 @@ async def provider_health(_user: Reader, using: Using, hours: int = Query(24, ge
         [
             {
                 "provider": row.provider, "model": row.model, "calls": row.calls,
-                "successRate": round(row.success_rate, 4), "firstTokenMs": row.first_token_ms,
+                "successRate": row.success_rate and round(row.success_rate, 4), "firstTokenMs": row.first_token_ms,
                 "totalMs": row.total_ms, "tokensPerSecond": row.tokens_per_second, "costUsd": _usd(row.cost_microusd),
             }
             for row in await call_log.stats(using.database, since=since)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.bootstrap import open_database, open_gateway, open_keys, utc_now
-from app.errors import NotFound, TooLooError
+from app.errors import BudgetExceeded, NoModelAvailable, NotFound, ProviderFailed
 from app.identity.accounts import AccountService
 from app.models import log as call_log
 from app.models.budget import MICROUSD, Purse
@@ -71,9 +71,9 @@ def stats(
         return [
             {
                 "provider": row.provider, "model": row.model, "calls": row.calls,
-                "success": round(row.success_rate, 4), "first token ms": _rounded(row.first_token_ms),
-                "total ms": _rounded(row.total_ms), "tokens/s": _rounded(row.tokens_per_second),
-                "cost usd": row.cost_microusd / MICROUSD,
+                "success": row.success_rate and round(row.success_rate, 4),
+                "first token ms": _rounded(row.first_token_ms), "total ms": _rounded(row.total_ms),
+                "tokens/s": _rounded(row.tokens_per_second), "cost usd": row.cost_microusd / MICROUSD,
             }
             for row in found
         ]  # fmt: skip
@@ -92,9 +92,9 @@ def logs(
 
     async def run(database: Database, gateway: Gateway) -> list[dict[str, Any]]:  # Any: rows
         known = {model.provider for model in gateway.catalog.models} | {"ollama"}
-        if provider is not None and provider not in known:
-            raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(sorted(known))}.")
         calls = await call_log.newest(database, provider=provider, failed=failed, limit=number)
+        if provider is not None and provider not in known and not calls:
+            raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(sorted(known))}.")
         return [
             {
                 "at": call["created_at"].isoformat(timespec="seconds"), "provider": call["provider"],
@@ -161,9 +161,7 @@ def call_once(
 
     try:
         row = _with_gateway(run, "" if stream else f"Asking {provider}")
-    except NotFound:
-        raise
-    except TooLooError as error:
+    except (BudgetExceeded, NoModelAvailable, ProviderFailed) as error:
         row = {"provider": provider, "ok": False, "error": error.user_message}
     if as_json:
         typer.echo(json.dumps(row))

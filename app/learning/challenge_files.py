@@ -127,6 +127,8 @@ class FunctionChallenge(_Challenge):
             for kind, argument in zip(types, case.arguments, strict=True):
                 check_values(kind, [argument], f"an argument of case {number}")
             check_values(parse_type(self.signature.returns), [case.expected], f"the expected value of case {number}")
+            if any(map(_is_too_large, (*case.arguments, case.expected))):
+                raise ValueError(f"case {number} has an int of 2**53 or more, which JavaScript cannot hold exactly")
         return self
 
 
@@ -252,13 +254,19 @@ def check_values(kind: Type, values: Collection[Any], what: str) -> None:  # Any
     if not set(map(type, values)) <= fitting:
         wrong = next(value for value in values if type(value) not in fitting)
         raise ValueError(f"{what} is {wrong!r}, which is no {kind.kind}")
-    if kind.kind == "int" and any(abs(value) > LARGEST_INT for value in values):
-        raise ValueError(f"{what} is too large: from 2**53 on JavaScript cannot tell an int from its neighbours")
     if kind.kind == "list":
         check_values(kind.inner, [item for value in values for item in value], what)
     elif kind.kind == "map":
         check_values(Type("str"), [key for value in values for key in value], f"a key in {what}")
         check_values(kind.inner, [item for value in values for item in value.values()], what)
+
+
+def _is_too_large(value: Any) -> bool:  # Any: a JSON value
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return any(map(_is_too_large, value))
+    return type(value) is int and abs(value) > LARGEST_INT
 
 
 def best_language(challenge: Challenge, wanted: LanguageName | None) -> LanguageName:

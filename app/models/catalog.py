@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.errors import SettingsError
 
@@ -360,7 +360,9 @@ def _price_map() -> dict[str, dict[str, Any]]:
 def _read_file(file: Path) -> list[CatalogEntry]:
     try:
         text = file.read_text(encoding="utf-8")
-        document = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
+        document = tomllib.loads(text) if file.suffix.lower() == ".toml" else yaml.safe_load(text)
         return CatalogFile.model_validate(document).models
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except RecursionError as error:
+        raise SettingsError(f"The catalog {str(file)!r} (TOOLOO_CATALOG) is nested too deeply.") from error
+    except (OSError, yaml.YAMLError, ValueError) as error:  # also of decoding, of TOML, of a date that is none
         raise SettingsError(f"The catalog {str(file)!r} (TOOLOO_CATALOG) cannot be used: {error}") from error

@@ -293,6 +293,7 @@ class ModelStats:
     provider: str
     model: str
     calls: int
+    successes: int
     failures: int
     first_token_ms: float | None
     total_ms: float | None
@@ -300,18 +301,21 @@ class ModelStats:
     cost_microusd: int
 
     @property
-    def success_rate(self) -> float:
-        return 1 - self.failures / self.calls
+    def success_rate(self) -> float | None:
+        """Of the calls that succeeded or failed: what was stopped or lost says nothing of a model."""
+        ended = self.successes + self.failures
+        return self.successes / ended if ended else None
 
 
 async def stats(database: Database, *, since: datetime) -> list[ModelStats]:
     """Figures of each model that was called since then, the most called first."""
     table = provider_metrics.c
     calls = sa.func.count().label("calls")
+    successes = sa.func.sum(sa.case((table.succeeded, 1), else_=0)).label("successes")
     failures = sa.func.sum(sa.case((table.error_kind.is_not(None), 1), else_=0)).label("failures")
     query = (
         sa.select(
-            table.provider, table.model, calls, failures,
+            table.provider, table.model, calls, successes, failures,
             sa.func.avg(table.first_token_ms).label("first"), sa.func.avg(table.total_ms).label("total"),
             sa.func.avg(table.tokens_per_second).label("speed"), sa.func.sum(table.cost_microusd).label("cost"),
         )
@@ -322,7 +326,8 @@ async def stats(database: Database, *, since: datetime) -> list[ModelStats]:
     async with database.read() as connection:
         return [
             ModelStats(
-                provider=row.provider, model=row.model, calls=row.calls, failures=int(row.failures),
+                provider=row.provider, model=row.model, calls=row.calls, successes=int(row.successes),
+                failures=int(row.failures),
                 first_token_ms=None if row.first is None else float(row.first),
                 total_ms=None if row.total is None else float(row.total), tokens_per_second=row.speed,
                 cost_microusd=int(row.cost),

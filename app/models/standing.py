@@ -20,7 +20,7 @@ from app.storage.tables.models import provider_rate_limits
 
 OUTCOMES_KEPT = 1000
 REFRESH_SECONDS = 1.0  # how old may be what other processes have written
-LONGEST_WAIT_SECONDS = 3600.0
+LONGEST_WAIT = timedelta(hours=1)
 FIRST_TOKENS_KEPT = 200
 FEWEST_FIRST_TOKENS = 20  # before a 95th percentile means anything
 HEDGE_PERCENTILE = 0.95
@@ -73,8 +73,8 @@ class Standing:
             return "its budget is switched off"
         if self.is_spent(provider) and not allow_burst and not is_free:
             return SPENT
-        until = self._limited_until.get(provider)
-        if until is not None and until > now:
+        until = self._limited_until.get(provider, now)
+        if now < until <= now + LONGEST_WAIT:  # beyond that, a clock was ahead
             return f"it asked us to wait until {until:%H:%M:%S} UTC"
         return self._breaker.why_closed_to(provider, now)
 
@@ -109,8 +109,9 @@ class Standing:
     async def note_rate_limit(self, provider: str, wait_seconds: float | None) -> None:
         """A provider asked us to wait: no process asks it anything until then."""
         now = self._clock()
-        until = now + timedelta(seconds=min(wait_seconds or 0.0, LONGEST_WAIT_SECONDS))
-        until = self._limited_until[provider] = max(until, self._limited_until.get(provider, until))
+        until = now + min(timedelta(seconds=wait_seconds or 0.0), LONGEST_WAIT)
+        known = self._limited_until.get(provider, until)
+        until = self._limited_until[provider] = max(until, known) if known <= now + LONGEST_WAIT else until
         values = {"limited_until": until, "retry_after_seconds": wait_seconds, "updated_at": now}
 
         def write(connection: sa.Connection) -> None:

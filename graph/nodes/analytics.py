@@ -38,6 +38,7 @@ async def analytics(state: State, runtime: Run) -> Update:
 
 
 async def _stats(state: State, deps: Deps, say: Speaker) -> None:
+    await deps.badges.settled()
     view = await overview(deps, state["user_id"])
     if view["isEmpty"]:
         say.text("You have not practised here yet, so there is nothing to count. The first challenge changes that.")
@@ -50,6 +51,7 @@ async def _stats(state: State, deps: Deps, say: Speaker) -> None:
 
 
 async def _badges(state: State, deps: Deps, say: Speaker) -> None:
+    await deps.badges.settled()
     found = await deps.badges.progress(state["user_id"])
     view = {"badges": [progress_view(one) for one in found], "earned": badges_view(found)["earned"]}
     say.block("Badges", view, wording.badges_text(view, await deps.zone(state["user_id"])))

@@ -15,18 +15,27 @@ from app.models.catalog import Model
 from app.models.providers.bounded import bounded
 from app.models.providers.wire import (
     BROKEN_ANSWER,
-    Finished,
     FinishReason,
     Prompt,
     StreamEvent,
     TextDelta,
     Usage,
     broken_off,
+    ended,
     failed,
     refused,
 )
 
-_FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop", "length": "length", "content_filter": "content_filter", "guardrail_intervened": "content_filter",
+    "eos": "stop", "finish_reason_unspecified": "stop",
+}  # fmt: skip
+# What providers say where they broke off, which LiteLLM would call a "stop"; and one of its own words for such an end.
+_BROKEN_OFF = (
+    "error", "ERROR", "network_error", "insufficient_system_resource", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE",
+    "UNEXPECTED_TOOL_CALL", "MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS",
+)  # fmt: skip
+_BROKEN_OFF_REASON = "malformed_function_call"
 
 
 class LiteLLMWire:
@@ -55,7 +64,7 @@ class LiteLLMWire:
             choice = completion.choices[0]
             events: list[StreamEvent] = [TextDelta(text=choice.message.content)] if choice.message.content else []
             events += [_usage(completion.usage)] if getattr(completion, "usage", None) else []
-            return [*events, Finished(reason=_FINISH.get(choice.finish_reason, "stop"))]
+            return [*events, ended(choice.finish_reason, _FINISH)]
 
     async def list_models(self) -> list[str]:
         """Nothing: these providers take their keys from the environment alone, as LiteLLM names them."""
@@ -87,6 +96,8 @@ class LiteLLMWire:
         module.telemetry = False
         # A long line of dashes is no failure; how long an answer may get is ours to say.
         module.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
+        helpers: Any = importlib.import_module("litellm.litellm_core_utils.core_helpers")
+        helpers._FINISH_REASON_MAP.update(dict.fromkeys(_BROKEN_OFF, _BROKEN_OFF_REASON))
         main: Any = importlib.import_module("litellm.main")
         # For all but three providers it would make one limit of time out of ours, the longest.
         main.supports_httpx_timeout = lambda _provider: True
@@ -149,7 +160,7 @@ def _ending_of(stream: Any) -> list[StreamEvent]:  # Any: litellm.CustomStreamWr
     reason = stream.received_finish_reason or stream.intermittent_finish_reason
     said = [chunk.usage for chunk in stream.chunks if getattr(chunk, "usage", None) is not None]
     events: list[StreamEvent] = [_usage(said[-1])] if said else []
-    return [*events, Finished(reason=_FINISH.get(reason, "stop"))] if reason else events
+    return [*events, ended(reason, _FINISH)] if reason else events
 
 
 def _usage(usage: Any) -> Usage:  # Any: as LiteLLM types it

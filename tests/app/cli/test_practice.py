@@ -54,6 +54,7 @@ def test_two_challenges_of_one_id_are_a_problem(tmp_path: Path) -> None:
     [
         pytest.param(["challenge", "new", "Count Vowels"], "is no id", id="a name that is no id"),
         pytest.param(["challenge", "new", "x", "--kind", "song"], "is no kind", id="no kind"),
+        pytest.param(["challenge", "new", "x", "--concept", "songs"], "'songs' is no concept", id="no concept"),
         pytest.param(["challenge", "new", "there"], "is there already", id="a file that is there"),
         pytest.param(["challenge", "check", "."], "no challenge file", id="an empty folder"),
         pytest.param(["sandbox", "run", "program.cobol"], "is not a language", id="no language"),

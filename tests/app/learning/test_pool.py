@@ -93,7 +93,7 @@ def test_a_solution_is_changed_in_one_place_at_a_time(code: str, changes: list[s
 
 async def test_a_case_that_is_missing_is_found_by_changing_the_solution(sandbox: Sandbox) -> None:
     document = yaml.safe_load(template("x", "write", "strings"))
-    document["solutions"] = {"python": "def double(number):\n    return 2 * number if number < 9000 else 0\n"}
+    document["solutions"] = {"python": "def twice(number):\n    return 2 * number if number < 9000 else 0\n"}
     challenge = CHALLENGE.validate_python(document)
 
     report = await check(sandbox, challenge)
@@ -148,6 +148,10 @@ BROKEN = {
     "no time": template("x", "write", "strings").replace("expected: 42", "expected: !!timestamp x"),
     "a number too long": template("x", "write", "strings").replace("expected: 42", "expected: " + "9" * 5000),
     "a name twice": template("x", "write", "strings") + "level: 2\n",
+    "a word of Java's": template("x", "write", "strings").replace("name: number", "name: default"),
+    "too large an int": template("x", "write", "strings").replace(
+        "[1000], expected: 2000", "[9007199254740993], expected: 0"
+    ),
     "no list": template("x", "write", "strings").replace("arguments: [1000]", "arguments: 5"),
     "an alias to itself": template("x", "write", "strings").replace("arguments: [1000]", "arguments: &a [*a]"),
     "too large": template("x", "write", "strings").replace("arguments: [1000]", "arguments: [{zeros: 99999999}]"),

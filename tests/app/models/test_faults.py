@@ -402,7 +402,8 @@ async def test_an_error_within_a_stream_that_began_well_is_an_error(
     ("provider", "wire", "reason"),
     [("gemini", "gemini", "OTHER"), ("gemini", "gemini", "MALFORMED_FUNCTION_CALL"),
      ("deepseek", "openai", "insufficient_system_resource"), ("openai", "openai", "tool_calls"),
-     ("anthropic", "anthropic", "tool_use")],
+     ("anthropic", "anthropic", "tool_use"), ("litellm", "openai", "error"),
+     ("litellm", "openai", "insufficient_system_resource"), ("litellm", "openai", "tool_calls")],
 )  # fmt: skip
 @pytest.mark.parametrize("usage", [True, False], ids=["with usage", "without usage"])
 @STREAMED

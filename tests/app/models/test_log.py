@@ -153,6 +153,7 @@ async def test_a_lost_call_counts_as_a_call_and_says_nothing_of_its_model(databa
     [hour] = await rows_of(database, "SELECT * FROM provider_hourly")
     outcomes = await call_log.recent_outcomes(database, now - timedelta(days=1))
     assert (stats.calls, stats.failures, stats.total_ms, stats.cost_microusd) == (4, 1, 1100, 24)
+    assert stats.success_rate == 0.5
     assert (hour["calls"], float(hour["success_rate"]), float(hour["total_ms"])) == (4, 0.5, 1100)  # type: ignore[arg-type]
     assert len(outcomes) == 2
 
