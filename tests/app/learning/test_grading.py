@@ -374,3 +374,22 @@ async def test_what_went_wrong_is_what_is_spoken_of(sandbox: Sandbox, code: str,
 
     assert message in graded.message
     assert advice in feedback(graded, 0)
+
+
+ENDS_ITSELF: dict[LanguageName, str] = {
+    "go": 'package main\nimport ("fmt"; "os")\nfunc add(a int, b int) int {\n'
+    '  if a == 20 { fmt.Println("seen"); os.Exit(1) }\n  return a + b\n}',
+    "rust": 'pub fn add(a: i64, b: i64) -> i64 {\n  if a == 20 { println!("seen"); std::process::exit(1); }\n  a + b\n}',
+    "c": 'long long add(long long a, long long b) {\n  if (a == 20) { printf("seen\\n"); exit(1); }\n  return a + b;\n}',
+    "cpp": 'long long add(long long a, long long b) {\n  if (a == 20) { cout << "seen\\n"; exit(1); }\n  return a + b;\n}',
+}
+
+
+@pytest.mark.parametrize("language", ENDS_ITSELF)
+async def test_what_was_printed_before_a_program_ended_itself_is_shown(
+    isolation: Isolation, language: LanguageName
+) -> None:
+    graded = await run(isolation, ENDS_ITSELF[language], language)
+
+    assert (graded.verdict, graded.passed) == ("error", 1)
+    assert graded.cases[1].stdout == "seen\n"
