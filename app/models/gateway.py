@@ -106,7 +106,7 @@ class Gateway:
             await self._retired.popleft().close()
 
     def wire_of(self, model: Model) -> Wire | None:
-        return self._wires.get(model.provider) or (self._wires.get("litellm") if model.wire == "litellm" else None)
+        return self._wires.get(model.provider)
 
     async def preview(
         self, task: Task, *, prefer: selector.Preference | None = None, user_id: str | None = None,

@@ -1,6 +1,6 @@
 """Which wire carries the calls to a provider. A provider's SDK is imported when its first wire is made."""
 
-from app.models.catalog import Catalog
+from app.models.catalog import SELF_HOSTED, Catalog
 from app.models.providers.litellm import LiteLLMWire
 from app.models.providers.null import NullWire
 from app.models.providers.wire import Wire
@@ -53,10 +53,14 @@ def environment_keys(settings: Settings) -> dict[str, str]:
 
 
 def wires(settings: Settings, catalog: Catalog) -> dict[str, Wire]:
-    """A wire for each provider with a key in the environment, the null one, and LiteLLM's where it is needed."""
+    """A wire for each provider with a key in the environment, and the null one. LiteLLM's carries what no other does;
+    it is imported here only where one of its providers needs a key."""
     keys = environment_keys(settings)
     made: dict[str, Wire] = {provider: make_wire(settings, provider, key) for provider, key in keys.items()}
     made["null"] = NullWire()
-    if any(model.wire == "litellm" for model in catalog.models):
-        made["litellm"] = LiteLLMWire(connect_seconds=settings.connect_timeout_seconds)
+    shared = LiteLLMWire(connect_seconds=settings.connect_timeout_seconds)
+    others = {model.provider: model for model in catalog.models if model.wire == "litellm"}
+    for provider, model in others.items():
+        if provider not in made and (provider in SELF_HOSTED or not shared.misses_key(model)):
+            made[provider] = shared
     return made

@@ -159,7 +159,7 @@ def _keyless(deps: Deps) -> str:
         if gateway.wire_of(model) is None:
             names.setdefault(model.provider, []).append(model.name)
     lines = [f"- {provider}: {', '.join(sorted(names[provider]))}" for provider in sorted(names)]
-    return "\n\nWithout a key (`/keys`):\n\n" + "\n".join(lines) if lines else ""
+    return "\n\nWithout a key (`/keys`, or the environment):\n\n" + "\n".join(lines) if lines else ""
 
 
 async def _why(state: State, deps: Deps, say: Speaker) -> None:

@@ -379,7 +379,7 @@ async def test_the_open_question_of_a_session_is_not_answered_for_its_learner(
 
 async def test_the_list_of_models_knows_what_this_chat_chose(services: Services, owner: User) -> None:
     usual = await say(services, owner, "/models", intent="provider.change", parameters={"do": "list"})
-    assert "Without a key (`/keys`):" in usual.text
+    assert "Without a key (`/keys`, or the environment):" in usual.text
     assert "- anthropic: claude-" in usual.text
     assert "- openai:" not in usual.text
     await say(services, owner, "/model", intent="provider.change", parameters={"do": "pin", "model": "gpt-5-mini"})

@@ -66,6 +66,14 @@ class LiteLLMWire:
             events += [_usage(completion.usage)] if getattr(completion, "usage", None) else []
             return [*events, ended(choice.finish_reason, _FINISH)]
 
+    def misses_key(self, model: Model) -> bool:
+        """Whether LiteLLM wants one key for the provider of a model, and nothing like it is in the environment. It is
+        imported here: call this in a thread."""
+        module = self._module or self._load()
+        missing = module.validate_environment(model.id)["missing_keys"]
+        word = model.provider.partition("_")[0].upper()  # it knows a key by more than one name
+        return len(missing) == 1 and missing[0].endswith("_API_KEY") and not any(n.startswith(word) for n in os.environ)
+
     async def list_models(self) -> list[str]:
         """Nothing: these providers take their keys from the environment alone, as LiteLLM names them."""
         return []

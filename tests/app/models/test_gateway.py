@@ -26,6 +26,7 @@ from app.models.gateway import Gateway
 from app.models.ledger import Settled
 from app.models.providers.wire import Prompt, StreamEvent, TextDelta, Usage
 from app.models.run import Answered
+from app.models.wires import wires
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.tables.models import provider_logs, provider_metrics
@@ -652,3 +653,22 @@ async def test_nobody_goes_on_from_a_plain_answer_that_was_broken_off(
 
     assert answer.text == "WHOLE"
     assert len(providers.calls) == 2
+
+
+def test_a_provider_of_the_catalog_is_connected_once_its_key_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "catalog.yaml"
+    file.write_text(
+        "models:\n"
+        "  - {provider: groq, name: llama, input_usd_per_million: 1, output_usd_per_million: 1, quality: 0.5, speed: 0.9}\n"
+        "  - {provider: hosted_vllm, name: own, input_usd_per_million: 0, output_usd_per_million: 0, quality: 0.5, speed: 1}\n"
+    )
+    settings, catalog = Settings(_env_file=None), load_catalog(file, today=date(2026, 3, 2))
+
+    without = wires(settings, catalog)
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-test")
+    with_it = wires(settings, catalog)
+
+    assert without.keys() == {"null", "hosted_vllm"}
+    assert with_it.keys() == {"null", "hosted_vllm", "groq"}
