@@ -18,7 +18,7 @@ from app.events import log as event_log
 from app.events.schema import NewEvent
 from app.models import audit
 from app.storage.database import Database
-from app.storage.tables.models import provider_circuits
+from app.storage.tables.models import provider_circuits, provider_rate_limits
 
 CircuitState = Literal["closed", "open", "half-open"]
 
@@ -179,17 +179,14 @@ class Breaker:
         self._circuits[provider] = await self._database.run(apply)
 
     async def reset(self, provider: str, *, actor: str) -> None:
-        """Close a circuit by hand."""
-        self._circuits[provider] = Circuit(provider=provider)
-        await self._store(self._circuits[provider], "provider.circuit-closed", actor=actor)
-
-    async def _store(self, circuit: Circuit, event_type: str | None, *, actor: str | None = None) -> None:
-        now = self._clock()
+        """Close a circuit by hand, and wait no more for what the provider asked us to wait for."""
+        closed, now = Circuit(provider=provider), self._clock()
+        self._circuits[provider] = closed
 
         def write(connection: sa.Connection) -> None:
-            self._write(connection, circuit, event_type, now)
-            if actor is not None:
-                audit.record(connection, actor, "circuit.reset", circuit.provider, {}, at=now)
+            self._write(connection, closed, "provider.circuit-closed", now)
+            connection.execute(provider_rate_limits.delete().where(provider_rate_limits.c.provider == provider))
+            audit.record(connection, actor, "circuit.reset", provider, {}, at=now)
 
         await self._database.run(write)
 

@@ -58,8 +58,8 @@ class Standing:
             self._learned = await quality.learned(self._database)
             await self._breaker.refresh()
             async with self._database.read() as connection:
-                for row in await connection.execute(sa.select(provider_rate_limits)):
-                    self._limited_until[row.provider] = row.limited_until
+                limits = await connection.execute(sa.select(provider_rate_limits))
+                self._limited_until = {row.provider: row.limited_until for row in limits}
             self._refreshed_at = time.monotonic()
 
     def is_spent(self, provider: str) -> bool:

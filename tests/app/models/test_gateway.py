@@ -672,3 +672,30 @@ def test_a_provider_of_the_catalog_is_connected_once_its_key_is_there(
 
     assert without.keys() == {"null", "hosted_vllm"}
     assert with_it.keys() == {"null", "hosted_vllm", "groq"}
+
+
+async def test_a_circuit_that_is_reset_waits_for_nothing_more(gateway: Gateway) -> None:
+    await gateway._standing.note_rate_limit("openai", 600)
+    waits = gateway.why_unusable("openai")
+
+    await gateway.breaker.reset("openai", actor="ada")
+    await gateway.refresh(force=True)
+
+    assert waits is not None
+    assert "asked us to wait" in waits
+    assert gateway.why_unusable("openai") is None
+
+
+async def test_a_wait_noted_by_a_clock_that_was_ahead_keeps_nobody_back(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = gateway._standing
+    monkeypatch.setattr(standing, "_clock", lambda: datetime.now(UTC) + timedelta(hours=6))
+    await standing.note_rate_limit("openai", 60)
+    monkeypatch.undo()
+
+    before = gateway.why_unusable("openai")
+    await standing.note_rate_limit("openai", 60)
+
+    assert before is None
+    assert gateway.why_unusable("openai") is not None
