@@ -87,6 +87,8 @@ def _differs_in_type(got: str, expected: str) -> bool:
 def _alike(got: object, expected: object) -> bool:
     if isinstance(got, list) and isinstance(expected, list):
         return len(got) == len(expected) and all(map(_alike, got, expected))
+    if isinstance(got, dict) and isinstance(expected, dict):
+        return got.keys() == expected.keys() and all(_alike(got[key], expected[key]) for key in got)
     return got == expected or str(got) == str(expected)
 
 

@@ -190,7 +190,7 @@ def pace_of(cases: Sequence[CaseResult]) -> Pace:
     stopped = next((case.input for case in cases if not was_answered(case)), "")
     if not (stopped and answered and all(case.passed and len(case.input) <= len(stopped) for case in answered)):
         return "endless"
-    largest = max(map(int, re.findall(r"\d{1,18}", stopped)), default=0)
+    largest = max(map(int, re.findall(r"(?<![\d.'\"\w])\d{1,30}(?![.\w'\"])", stopped)), default=0)
     return "slow" if len(stopped) >= LARGE_CHARACTERS or largest >= LARGE_NUMBER else "unclear"
 
 

@@ -32,7 +32,9 @@ _BEGINS: dict[LanguageName, re.Pattern[str]] = {
         re.MULTILINE,
     ),
     "java": re.compile(
-        r"^ {0,8}public (?:static|class) |^(?:final )?class \w{1,60} ?\{\s{0,20}(?:public |private )?static "
+        r"^ {0,8}public (?:static|class) "
+        r"|^(?:final )?class \w{1,60} ?\{\s{0,20}(?:private )?static (?:final )?"
+        r"[\w<>\[\], ]{1,60} \w{1,60}\([^\n:]{0,200}\{"
         r"|^ {0,8}static (?=[^\n]{0,300}(?:String|List<|Map<|Set<|boolean|\[\] ))[\w<>\[\], ]{1,80} \w{1,60}\(",
         re.MULTILINE,
     ),
@@ -48,10 +50,16 @@ _BEGINS: dict[LanguageName, re.Pattern[str]] = {
 # Further signs of the language that is asked for: what has one of them is an attempt, whatever else it looks like.
 _OWN: dict[LanguageName, re.Pattern[str]] = {
     "c": re.compile(_TYPED_FUNCTION, re.MULTILINE),
-    "cpp": re.compile(_TYPED_FUNCTION, re.MULTILINE),
+    "cpp": re.compile(_TYPED_FUNCTION + r"|^\};", re.MULTILINE),
+    "javascript": re.compile(r"^(?:const|let) \w+ =|^function\b", re.MULTILINE),
+    "typescript": re.compile(
+        r"^(?:export )?(?:(?:const|let) \w+(?: ?:[^=\n]{1,80})? =|(?:function|interface|type)\b)", re.MULTILINE
+    ),
     "java": re.compile(_TYPED_FUNCTION, re.MULTILINE),
     "bash": re.compile(
-        r"\b(?:echo|awk|grep|sed|sort|wc|cut|tr|cat|find|xargs) |\$[({\d]|^\s{0,20}(?:fi|done|esac)\b", re.MULTILINE
+        r"\b(?:echo|awk|grep|sed|sort|wc|cut|tr|cat|find|xargs|head|tail|uniq|printf|read|tac|paste|join|comm|tee|seq) "
+        r"|\$[({\d]|^\s{0,20}(?:fi|done|esac)\b",
+        re.MULTILINE,
     ),
 }
 LOOKED_AT = 20_000  # characters

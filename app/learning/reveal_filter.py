@@ -41,6 +41,7 @@ FEWEST_SIGNS = 4
 RUN = 8  # tokens of a row that nobody writes by chance
 SHORTEST_RUN = 6
 SHORTEST_LINE = 4
+_IMPORT = re.compile(r"(?:import|from|use|using|#include|package|require)\b|#include")
 _NO_PROSE = re.compile(r"[^\w\s.,'\"]")
 
 
@@ -63,8 +64,9 @@ def gives_away(text: str, solutions: Iterable[str], *, own: Sequence[str]) -> bo
 def _says_a_line(said: Sequence[str], solutions: Iterable[str], *, had: Sequence[Sequence[str]]) -> bool:
     """Whether a whole line of a solution is said, which may be too short to be a run, that the learner has not."""
     lines = {line.strip(" \t\r;{") for solution in solutions for line in solution.splitlines()}
-    code = [_exact(line.rstrip(" :")) for line in lines if _NO_PROSE.search(line)]
-    telling = [line for line in code if len(line) >= SHORTEST_LINE]
+    code = [_exact(line.rstrip(" :")) for line in lines if _NO_PROSE.search(line) and not _IMPORT.match(line)]
+    # "for word in words:" may be said of any loop
+    telling = [line for line in code if len(line) >= SHORTEST_LINE + all(t[0].isalnum() for t in line)]
     return any(_stands_in(line, said) and not any(_stands_in(line, own) for own in had) for line in telling)
 
 
@@ -111,8 +113,8 @@ def answers(said: str, right: str) -> bool:
 
 
 def _stands_in(part: Sequence[str], whole: Sequence[str]) -> bool:
-    length = len(part)
-    return any(list(part) == list(whole[start : start + length]) for start in range(len(whole) - length + 1))
+    wanted, length = list(part), len(part)
+    return any(wanted == list(whole[start : start + length]) for start in range(len(whole) - length + 1))
 
 
 def _runs_of(texts: Sequence[Sequence[str]]) -> Callable[[int], frozenset[tuple[str, ...]]]:

@@ -158,9 +158,10 @@ def drawn(curriculum: Curriculum, concept: str, *, seed: str) -> list[str]:
 def chosen_of(text: str, choices: Sequence[str]) -> int | None:
     """Which choice a text names: by its words, by letter ("b", "B)") or by number ("2"); None for none of them."""
     said = text.strip().strip(".)( ").lower()
-    matching = [place for place, choice in enumerate(choices) if choice.strip().lower() == text.strip().lower()]
-    if matching:
-        return matching[0]
+    for read in (str.strip, lambda words: words.strip().lower()):
+        matching = [place for place, choice in enumerate(choices) if read(choice) == read(text)]
+        if matching:
+            return matching[0]
     if len(said) == 1 and said.isalpha():
         place = ord(said) - ord("a")
         return place if 0 <= place < len(choices) else None

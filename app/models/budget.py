@@ -377,8 +377,9 @@ def _budget_of(row: sa.Row[tuple[object, ...]]) -> Budget:
 def _alert_of(row: sa.RowMapping, spent: int, now: datetime) -> Alert:
     """What a budget has raised; where it is spent, that it was nearly so is no news any more."""
     is_spent = row["exceeded_at"] is not None and row["exceeded_at"] > now - WINDOW
-    if is_spent and row["warned_at"] is not None and row["warned_at"] > row["exceeded_at"]:
-        is_spent = False  # it had room again since
+    has_room = row["warned_at"] is not None and spent < row["limit_microusd"]
+    if is_spent and has_room and row["warned_at"] > row["exceeded_at"]:
+        is_spent = False  # it was spent before, and is nearly so again
     return Alert(
         kind="exceeded" if is_spent else "warning", budget_id=row["id"],
         raised_at=row["exceeded_at"] if is_spent else row["warned_at"], spent_microusd=spent,

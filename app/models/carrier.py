@@ -17,13 +17,14 @@ from app.models.call import Call, TimeLimits
 from app.models.catalog import Model
 from app.models.log import CallLog
 from app.models.metrics import Metrics
-from app.models.providers.wire import StreamEvent, TextDelta, Wire, failed
+from app.models.providers.wire import Finished, StreamEvent, TextDelta, Wire, failed
 from app.models.run import MOST_MODELS, Answer, Run, Switched
 from app.models.standing import Standing
 
 logger = structlog.get_logger()
 
 HOLD_MARGIN = timedelta(minutes=5)
+LONGEST_NAME = 120  # of a model, as the log keeps it
 LATE_BOOKING_SECONDS = (1, 2, 4, 8, 16, 32, 64, 128)
 PLAIN_SHARE = 0.7  # of the time that is left, for one model while others can be asked after it
 
@@ -64,7 +65,7 @@ class Carrier:
         call.admission = admission
         try:
             await self._purse.reserve(
-                call.id, provider=model.provider, model=model.name if self._log.enabled else None,
+                call.id, provider=model.provider, model=model.name[:LONGEST_NAME] if self._log.enabled else None,
                 task=run.request.task, user_id=run.request.user_id, intent=run.request.intent,
                 thread_id=run.request.thread_id, amount_microusd=call.hold_microusd, now=call.created_at,
                 allow_burst=run.request.allow_burst, lifetime=timedelta(seconds=seconds) + HOLD_MARGIN,
@@ -155,7 +156,7 @@ class Carrier:
                 other = second.events(self._limits)
                 runners[asyncio.ensure_future(anext(other, None))] = (second, other)
             done, _ = await asyncio.wait(runners, return_when=asyncio.FIRST_COMPLETED)
-            winner = next((task for task in runners if task in done and task.exception() is None), None)
+            winner = next((task for task in runners if task in done and _begins_well(task)), None)
             if winner is None and len(done) < len(runners):
                 winner = next(task for task in runners if task not in done)
                 await asyncio.wait({winner})
@@ -286,6 +287,11 @@ class Carrier:
             if error.kind == "rate_limit":
                 limited = {"provider": provider, "retryAfterSeconds": error.retry_after_seconds}
                 await self._log.put(None, run.event(call, "provider.rate-limited", limited, self._clock()))
+
+
+def _begins_well(task: "asyncio.Future[StreamEvent | None]") -> bool:
+    """Whether what came first is the beginning of an answer, and neither an error nor the word for one."""
+    return task.exception() is None and task.result() != Finished(reason="error")
 
 
 async def _cancelled(task: "asyncio.Future[StreamEvent | None]") -> None:

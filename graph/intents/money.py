@@ -71,18 +71,18 @@ _BARE = re.compile(  # a number without a currency is one only where it ends the
     r"(?:(?: (?:a|per|each|every)|/) ?mo(?:nth)?| monthly| for (?:the next )?30 days| this month| please)?\W*$"
 )
 _POLITE = (
-    r"(?:(?:please|ok|okay|so|now|hey|hi|hello|then|just|actually|no|and|but|well|can you|could you|would you"
+    r"(?:(?:please|ok|okay|so|now|hey|hi|hello|then|just|actually|no|and|but|well|can you|could you|would you|can we|could we"
     r"|i want you to|i'd like you to|i want to|i'd like to|i would like to|i need to|let's|let us|from now on)[, ]+)*"
 )
 _LIMIT = r"(?:budgets?|caps?|limits?|allowance|spending)"
 _SETS = re.compile(
-    rf"{_POLITE}(?:(?P<verb>set|reset|cap|limit|raise|increase|lower|reduce|decrease|change|put|make|restrict|keep|adjust|update"
+    rf"{_POLITE}(?:(?P<told>(?:only )?(?:use|spend) (?:at most|no more than|not more than|up to|only|max|maximum)\b"
+    rf"|only (?:use|spend)\b|(?:my|the) (?:[\w-]+ ){{0,3}}{_LIMIT}(?: for [\w-]+)? (?:is|should be|shall be|must be|of)\b"
+    rf"|{_LIMIT}(?: ?[:=]| of| is) )|(?P<verb>set|reset|cap|limit|raise|increase|lower|reduce|decrease|change|put|make|restrict|keep|adjust|update"
     r"|give|allow|budget|add|create)\b|(?:do not|don't|never|dont|i do not want to|i don't want to|stop me from|keep me from)(?: ever)?"
     r"(?: let me)? (?:(?:spend(?:ing)?|us(?:e|ing)) (?:more than|over|above)|go(?:ing)? over|exceed)\b"
     rf"|(?:i want|i need|i'd like|i would like) (?:a |an |my )?(?:[\w-]+ ){{0,2}}{_LIMIT} (?:of|at|to be)\b"
-    r"|(?P<told>(?:only )?(?:use|spend) (?:at most|no more than|not more than|up to|only|max|maximum)\b|only (?:use|spend)\b"
-    rf"|(?:my|the) (?:[\w-]+ ){{0,3}}{_LIMIT}(?: for [\w-]+)? (?:is|should be|shall be|must be|of)\b"
-    rf"|{_LIMIT}(?: ?[:=]| of| to| at) ))"
+    rf"|{_LIMIT} (?:to|at) )"
 )
 # What stands in no order: it tells of a limit, or sets one of something else.
 _TELLS = re.compile(
@@ -109,7 +109,17 @@ _NO_TARGET = frozenset({
 })  # fmt: skip
 
 
-_PLEASANTRY = re.compile(r"\W*(?:(?:thanks?(?: you)?|thank you|please|ok|okay|hi|hello|hey)\b\W*)*")
+_PLEASANTRIES = frozenset({
+    "thank", "thanks", "cheers", "great", "perfect", "good", "morning", "evening", "day", "very", "much", "lot", "advance", "there",
+    "understood", "hi", "hello", "hey", "a", "in", "nice", "cool",
+})  # fmt: skip
+
+
+def _tells_more(clause: str) -> bool:
+    """Whether a clause has words beside those of an order about money, and of politeness."""
+    return any(
+        word not in _PLEASANTRIES and not _KNOWN.fullmatch(word) for word in re.findall(r"[a-z]+", clause)
+    ) or bool(re.search(r"\d", clause))
 
 
 def wish_of(text: str) -> Wish:
@@ -121,14 +131,15 @@ def wish_of(text: str) -> Wish:
     is_about = False
     clauses = re.findall(r"(?:[^.;!?]|\.(?=\d))+[.;!?]*", plain)
     asks = any(_asks(clause.strip()) for clause in clauses)
-    stands_alone = sum(not _PLEASANTRY.fullmatch(clause.strip()) for clause in clauses) <= 1
-    for clause in clauses:
+    telling = [place for place, clause in enumerate(clauses) if _tells_more(clause)]
+    for place, clause in enumerate(clauses):
         order = _SPELLED.sub(lambda match: str(_spelled(match[0])), clause.strip())
         is_about = is_about or bool(_ABOUT.search(order) or _providers_in(order))
         if _asks(order) or (
             asks and re.match(r"(?:my|the) ", order)
         ):  # "my budget is 1000 dollars; which one shall I buy?"
             continue
+        stands_alone = all(other == place for other in telling)
         if not stands_alone and any((found := form.match(order)) and found["told"] for form in (_LIFTS, _SETS)):
             continue  # "My budget is 2000 dollars. Write a function that splits it."
         wish = _lift(order) if _LIFTS.match(order) else _limit(order) if is_about else Wish()
@@ -219,7 +230,7 @@ _KNOWN = re.compile(
     r"|set|reset|cap|limit|raise|increase|lower|reduce|decrease|change|put|make|restrict|keep|adjust|update|give|allow|budget|add|create"
     r"|chat|chatting|chats|conversations?|lessons?|training|spend|spending|us(?:e|ing|age)|go|going|exceed|than|over|above|more|most|no|not"
     r"|only|max|maximum|up|to|at|of|is|be|should|shall|must|for|on|by|from|with|in|total|overall|all|everything|stop|from|let|lets|me|my|mine|our"
-    r"|the|this|that|it|its|please|ok|okay|so|now|hey|hi|hello|then|just|actually|and|but|well|can|could|would|will|you|i|may|want|like|need"
+    r"|the|this|that|it|its|please|ok|okay|so|now|hey|hi|hello|then|just|actually|and|but|well|can|could|would|will|you|we|i|may|want|like|need"
     r"|do|don|dont|d|t|s|us|never|ever|mo|months?|monthly|per|each|every|next|rolling|days?|thanks?|here|money|costs?|models?|ai|llms?|calls?"
     r"|burst|own|personal|new|average|about|k|grand|get)"
 )
@@ -234,7 +245,9 @@ def _strange_word(order: str, target: Wish) -> str | None:
 
 def _lift(order: str) -> Wish:
     if providers := _providers_in(order):
-        return Wish(unclear=f"the budget for {providers[0]} is not lifted, only changed")
+        return Wish(
+            unclear=f"the budget for {providers[0]} is not lifted, only changed; `/budget {providers[0]} off` asks it no more"
+        )
     return Wish(lifts=True, **_target(order, ""))
 
 

@@ -33,27 +33,41 @@ FORMULA = "Score = (0.30 cost + 0.40 quality + 0.20 speed + 0.10 uptime) × succ
 
 _MODEL_ORDER = re.compile(
     r"(?:(?:please|ok(?:ay)?|now|then|can you|could you|would you|i want (?:you )?to|i'd like (?:you )?to|let's|let us|from now on)[, ]+)*"
-    r"(?P<verb>use|switch(?: over)?(?: back)?(?: to)?|change(?: the model| model| over)? to|go back to|pin|pick|choose|select|take|try|prefer"
-    r"|answer with|talk to|set (?:the |my )?(?:model|provider)(?: to)?|let|i want|i prefer|give me)\b (?P<what>.+)"
+    r"(?P<verb>use|switch(?: this chat| over)?(?: back)?(?: to)?|change(?: the model| model| over)? to|go back to|pin|pick|choose|select|take|try|prefer"
+    r"|answer with|talk to|set (?:the |my )?(?:model|provider)(?: back)?(?: to)?|let|i want|i prefer|give me)\b (?P<what>.+)"
 )
 _NO_ORDER = re.compile(
-    r"n't\b|'s\b|\b(?:not|never|stop|disable|without|anything but|except|instead of|rather than|from(?! now on)|or|what|which|is|apis?"
-    r"|sdks?|librar(?:y|ies)|packages?|clients?|docs?|documentation|functions?|class(?:es)?|modules?|variables?|keys?|search|cloud)\b"
+    r"n't\b|\b(?:not|never|stop|disable|without|anything but|except|instead of|rather than|from(?! now on)|or|what|which"
+    r"|(?<!there )is)\b"
 )
-_MODELS = r"(?: (?:ai|llm|language))? (?:models?|providers?|ones?|llms?|ai|selection|mode|answers?)"
-_HERE = r"(?: (?:please|again|now|instead|here|only|for me|from now on|you have|there is|possible|available))*"
+# A name of somebody's that is none of a model: "the openai api", "google's style guide".
+_NO_MODEL = re.compile(
+    r"(?<![\w:./-])(?:apis?|sdks?|librar(?:y|ies)|packages?|clients?|docs?|documentation|functions?|class(?:es)?|modules?"
+    r"|variables?|keys?|search|cloud|guides?|branch|scope)(?![\w:./-])"
+)
+_MODELS = (
+    r"(?: (?:ai|llm|language|possible|available|models?|providers?|ones?|llms?|selection|mode|answers?|options?)){1,3}"
+)
+_HERE = r"(?: (?:please|again|now|instead|here|only|for me|from now on|you have|we have|there is|possible|available))*"
 _FOR = r"(?: (?:for|in) [\w ]{1,30})?"
 
 
 def _preferred(words: str) -> re.Pattern[str]:
     """What is preferred is a model, said or left out: "a faster one", "the fastest", and not "a faster algorithm"."""
-    lead = r"(?:(?:a|an|the|my|your|only|most|more|something) )*"
-    return re.compile(rf"{lead}(?:{words})(?:{_MODELS}{_HERE}{_FOR}|{_HERE})")
+    lead = r"(?:(?:a|an|the|my|your|only|much|far|most|more|something) )*"
+    more = r"(?:,? (?:and )?(?:free|cheap|cheaper|cheapest|local|offline|fast|faster|fastest|good|better|best))*"
+    return re.compile(rf"{lead}(?:{words}){more}(?:{_MODELS}{_HERE}{_FOR}|{_HERE})")
 
 
 _PREFERENCES = (
-    ("auto", _preferred(r"auto|automatic|automatically|defaults?|selector(?: choose| decide| pick)?|yourself")),
-    ("free", _preferred(r"free|cheap|cheaper|cheapest|local")),
+    (
+        "auto",
+        _preferred(
+            r"auto|automatic|automatically|defaults?|(?:selector|it)(?: choose| decide| pick)?(?: the model)?"
+            r"(?: automatically)?|(?:models? )?yourself"
+        ),
+    ),
+    ("free", _preferred(r"free|cheap|cheaper|cheapest|local|offline")),
     ("fast", _preferred(r"fast|faster|fastest|quick|quicker|quickest")),
     ("quality", _preferred(r"best|better|smartest|strongest|smarter|stronger")),
 )
@@ -62,7 +76,7 @@ _PREFERENCES = (
 _AGAINST = re.compile(r"n't\b|\b(?:stop|disable|never|not|off|remove|block|without|except|but|from)\b")
 UNCHANGED = (
     "I changed nothing. `/model NAME` has one model answer in this chat, `/model auto` lets the selector choose. An "
-    "administrator switches a provider off with `tooloo budget set NAME --off`.\n\n"
+    "administrator switches a provider off with `/budget NAME off`.\n\n"
 )
 
 
@@ -72,14 +86,16 @@ def ordered(text: str) -> str | None:
     if len(text) > LONGEST_ORDER:
         return None
     plain = " ".join(text.lower().replace("’", "'").split()).rstrip(" .!")
+    plain = re.sub(r"[, ]+(?:please|thanks|thank you)(?=\??$)", "", plain)
     match = _MODEL_ORDER.fullmatch(plain.removesuffix("?").rstrip())
     if match is None or (plain.endswith("?") and not re.match(r"(?:please|can|could|would)\b", plain)):
         return None
     if _NO_ORDER.search(match["what"]):
         return None
     preferred = next((name for name, words in _PREFERENCES if words.fullmatch(match["what"])), None)
-    is_no_name = re.search(r"\b(?:local|offline)\b(?!.*ollama)", match["what"])  # "use the local branch" pins nothing
-    return preferred or (None if is_no_name else "pin")
+    is_no_model = _NO_MODEL.search(re.split(r" (?:for|in) ", match["what"])[0]) is not None
+    is_only_local = re.search(r"\b(?:local|offline)\b(?!.*(?:model|llama|qwen))", match["what"])
+    return preferred or (None if is_no_model or is_only_local else "pin")
 
 
 async def models(state: State, runtime: Run) -> Update:
@@ -98,7 +114,7 @@ async def models(state: State, runtime: Run) -> Update:
     elif wanted == "pin" and (slots.get("model") or slots.get("provider")):
         update["model"] = await _pin(deps, say, slots.get("model"), slots.get("provider"))
     else:
-        if wanted is None and _AGAINST.search(state["text"].lower()):
+        if wanted == "pin" or (wanted is None and _AGAINST.search(state["text"].lower())):
             say.text(UNCHANGED)
         await _list(state, deps, say)
     update["messages"] = said(state, say)["messages"]

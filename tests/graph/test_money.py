@@ -36,7 +36,19 @@ from tests.graph.test_conversation import say
         ("spend at most 3 dollars on chat", {"amount_usd": 3.0, "capped_intent": "general.chat"}),
         ("set the anthropic budget to $12.50", {"amount_usd": 12.5, "provider": "anthropic"}),
         ("set burst budget for openai to 2 dollars", {"amount_usd": 2.0, "provider": "openai", "is_burst": True}),
-        ("my monthly budget is 20 dollars. Thanks!", {"amount_usd": 20.0}),
+        *(
+            (text, {"amount_usd": 5.0})
+            for text in (
+                "my monthly budget is 5 dollars. Thanks a lot!",
+                "Budget: $5. Cheers!",
+                "Hi there. My budget is 5 dollars.",
+                "Only spend 5 dollars. Not more!",
+                "Spend at most $5. Can you do that?",
+                "My budget is 5 dollars. Set it.",
+                "Can we cap my spending at 5 dollars?",
+                "cap at 5 dollars. And explain recursion",
+            )
+        ),
         ("don't let me spend more than $10. And explain recursion", {"amount_usd": 10.0}),
         ("set a budget of $5 for anna", {"amount_usd": 5.0, "provider": "anna"}),
         ("remove my $5 cap", {"lifts": True}),
@@ -103,6 +115,10 @@ def test_what_is_an_order_of_money_beyond_doubt(text: str, order: bool) -> None:
         "Spend at most 100 dollars. That is the constraint of my integer program; solve it",
         "Unlimited budget. How would you design a chat system",
         "No limits. Tell me everything about recursion",
+        "Budget: 2000 dollars. Write a function that splits it into rent and food.",
+        "Limit: 300 dollars. Solve this knapsack problem in Python.",
+        "Cap of 100 dollars. How would you code it",
+        "Budget is 300 dollars. Solve the knapsack.",
         "",
     ],
 )

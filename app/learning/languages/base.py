@@ -60,14 +60,16 @@ RESERVED = frozenset(
     re.findall(
         r"\w+",
         """
-        alignas alignof and as asm assert async auto await begin bool boolean break byte case catch chan char class
-        const continue debugger def default defer del delete do double dyn elif else elsif end ensure enum eval
-        except export extends extern fallthrough false final finally float fn for from func function global go goto
-        if impl import in inline instanceof int interface is lambda let long loop match mod module move mut mutable
-        namespace native new next nil nonlocal not null operator or package pass private protected pub public raise
-        range redo register rescue restrict retry return select self short signed sizeof static struct super switch
-        template then this throw throws trait transient true try type typedef typename typeof undef union unless
-        unsafe unsigned until use using var virtual void volatile when where while with xor yield
+        abstract alignas alignof and arguments as asm assert async auto await become begin bitand bitor bool boolean
+        box break byte case catch chan char class compl concept const constexpr continue crate debugger decltype def
+        default defer del delete do double dyn elif else elsif end ensure enum eval except explicit export extends
+        extern fallthrough false final finally float fn for friend from func function global go goto if impl
+        implements import in inline instanceof int interface is lambda let long loop macro match mod module move mut
+        mutable namespace native new next nil noexcept nonlocal not null nullptr operator or override package pass
+        priv private protected pub public raise range redo ref register requires rescue restrict retry return select
+        self short signed sizeof static strictfp struct super switch synchronized template then this throw throws
+        trait transient true try type typedef typeid typename typeof undef union unless unsafe unsigned until use
+        using var virtual void volatile when where while with xor yield
         """,
     )
 )

@@ -9,6 +9,7 @@ from contextlib import aclosing, contextmanager
 from typing import Any
 
 import httpx
+import structlog
 
 from app.errors import ProviderFailed
 from app.models.catalog import Model
@@ -36,11 +37,18 @@ _BROKEN_OFF = (
     "UNEXPECTED_TOOL_CALL", "MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS",
 )  # fmt: skip
 _BROKEN_OFF_REASON = "malformed_function_call"
+# Keys that LiteLLM takes under names that do not begin as the provider's does.
+_OTHER_KEYS = {
+    "huggingface": ("HF_TOKEN",), "cohere": ("CO_API_KEY",), "openrouter": ("OR_API_KEY",),
+    "volcengine": ("ARK_API_KEY",),
+}  # fmt: skip
+logger = structlog.get_logger()
 
 
 class LiteLLMWire:
     def __init__(self, *, connect_seconds: float) -> None:
         self._module: Any = None  # Any: imported late, for its weight
+        self._reasons: dict[str, str] = {}
         self._timeout = httpx.Timeout(600, connect=connect_seconds)
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
@@ -54,7 +62,7 @@ class LiteLLMWire:
                     for choice in chunk.choices[:1]:
                         if choice.delta.content:
                             yield TextDelta(text=choice.delta.content)
-                for event in _ending_of(stream):
+                for event in self._ending_of(stream):
                     yield event
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
@@ -69,10 +77,15 @@ class LiteLLMWire:
     def misses_key(self, model: Model) -> bool:
         """Whether LiteLLM wants one key for the provider of a model, and nothing like it is in the environment. It is
         imported here: call this in a thread."""
-        module = self._module or self._load()
-        missing = module.validate_environment(model.id)["missing_keys"]
-        word = model.provider.partition("_")[0].upper()  # it knows a key by more than one name
-        return len(missing) == 1 and missing[0].endswith("_API_KEY") and not any(n.startswith(word) for n in os.environ)
+        try:
+            module = self._module or self._load()
+            missing: list[str] = module.validate_environment(model.id)["missing_keys"]
+        except Exception:  # LiteLLM's errors share no base; a call will say what is wrong
+            logger.warning("litellm.key_unknown", model=model.id, exc_info=True)
+            return False
+        names = (model.provider.partition("_")[0].upper(), *_OTHER_KEYS.get(model.provider, ()))
+        is_one = len(missing) == 1 and missing[0].endswith("_API_KEY")
+        return is_one and not any(name.startswith(names) for name in os.environ)
 
     async def list_models(self) -> list[str]:
         """Nothing: these providers take their keys from the environment alone, as LiteLLM names them."""
@@ -80,6 +93,14 @@ class LiteLLMWire:
 
     async def close(self) -> None:
         return None
+
+    def _ending_of(self, stream: Any) -> list[StreamEvent]:  # Any: litellm.CustomStreamWrapper
+        """What the provider itself said at the end, in its own words or LiteLLM's: which reports "stop" and counts also
+        where nothing was said."""
+        reason = stream.received_finish_reason or stream.intermittent_finish_reason
+        said = [chunk.usage for chunk in stream.chunks if getattr(chunk, "usage", None) is not None]
+        events: list[StreamEvent] = [_usage(said[-1])] if said else []
+        return [*events, ended(self._reasons.get(reason, "stop"), _FINISH)] if reason else events
 
     def _request(self, model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: keyword arguments
         return {
@@ -105,7 +126,8 @@ class LiteLLMWire:
         # A long line of dashes is no failure; how long an answer may get is ours to say.
         module.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
         helpers: Any = importlib.import_module("litellm.litellm_core_utils.core_helpers")
-        helpers._FINISH_REASON_MAP.update(dict.fromkeys(_BROKEN_OFF, _BROKEN_OFF_REASON))
+        self._reasons = helpers._FINISH_REASON_MAP
+        self._reasons.update(dict.fromkeys((*_BROKEN_OFF, _BROKEN_OFF_REASON), _BROKEN_OFF_REASON))
         main: Any = importlib.import_module("litellm.main")
         # For all but three providers it would make one limit of time out of ours, the longest.
         main.supports_httpx_timeout = lambda _provider: True
@@ -161,14 +183,6 @@ def _real_answer(error: BaseException | None) -> httpx.Response | None:
             return answer
         error = error.__cause__ or error.__context__
     return None
-
-
-def _ending_of(stream: Any) -> list[StreamEvent]:  # Any: litellm.CustomStreamWrapper
-    """What the provider itself said at the end: LiteLLM reports "stop" and counts tokens also where it said nothing."""
-    reason = stream.received_finish_reason or stream.intermittent_finish_reason
-    said = [chunk.usage for chunk in stream.chunks if getattr(chunk, "usage", None) is not None]
-    events: list[StreamEvent] = [_usage(said[-1])] if said else []
-    return [*events, ended(reason, _FINISH)] if reason else events
 
 
 def _usage(usage: Any) -> Usage:  # Any: as LiteLLM types it

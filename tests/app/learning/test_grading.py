@@ -327,7 +327,7 @@ async def test_right_but_too_slow_is_not_called_endless(sandbox: Sandbox) -> Non
     [
         ("1.0", "1", True), ("'1'", "1", True), ("1", "'1'", True), ("[1, '2']", "[1, 2]", True), ("True", "1", True),
         ("['a big cup', '1']", "['a \"big\" cup', '1']", False), ("'a…'", "'a…'", False), ("[1.5]", "[1]", False),
-        ("'10'", "'1.0'", False),
+        ("'10'", "'1.0'", False), ("[{'a': '1'}]", "[{'a': 1}]", True), ("{'a': 2}", "{'a': 1}", False),
     ],
 )  # fmt: skip
 def test_only_a_type_that_differs_is_called_one(got: str, expected: str, is_type: bool) -> None:

@@ -431,6 +431,24 @@ async def test_an_end_that_is_none_is_an_error_and_costs_what_its_usage_says(
     assert logged["cost_microusd"] == (by_usage if usage else logged["held_microusd"])
 
 
+@pytest.mark.parametrize("reason", ["eos_token", "end_turn", "a word that nobody knows"])
+@STREAMED
+async def test_a_providers_own_word_for_an_end_is_one_over_litellm(
+    gateway: Gateway,
+    providers: FakeProviders,
+    learner: User,
+    reason: str,
+    stream: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(REASONS["openai"], "stop", reason)
+
+    answer = await ask(gateway, providers, learner, "litellm", stream=stream)
+
+    assert isinstance(answer, Answered)
+    assert answer.finish == "stop"
+
+
 DECLINED = {
     "openai": 'data: {"id": "c", "created": 1, "model": "m", "object": "chat.completion.chunk", "choices": [{"index": 0, '
     '"delta": {"refusal": "I cannot help with that."}, "finish_reason": null}]}\n\n',

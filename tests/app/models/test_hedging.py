@@ -18,7 +18,7 @@ from app.storage.database import Database
 from app.storage.tables.events import events
 from tests.app.models.conftest import OpenGateway, request_to
 from tests.fakes.clock import Clock
-from tests.fakes.providers import FakeProviders, Script
+from tests.fakes.providers import REASONS, FakeProviders, Script
 
 Hedge = Callable[[Script, Script], Awaitable[tuple[Gateway, str, str]]]
 
@@ -73,6 +73,23 @@ async def test_where_the_second_fails_the_first_is_waited_for(
     rows = await rows_of(gateway, sqlite)
     assert answer.model_id == first
     assert (rows[second]["status"], rows[second]["cost_microusd"]) == ("failed", 0)
+    assert await held(purse) == 0
+
+
+async def test_where_the_second_only_says_that_it_broke_off_the_first_is_waited_for(
+    hedge: Hedge, purse: Purse, learner: User, sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REASONS["openai"], "content_filter", "insufficient_system_resource")
+    gateway, first, second = await hedge(
+        Script(first_pause_seconds=0.8), Script(words=(), finish="content_filter", usage=False)
+    )
+
+    answer = await gateway.complete(request_to(learner, providers=("openai",)))
+
+    rows = await rows_of(gateway, sqlite)
+    assert answer.model_id == first
+    assert (rows[first]["status"], rows[second]["status"]) == ("ok", "stopped")
+    assert rows[second]["cost_microusd"] == rows[second]["held_microusd"]
     assert await held(purse) == 0
 
 
