@@ -77,6 +77,10 @@ def test_cost_alerts_and_thumbs(
     chat.command("why")
     expect(chat.page.get_by_text("Score = (0.30 cost").first).to_be_visible()
     chat.shot("why")
+    chat.say("/budget openai off")
+    expect(chat.page.get_by_text("openai is not asked any more")).to_be_visible()
+    expect(chat.card("budget-gauge")).to_contain_text("(switched off)")
+    chat.shot("provider-off")
     server.stop()
 
     with sqlite3.connect(server.folder / "data" / "tooloo.sqlite") as database:
