@@ -80,11 +80,11 @@ class Model:
     thinks_unseen: bool = False
     capabilities: frozenset[str] = field(default_factory=lambda: frozenset({"streaming"}))
 
-    @property
+    @cached_property
     def id(self) -> str:
         return f"{self.provider}/{self.name}"
 
-    @property
+    @cached_property
     def is_free(self) -> bool:
         prices = (self.input_price, self.output_price, self.request_price, self.cached_price, self.cache_write_price)
         return not any(prices)
