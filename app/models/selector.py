@@ -130,7 +130,7 @@ class Need:
     prefer: Preference | None = None
 
 
-@dataclass(kw_only=True, slots=True)  # frozen it would take twice as long to make, fifty times a decision
+@dataclass(kw_only=True)  # frozen it would take twice as long to make, fifty times a decision
 class Scored:
     """One candidate with the four terms (0 to 1), the two multipliers, and the score; or why it fell out."""
 
