@@ -73,6 +73,7 @@ _PREFERENCES = (
 )
 
 
+NO_LOG = "The log of calls is switched off (PROVIDER_LOGGING_ENABLED), and with it what `/why` could tell."
 _AGAINST = re.compile(r"n't\b|\b(?:stop|disable|never|not|off|remove|block|without|except|but|from)\b")
 UNCHANGED = (
     "I changed nothing. `/model NAME` has one model answer in this chat, `/model auto` lets the selector choose. An "
@@ -182,7 +183,7 @@ async def _why(state: State, deps: Deps, say: Speaker) -> None:
     await deps.gateway.log.flush()
     calls = await call_log.newest(deps.database, user_id=state["user_id"], thread_id=state["thread_id"], limit=20)
     if not calls:
-        say.text("No model has answered in this chat yet.")
+        say.text("No model has answered in this chat yet." if deps.gateway.log.enabled else NO_LOG)
         return
     last: dict[str, Any] = calls[0]  # Any: a row
     if last["status"] == "refused":

@@ -298,6 +298,17 @@ async def test_why_no_model_was_asked_is_told(services: Services, owner: User, p
     assert "It cost" not in why.text
 
 
+async def test_without_a_log_why_says_so(
+    services: Services, owner: User, providers: FakeProviders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.deps.gateway.log, "enabled", False)
+    await say(services, owner, "tell me about the history of unix")
+
+    why = await say(services, owner, "/why", intent="provider.change", parameters={"do": "why"})
+
+    assert "The log of calls is switched off" in why.text
+
+
 async def test_a_model_can_be_pinned_and_given_back(services: Services, owner: User, providers: FakeProviders) -> None:
     pinned = await say(services, owner, "use gpt-5.4")
     await say(services, owner, "tell me about the history of unix")
