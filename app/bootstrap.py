@@ -29,6 +29,7 @@ from app.learning.languages import find_toolchains
 from app.learning.plans import PlanService
 from app.learning.sandbox.probe import REMEDY, Isolation, probe
 from app.learning.training import TrainingService
+from app.models.answers import Answers, OwnAnswers
 from app.models.breaker import Breaker
 from app.models.budget import Purse
 from app.models.call import TimeLimits
@@ -61,6 +62,7 @@ SLOT_SECONDS = 10
 SETTLE_SECONDS = 2.0  # a badge that is found later than this shows at the next look
 PRUNE_SECONDS = 3600
 FIT_SECONDS = 3600.0
+REDIS_SECONDS = 5.0  # that it may take to answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,10 +159,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         checkpoints = await stack.enter_async_context(_checkpoints(settings))
         keys = await open_keys(settings, database, deps.gateway)
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+        kept_seconds = settings.response_cache_ttl_seconds if settings.enable_response_caching else 0
+        storage, answers = await stack.enter_async_context(open_shared(redis_url, kept_seconds))
         tasks = TaskService(
             database=database, gateway=deps.gateway, metrics=deps.gateway.metrics, prompt=prompts.render, clock=utc_now,
-            storage=await stack.enter_async_context(open_limit_storage(redis_url)),
-            cache_seconds=settings.response_cache_ttl_seconds if settings.enable_response_caching else None,
+            storage=storage, answers=answers,
         )  # fmt: skip
         await stack.enter_async_context(_background(bus, database, deps, keys, access))
         yield Services(
@@ -268,16 +271,19 @@ def _providers(catalog: Catalog) -> list[str]:
 
 
 @asynccontextmanager
-async def open_limit_storage(redis_url: str | None) -> AsyncIterator[Storage]:
-    """Where task limits are counted: in this process, or in Redis for several servers."""
+async def open_shared(redis_url: str | None, kept_seconds: float) -> AsyncIterator[tuple[Storage, Answers]]:
+    """Where task limits are counted and answers are kept for so long: in this process, or in Redis for several."""
+    own = OwnAnswers(kept_seconds)
     if redis_url is None:
-        yield MemoryStorage()
+        yield MemoryStorage(), own
         return
-    from redis.asyncio import ConnectionPool  # a quarter of a second that most starts need not wait
+    from redis.asyncio import ConnectionPool, Redis  # a quarter of a second that most starts need not wait
 
-    pool = ConnectionPool.from_url(redis_url)
+    from app.models.redis_answers import RedisAnswers
+
+    pool = ConnectionPool.from_url(redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
     try:
-        yield await asyncio.to_thread(
+        storage = await asyncio.to_thread(
             lambda: RedisStorage(
                 f"async+{redis_url}",
                 connection_pool=pool,  # type: ignore[arg-type]  # documented, and typed too narrowly
@@ -285,6 +291,7 @@ async def open_limit_storage(redis_url: str | None) -> AsyncIterator[Storage]:
                 wrap_exceptions=True,
             )
         )
+        yield storage, RedisAnswers(Redis(connection_pool=pool), kept_seconds) if kept_seconds else own
     finally:
         await pool.aclose()
 

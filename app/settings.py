@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     )
     enable_response_caching: bool = Field(True, description="Give equal tasks of a user the same answer for a while")
     response_cache_ttl_seconds: Seconds = Field(300, description="How long equal tasks share an answer")
-    redis_url: SecretStr | None = Field(None, description="redis://… to count task limits across servers")
+    redis_url: SecretStr | None = Field(None, description="redis://… for several servers: task limits, shared answers")
     metrics_api_key: SecretStr | None = Field(None, description="Key for GET /api/v1/tasks/metrics (Prometheus)")
 
     @field_validator("tooloo_allowed_hosts", "fallback_chain", mode="before")

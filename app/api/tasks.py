@@ -10,9 +10,10 @@ from pydantic import Field
 from app.api.identity import Reader, Using, Writer
 from app.api.wire import Body
 from app.errors import NotAllowed, Unauthenticated
+from app.models.answers import TaskResult
 from app.models.budget import MICROUSD
 from app.models.gate import Priority
-from app.models.tasks import Quality, TaskRequest, TaskResult, TaskType
+from app.models.tasks import Quality, TaskRequest, TaskType
 
 router = APIRouter(tags=["tasks"])
 Json = dict[str, Any]  # Any: JSON

@@ -6,7 +6,6 @@ import json
 import re
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +19,7 @@ from limits.errors import StorageError
 
 from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed, TooLooError
 from app.models import audit
+from app.models.answers import Answers, TaskResult
 from app.models.budget import MICROUSD
 from app.models.call import CallRequest
 from app.models.catalog import Task
@@ -27,7 +27,7 @@ from app.models.gate import Gate, Priority
 from app.models.gateway import Gateway
 from app.models.metrics import Metrics
 from app.models.providers.null import NULL_MODEL
-from app.models.providers.wire import FinishReason, Message
+from app.models.providers.wire import Message
 from app.models.run import Answered
 from app.models.selector import Preference
 from app.models.tiers import LIMITS, Tier
@@ -49,7 +49,6 @@ STRUCTURED: frozenset[TaskType] = frozenset({"sentiment_analysis", "classify", "
 PREFERENCES: dict[Quality, Preference | None] = {"fast": "fast", "balanced": None, "best": "quality"}
 
 LEAST_SECONDS = 1.0  # that are worth a call of one's own, where a shared one was too slow
-CACHED_ANSWERS = 1000
 LONGEST_CONTENT = 100_000
 TRIES_FOR_FORM = 2
 
@@ -76,29 +75,10 @@ class TaskRequest:
     source: str = "api"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskResult:
-    """``output`` is text, or an object for the types that answer in one. ``shared`` says that no new call was made."""
-
-    task_id: str
-    output: Any  # Any: text or JSON
-    provider: str
-    model: str
-    execution_ms: int
-    tokens_used: int
-    cost_microusd: int
-    finish: FinishReason
-    reason: str
-    alternatives: tuple[str, ...]
-    at: datetime
-    processing_ms: int
-    shared: bool = False
-
-
 class TaskService:
     def __init__(
         self, *, database: Database, gateway: Gateway, storage: Storage, metrics: Metrics,
-        prompt: Callable[..., str], clock: Callable[[], datetime], cache_seconds: float | None,
+        prompt: Callable[..., str], clock: Callable[[], datetime], answers: Answers,
     ) -> None:  # fmt: skip
         self._database = database
         self._gateway = gateway
@@ -106,8 +86,7 @@ class TaskService:
         self._metrics = metrics
         self._prompt = prompt
         self._clock = clock
-        self._cache_seconds = cache_seconds
-        self._cache: OrderedDict[str, tuple[float, TaskResult]] = OrderedDict()
+        self._answers = answers
         self._in_flight: dict[str, _Shared] = {}
         self._gate = Gate()
 
@@ -127,7 +106,7 @@ class TaskService:
                 self._check_providers(request)
                 await self._count(user_id, tier)
                 key = _key(request, user_id)
-                result = self._cached(key) or await self._shared(key, request, user_id)
+                result = await self._answers.get(key) or await self._shared(key, request, user_id)
             except TooLooError as error:
                 self._metrics.task(request.type, "failed")
                 cost = {"costMicrousd": error.cost_microusd} if isinstance(error, ProviderFailed) else {}
@@ -169,16 +148,6 @@ class TaskService:
                     retry_after_seconds=wait,
                 )
 
-    def _cached(self, key: str) -> TaskResult | None:
-        if self._cache_seconds is None or key not in self._cache:
-            return None
-        stored_at, result = self._cache[key]
-        if time.monotonic() - stored_at > self._cache_seconds:
-            del self._cache[key]
-            return None
-        self._cache.move_to_end(key)
-        return replace(result, shared=True)
-
     async def _shared(self, key: str, request: TaskRequest, user_id: str) -> TaskResult:
         """One call for all equal requests, each waiting as long as it wants; it is stopped with the last of them.
 
@@ -215,17 +184,19 @@ class TaskService:
                     del self._in_flight[key]
 
     async def _run(self, key: str, request: TaskRequest, user_id: str, *, deadline: float) -> TaskResult:
+        # a little later than the call's own end, so that a provider that hangs is known to have hung
+        seconds = deadline - time.monotonic() + 1
         try:
-            # a little later than the call's own end, so that a provider that hangs is known to have hung
-            async with asyncio.timeout(deadline - time.monotonic() + 1), self._gate.through(request.priority):
-                result = await self._answered(request, user_id, deadline=deadline)
+            async with asyncio.timeout(seconds), self._answers.turn(key, seconds=seconds):
+                if (elsewhere := await self._answers.get(key)) is not None:
+                    return elsewhere
+                async with self._gate.through(request.priority):
+                    result = await self._answered(request, user_id, deadline=deadline)
+                if result.finish == "stop":
+                    await self._answers.put(key, result)
+                return result
         except TimeoutError as error:
             raise _too_slow(request) from error
-        if self._cache_seconds is not None and result.finish == "stop":
-            self._cache[key] = (time.monotonic(), result)
-            while len(self._cache) > CACHED_ANSWERS:
-                self._cache.popitem(last=False)
-        return result
 
     async def _answered(self, request: TaskRequest, user_id: str, *, deadline: float) -> TaskResult:
         call = self._call(request, user_id)

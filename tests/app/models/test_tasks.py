@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,16 @@ import pytest
 import redis
 from fakeredis import TcpFakeServer
 from limits.aio.storage import MemoryStorage, Storage
+from redis.asyncio.lock import Lock
 
-from app.bootstrap import open_limit_storage
+from app.bootstrap import open_shared
 from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed
 from app.identity.accounts import AccountService, User
 from app.models import audit, quality
+from app.models.answers import Answers, OwnAnswers, TaskResult
 from app.models.gate import RUNNING_AT_ONCE
 from app.models.gateway import Gateway
-from app.models.tasks import TaskRequest, TaskResult, TaskService
+from app.models.tasks import TaskRequest, TaskService
 from app.storage.database import Database
 from graph.prompts import load, render
 from tests.fakes.clock import Clock
@@ -36,15 +38,16 @@ def says(text: str, **more: Any) -> Script:
 
 @pytest.fixture
 def service(gateway: Gateway, sqlite: Database, clock: Clock) -> TaskService:
-    return new_service(gateway, sqlite, clock, MemoryStorage())
+    return new_service(gateway, sqlite, clock)
 
 
 def new_service(
-    gateway: Gateway, database: Database, clock: Clock, storage: Storage, *, cache_seconds: float | None = 300
+    gateway: Gateway, database: Database, clock: Clock, shared: tuple[Storage, Answers] | None = None
 ) -> TaskService:
+    storage, answers = shared or (MemoryStorage(), OwnAnswers(300))
     return TaskService(
         database=database, gateway=gateway, storage=storage, metrics=gateway.metrics, prompt=render, clock=clock,
-        cache_seconds=cache_seconds,
+        answers=answers,
     )  # fmt: skip
 
 
@@ -147,7 +150,7 @@ async def test_without_a_cache_every_task_is_asked(
     gateway: Gateway, sqlite: Database, clock: Clock, providers: FakeProviders, learner: User
 ) -> None:
     providers.scripts["*"] = says(POSITIVE)
-    service = new_service(gateway, sqlite, clock, MemoryStorage(), cache_seconds=None)
+    service = new_service(gateway, sqlite, clock, (MemoryStorage(), OwnAnswers(0)))
 
     await submit(service, learner)
     await submit(service, learner)
@@ -237,6 +240,7 @@ def redis_url() -> Iterator[str]:
     with redis.Redis.from_url(url) as client:  # Redis says that it does not know a script; the fake hangs up instead
         for script in Path(limits.__file__).parent.rglob("*.lua"):
             client.script_load(script.read_text())
+        client.script_load(Lock.LUA_RELEASE_SCRIPT)
     yield url
     server.shutdown()
     server.server_close()
@@ -259,8 +263,8 @@ async def test_two_servers_count_together_in_redis(
     gateway: Gateway, sqlite: Database, clock: Clock, providers: FakeProviders, learner: User, redis_url: str
 ) -> None:
     providers.scripts["*"] = says(POSITIVE)
-    async with open_limit_storage(redis_url) as one, open_limit_storage(redis_url) as another:
-        servers = [new_service(gateway, sqlite, clock, storage) for storage in (one, another)]
+    async with open_shared(redis_url, 300) as one, open_shared(redis_url, 300) as another:
+        servers = [new_service(gateway, sqlite, clock, shared) for shared in (one, another)]
         for number in range(10):
             await submit(servers[number % 2], learner, tier="free")
 
@@ -272,8 +276,8 @@ async def test_two_servers_count_together_in_redis(
 async def test_when_redis_is_gone_the_sentence_names_it(
     gateway: Gateway, sqlite: Database, clock: Clock, providers: FakeProviders, learner: User
 ) -> None:
-    async with open_limit_storage("redis://127.0.0.1:9") as storage:
-        service = new_service(gateway, sqlite, clock, storage)
+    async with open_shared("redis://127.0.0.1:9", 300) as shared:
+        service = new_service(gateway, sqlite, clock, shared)
 
         with pytest.raises(StorageFailed, match="REDIS_URL"):
             await submit(service, learner)
@@ -281,8 +285,66 @@ async def test_when_redis_is_gone_the_sentence_names_it(
     assert providers.calls == []
 
 
+@pytest.mark.filterwarnings("ignore")
+async def test_without_redis_an_answer_is_not_lost(
+    gateway: Gateway, sqlite: Database, clock: Clock, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = says(POSITIVE)
+    async with open_shared("redis://127.0.0.1:9", 300) as (_, answers):
+        service = new_service(gateway, sqlite, clock, (MemoryStorage(), answers))
+
+        assert (await submit(service, learner)).output["sentiment"] == "positive"
+
+
+@pytest.fixture
+async def servers(
+    gateway: Gateway, sqlite: Database, clock: Clock, redis_url: str
+) -> AsyncIterator[tuple[TaskService, TaskService]]:
+    async with open_shared(redis_url, 300) as one, open_shared(redis_url, 300) as another:
+        yield new_service(gateway, sqlite, clock, one), new_service(gateway, sqlite, clock, another)
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_equal_tasks_share_one_call_and_one_answer_on_two_servers(
+    servers: tuple[TaskService, TaskService], providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=0.3)
+
+    first, second = await asyncio.gather(*(submit(server, learner) for server in servers))
+    third = await submit(servers[1], learner)
+
+    assert len(providers.calls) == 1
+    assert {first.shared, second.shared} == {True, False}
+    assert third.shared
+    assert (second.task_id, second.output, second.at.tzinfo) == (first.task_id, first.output, first.at.tzinfo)
+    assert (third.task_id, third.alternatives) == (first.task_id, first.alternatives)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("how", "calls"), [("fails", 3), ("is stopped", 2)])  # what has no form is asked for twice
+async def test_where_the_call_of_one_server_fails_or_is_stopped_the_other_asks(
+    servers: tuple[TaskService, TaskService], providers: FakeProviders, learner: User, how: str, calls: int
+) -> None:
+    providers.queues["*"] = deque([says("no", first_pause_seconds=0.5)] * 2 if how == "fails" else [])
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=0.5)
+    running = asyncio.create_task(submit(servers[0], learner))
+    while not providers.calls:
+        await asyncio.sleep(0.01)
+    waiting = asyncio.create_task(submit(servers[1], learner))
+    await asyncio.sleep(0.2)
+    calls_before = len(providers.calls)
+    if how == "is stopped":
+        running.cancel()
+
+    with pytest.raises(ProviderFailed if how == "fails" else asyncio.CancelledError):
+        await running
+    result = await waiting
+
+    assert (calls_before, len(providers.calls), result.shared) == (1, calls, False)
+
+
 async def test_who_is_urgent_goes_first(service: TaskService, providers: FakeProviders, learner: User) -> None:
-    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=0.2)
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=1)
     running = [asyncio.create_task(submit(service, learner, f"running {n}")) for n in range(RUNNING_AT_ONCE)]
     while len(providers.calls) < RUNNING_AT_ONCE:
         await asyncio.sleep(0.01)
