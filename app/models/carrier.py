@@ -209,7 +209,7 @@ class Carrier:
             await self._end(run, call, stopped=True)
 
     async def _never_left(self, call: Call) -> None:
-        await self._purse.release(call.id, now=self._clock())
+        await self._purse.release(call.id, now=self._clock(), has_left=False)
         assert call.admission is not None
         await self._breaker.abandon(call.admission)
 

@@ -80,6 +80,7 @@ _NEW_CHARGE = charges.insert()
 _NEW_COST = call_costs.insert()
 _IS_CALL = call_costs.c.call_id == sa.bindparam("call")
 _FINAL_COST = call_costs.update().where(_IS_CALL).values(amount_microusd=sa.bindparam("cost"), is_final=True)
+_REFUSED_COST = call_costs.update().where(_IS_CALL).values(amount_microusd=0)
 _NO_COST = call_costs.delete().where(_IS_CALL)
 
 
@@ -177,14 +178,15 @@ def settle(connection: sa.Connection, call_id: str, cost_microusd: int | None, n
     return Settled(booked=True, cost_microusd=cost)
 
 
-def release(connection: sa.Connection, call_id: str, now: datetime) -> bool:
-    """Give a call's holds back unbooked; whether there were any."""
+def release(connection: sa.Connection, call_id: str, now: datetime, *, has_left: bool) -> bool:
+    """Give a call's holds back unbooked; whether there were any. That of one that was refused is remembered, so that it
+    is logged though its process dies before it does so."""
     held = take_holds(connection, call_id)
     if not held:
         return False
     amount = held[0][1]
     connection.execute(UNHOLD, {"ids": [wanted for wanted, _ in held], "held": amount, "cost": 0})
-    connection.execute(_NO_COST, {"call": call_id})
+    connection.execute(_REFUSED_COST if has_left else _NO_COST, {"call": call_id})
     append(connection, "budget.released", call_id, now, {"amountMicrousd": amount})
     return True
 

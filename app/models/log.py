@@ -119,7 +119,7 @@ class CallLog:
                     self._records, self._events = records + self._records, events + self._events
 
     async def log_lost(self, now: datetime) -> int:
-        """Log the calls that were charged, or cost nothing, and that nobody logged since their process died; returns
+        """Log the calls that were charged, or refused, and that nobody logged since their process died; returns
         how many. Where one is logged by its own process after all, that is what counts."""
         if not self.enabled:
             return 0

@@ -104,17 +104,18 @@ async def test_a_full_queue_is_written_out_and_a_database_that_is_gone_keeps_no_
 
 
 async def _charged(database: Database, clock: Clock, *, enabled: bool = True, days: int = 0) -> tuple[CallLog, User]:
-    """A log, beside calls that it was told nothing of: one that was held, one that ended, one that runs, and one that
-    was refused and costs nothing; and what was spent elsewhere."""
+    """A log, beside calls that it was told nothing of: one that was held, one that ended, one that runs, one that
+    was refused and costs nothing, and one that never left; and what was spent elsewhere."""
     purse, owner = Purse(database), await AccountService(database=database, clock=clock, hasher=quick_hasher()).owner()
     await purse.open(["openai"])
-    for call_id in ("held", "ended", "refused"):
+    for call_id in ("held", "ended", "refused", "stayed"):
         await purse.reserve(
             call_id, provider="openai", model="m", task="chat", user_id=owner.id, amount_microusd=9, now=clock(),
             intent="general.chat", thread_id="t",
         )  # fmt: skip
     await purse.settle("ended", cost_microusd=5, now=clock())
     await purse.release("refused", now=clock())
+    await purse.release("stayed", now=clock(), has_left=False)
     await purse.record(
         "elsewhere", provider="openai", user_id=owner.id, cost_microusd=7, actor=owner.id, now=clock()
     )  # fmt: skip
@@ -134,9 +135,10 @@ async def test_a_call_whose_process_died_is_logged_from_its_charge(database: Dat
     async with database.read() as connection:
         logged = {row["id"]: row for row in (await connection.execute(sa.select(provider_logs))).mappings()}
         measured = {row["call_id"]: row for row in (await connection.execute(sa.select(provider_metrics))).mappings()}
-    assert lost == [2, 0]
-    assert {call_id: row["cost_microusd"] for call_id, row in logged.items()} == {"held": 9, "ended": 5}
-    assert {call_id: row["cost_microusd"] for call_id, row in measured.items()} == {"held": 9, "ended": 5}
+    costs = {"held": 9, "ended": 5, "refused": 0}
+    assert lost == [3, 0]
+    assert {call_id: row["cost_microusd"] for call_id, row in logged.items()} == costs
+    assert {call_id: row["cost_microusd"] for call_id, row in measured.items()} == costs
     held = logged["held"]
     assert (held["user_id"], held["thread_id"], held["intent"]) == (owner.id, "t", "general.chat")
     assert (held["provider"], held["model"], held["task"], held["status"]) == ("openai", "m", "chat", "lost")
@@ -152,9 +154,9 @@ async def test_a_lost_call_counts_as_a_call_and_says_nothing_of_its_model(databa
     [stats] = await call_log.stats(database, since=now - timedelta(days=1))
     [hour] = await rows_of(database, "SELECT * FROM provider_hourly")
     outcomes = await call_log.recent_outcomes(database, now - timedelta(days=1))
-    assert (stats.calls, stats.failures, stats.total_ms, stats.cost_microusd) == (4, 1, 1100, 24)
+    assert (stats.calls, stats.failures, stats.total_ms, stats.cost_microusd) == (5, 1, 1100, 24)
     assert stats.success_rate == 0.5
-    assert (hour["calls"], float(hour["success_rate"]), float(hour["total_ms"])) == (4, 0.5, 1100)  # type: ignore[arg-type]
+    assert (hour["calls"], float(hour["success_rate"]), float(hour["total_ms"])) == (5, 0.5, 1100)  # type: ignore[arg-type]
     assert len(outcomes) == 2
 
 
@@ -172,8 +174,8 @@ async def test_what_its_own_process_says_of_a_lost_call_counts(database: Databas
         statuses = {row.id: row.status for row in await connection.execute(sa.select(provider_logs))}
         milliseconds = {row.call_id: row.total_ms for row in await connection.execute(sa.select(provider_metrics))}
     assert again == 0
-    assert statuses == {"held": "lost", "ended": "ok", "call-2": "ok"}
-    assert milliseconds == {"held": None, "ended": 1100, "call-2": 1100}
+    assert statuses == {"held": "lost", "refused": "lost", "ended": "ok", "call-2": "ok"}
+    assert milliseconds == {"held": None, "refused": None, "ended": 1100, "call-2": 1100}
 
 
 async def test_a_call_that_waits_to_be_logged_is_not_lost(sqlite: Database, clock: Clock) -> None:
@@ -182,8 +184,9 @@ async def test_a_call_that_waits_to_be_logged_is_not_lost(sqlite: Database, cloc
 
     lost = await log.log_lost(clock())
 
-    assert lost == 1
-    assert {row["id"]: row["status"] for row in await call_log.newest(sqlite)} == {"held": "lost", "ended": "ok"}
+    statuses = {row["id"]: row["status"] for row in await call_log.newest(sqlite)}
+    assert lost == 2
+    assert statuses == {"held": "lost", "refused": "lost", "ended": "ok"}
 
 
 async def test_a_log_that_is_switched_off_keeps_no_lost_calls_either(sqlite: Database, clock: Clock) -> None:
