@@ -152,6 +152,9 @@ def money() -> Rows:
     rows: Rows = [("decision among 50 candidates", f"{gateway.decision_ms():.2f} ms")]
     waited, processor = asyncio.run(gateway.log_ms())
     rows.append(("call log: what an answer waits for it", f"{waited:.3f} ms; processor time {processor:.2f} ms a call"))
+    purse, bare = asyncio.run(gateway.purse_ms())
+    rows.append(("reserve and settle a call, processor time",
+                 f"{purse:.2f} ms; the same statements by the bare driver {bare:.2f} ms"))  # fmt: skip
     tokens = spender.scripted_tokens()
     with Running(FakeProviders()) as fake:
         fake.scripts["*"] = Script(words=tuple(" word" for _ in range(24)))

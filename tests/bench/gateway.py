@@ -6,15 +6,19 @@ Run as ``python -m tests.bench.gateway WHO SECONDS_URL`` in a process of its own
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import sqlalchemy as sa
 
 ROOT = Path(__file__).parents[2]
 WHO = ("raw SDK", "our gateway", "LiteLLM", "LiteLLM Router")
@@ -187,6 +191,78 @@ async def log_ms() -> tuple[float, float]:
     await log.close()
     await database.close()
     return waited / calls * 1000, processor / calls * 1000
+
+
+async def purse_ms() -> tuple[float, float]:
+    """Processor milliseconds of reserving and settling a call, and of the same statements by the bare driver: what two
+    durable transactions beside the event loop cost at least."""
+    from app.models.budget import Purse
+    from app.storage.database import Database, sqlite_url
+    from app.storage.migrate import migrate
+
+    files = [Path(tempfile.mkdtemp()) / "bench.sqlite" for _ in range(2)]
+    databases = [Database(sqlite_url(file)) for file in files]
+    for database in databases:
+        await migrate(database)
+        await Purse(database).open(["openai"])
+    purse, now = Purse(databases[0]), datetime.now(UTC)
+    transactions: list[list[tuple[str, Any]]] = []
+
+    def note(
+        connection: sa.Connection, cursor: object, statement: str, parameters: Any, *_: object
+    ) -> None:  # SQLAlchemy's signature
+        if statement.startswith("BEGIN"):
+            transactions.append([])
+        transactions[-1].append((statement, parameters))
+
+    async def pair(number: int) -> None:
+        call_id = f"call-{number}"
+        await purse.reserve(
+            call_id, provider="openai", user_id="ada", amount_microusd=500, now=now, model=MODEL, task="chat",
+            intent="general.chat", thread_id="t",
+        )  # fmt: skip
+        await purse.settle(call_id, cost_microusd=73, now=now)
+
+    for number in range(WARM_UP):
+        await pair(number)
+    processor = time.process_time()
+    for number in range(WARM_UP, WARM_UP + CALLS):
+        await pair(number)
+    ours = (time.process_time() - processor) / CALLS * 1000
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    for number in range(WARM_UP + CALLS, 2 * (WARM_UP + CALLS)):
+        await pair(number)
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    bare = await _bare_ms(files[1], transactions)
+    for database in databases:
+        await database.close()
+    return ours, bare
+
+
+async def _bare_ms(file: Path, transactions: list[list[tuple[str, Any]]]) -> float:
+    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {setting}")
+
+    def run(statements: list[tuple[str, Any]]) -> None:
+        for statement, parameters in statements:
+            if isinstance(parameters, list):
+                connection.executemany(statement, parameters)
+            else:
+                connection.execute(statement, parameters).fetchall()
+        connection.execute("COMMIT")
+
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        for statements in transactions[: 2 * WARM_UP]:
+            await loop.run_in_executor(thread, run, statements)
+        processor = time.process_time()
+        for statements in transactions[2 * WARM_UP :]:
+            await loop.run_in_executor(thread, run, statements)
+        processor = time.process_time() - processor
+    assert connection.execute("SELECT count(*) FROM charges").fetchone() == (len(transactions) // 2,)
+    connection.close()
+    return processor / CALLS * 1000
 
 
 def decision_ms() -> float:
