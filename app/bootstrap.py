@@ -2,12 +2,9 @@
 
 import asyncio
 import contextlib
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
@@ -17,7 +14,6 @@ from app.analytics.projections import EarnedBadges, MetricsCollector
 from app.analytics.ranking import RankingService
 from app.analytics.reports import ReportService
 from app.context.repositories import RepositoryService
-from app.errors import SettingsError
 from app.events.bus import Bus, Consumer
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService
@@ -27,27 +23,21 @@ from app.learning.curriculum import load_curriculum
 from app.learning.fitting import FittingService
 from app.learning.languages import find_toolchains
 from app.learning.plans import PlanService
-from app.learning.sandbox.probe import REMEDY, Isolation, probe
+from app.learning.sandbox.probe import Isolation, probe
 from app.learning.training import TrainingService
 from app.models.answers import Answers, OwnAnswers
-from app.models.breaker import Breaker
 from app.models.budget import Purse
-from app.models.call import TimeLimits
-from app.models.catalog import Catalog, load_catalog
-from app.models.gateway import Gateway, Rules
-from app.models.keys import KeyService, cipher_of
-from app.models.log import CallLog, prune
-from app.models.ollama import LocalOllama
+from app.models.keys import KeyService
+from app.models.log import prune
 from app.models.quality import GradedAnswers
 from app.models.tasks import TaskService
-from app.models.wires import environment_keys, make_wire, wires
+from app.opening import may_run_unisolated, open_database, open_gateway, open_keys, utc_now
 from app.orchestration.actions import Actions
 from app.orchestration.engine import WorkflowEngine
 from app.orchestration.executor import ExecutorSlot, FileSlot, PostgresSlot
 from app.orchestration.store import WorkStore
 from app.settings import Settings
-from app.storage.database import Database, postgres_url, sqlite_url
-from app.storage.migrate import migrate
+from app.storage.database import Database, postgres_url
 from graph import prompts
 from graph.checkpoints import Checkpoints, postgres_checkpoints, sqlite_checkpoints
 from graph.conversation import Conversation
@@ -93,50 +83,6 @@ def follow(database: Database) -> tuple[Bus, BadgeSystem]:
     )
     bus = Bus(database, consumers(database), afterwards=badges.award_due)
     return bus, badges
-
-
-def no_accounts(settings: Settings) -> str:
-    """Why the server does not start on an address that others can reach."""
-    address = f"TOOLOO_PUBLIC_URL={settings.tooloo_public_url}" if settings.is_loopback else f"HOST={settings.host}"
-    return (
-        f"{address} can be reached by others, and there are no accounts yet. "
-        "Make one first: tooloo user add NAME --admin"
-    )
-
-
-def may_run_unisolated(settings: Settings) -> bool:
-    """Whether code may run where nothing isolates it.
-
-    Raises:
-        SettingsError: it is asked for where others can sign in.
-    """
-    if settings.tooloo_allow_unisolated_code and not settings.is_single_user:
-        raise SettingsError(
-            "TOOLOO_ALLOW_UNISOLATED_CODE is for a machine of one's own: here others could run code as this server's "
-            f"user. Take it out. {REMEDY}"
-        )
-    return settings.tooloo_allow_unisolated_code
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-@asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """The migrated database alone, for commands that need no more.
-
-    Raises:
-        SettingsError: the data folder cannot be made or written to.
-        StorageFailed: the database cannot be used.
-    """
-    await asyncio.to_thread(_make_data_dir, settings.tooloo_data_dir)
-    database = Database(_database_url(settings))
-    try:
-        await migrate(database)
-        yield database
-    finally:
-        await database.close()
 
 
 @asynccontextmanager
@@ -209,67 +155,6 @@ async def _open_deps(
     )  # fmt: skip
 
 
-async def open_gateway(settings: Settings, database: Database, purse: Purse) -> Gateway:
-    """The gateway with a wire for each provider that has a key in the environment; Ollama needs none.
-
-    Raises:
-        SettingsError: the catalog does not fit.
-    """
-    today = utc_now().date()
-    catalog = await asyncio.to_thread(load_catalog, settings.tooloo_catalog, _preferred(settings), today=today)
-    for model_id, reason in catalog.refused.items():
-        logger.warning("model.refused", model=model_id, reason=reason)
-    await purse.open(_providers(catalog))
-    gateway = Gateway(
-        database=database, purse=purse, catalog=catalog, clock=utc_now,
-        wires=await asyncio.to_thread(wires, settings, catalog),
-        log=CallLog(database, enabled=settings.provider_logging_enabled),
-        breaker=Breaker(
-            database, threshold=settings.provider_circuit_threshold,
-            cooldown_seconds=settings.provider_circuit_timeout / 1000, clock=utc_now,
-            probe_seconds=settings.total_timeout_seconds,
-        ),
-        rules=Rules(
-            limits=TimeLimits(
-                first_token_seconds=settings.first_token_timeout_seconds,
-                between_tokens_seconds=settings.between_tokens_timeout_seconds,
-                total_seconds=settings.total_timeout_seconds,
-            ),
-            tie_order=settings.tie_order, fallback=settings.provider_fallback_enabled,
-            hedging=settings.tooloo_hedging, exploration_share=settings.tooloo_exploration_share,
-            default_models=frozenset(f"{provider}/{name}" for provider, name in _preferred(settings)),
-        ),
-        ollama=LocalOllama(settings.ollama_base_url, lambda: make_wire(settings, "ollama", "ollama")),
-    )  # fmt: skip
-    await gateway.open()
-    return gateway
-
-
-async def open_keys(settings: Settings, database: Database, gateway: Gateway) -> KeyService:
-    """Stored keys, taken into use."""
-    secret = settings.tooloo_secret_key.get_secret_value() if settings.tooloo_secret_key else None
-    keys = KeyService(
-        database=database, gateway=gateway, clock=utc_now, environment=environment_keys(settings),
-        cipher=await asyncio.to_thread(cipher_of, settings.tooloo_data_dir, secret),
-        make_wire=lambda provider, key: make_wire(settings, provider, key),
-    )  # fmt: skip
-    await keys.refresh()
-    return keys
-
-
-def _preferred(settings: Settings) -> Sequence[tuple[str, str]]:
-    named = (
-        ("anthropic", settings.claude_default_model),
-        ("openai", settings.openai_default_model),
-        ("gemini", settings.gemini_default_model),
-    )
-    return [(provider, name) for provider, name in named if name]
-
-
-def _providers(catalog: Catalog) -> list[str]:
-    return sorted({"ollama", *(model.provider for model in catalog.models)})
-
-
 @asynccontextmanager
 async def open_shared(redis_url: str | None, kept_seconds: float) -> AsyncIterator[tuple[Storage, Answers]]:
     """Where task limits are counted and answers are kept for so long: in this process, or in Redis for several."""
@@ -333,24 +218,6 @@ async def _repeated(name: str, work: Callable[[], Awaitable[object]], seconds: f
         except Exception:  # it must outlive a database that is gone for a while
             logger.exception("background.failed", work=name)
         await asyncio.sleep(seconds)
-
-
-def _make_data_dir(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=folder):
-            pass  # it can be written to; the name is its own, for servers may start together
-    except OSError as error:
-        raise SettingsError(
-            f"The data folder {str(folder)!r} cannot be written to ({error.strerror}). "
-            "Give it write access, or choose another with TOOLOO_DATA_DIR."
-        ) from error
-
-
-def _database_url(settings: Settings) -> str:
-    if settings.database_url:
-        return postgres_url(settings.database_url.get_secret_value(), "asyncpg")
-    return sqlite_url(settings.tooloo_data_dir / "tooloo.sqlite")
 
 
 def _system_url(settings: Settings) -> str:

@@ -15,12 +15,13 @@ from starlette.routing import Match
 from app import logs
 from app.api import account, analytics, conversation, identity, learning, models, problems, tasks, work
 from app.api.guard import Guard
-from app.bootstrap import Services, no_accounts, open_services
+from app.bootstrap import Services, open_services
 from app.chat import unused_left_out
 from app.errors import NotFound, SettingsError
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService
 from app.identity.caller import Caller
+from app.opening import no_accounts
 from app.settings import Settings, load_settings
 
 ROOT = Path(__file__).parent.parent

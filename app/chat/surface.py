@@ -8,12 +8,13 @@ from chainlit import config as chat_config
 from chainlit.session import ws_sessions_id
 from fastapi import FastAPI
 
-from app.bootstrap import Services, utc_now
+from app.bootstrap import Services
 from app.chat import login
 from app.chat.handlers import Chat
 from app.chat.history import History
 from app.chat.sharing import SharePages, SharingService
 from app.models import quality
+from app.opening import utc_now
 
 TEMPLATES = Path(__file__).parent / "templates"
 STOP_SECONDS = 2.0

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from app.bootstrap import open_database, utc_now
 from app.identity.access import AccessService
 from app.identity.accounts import OWNER, AccountService
+from app.opening import open_database, utc_now
 from app.settings import load_settings
 
 users = typer.Typer(no_args_is_help=True, help="Accounts of people.")

@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.bootstrap import open_database, utc_now
 from app.errors import InvalidInput
 from app.identity.accounts import OWNER, AccountService
 from app.models.budget import DEFAULT_LIMITS_USD, MICROUSD, Budget, BudgetKind, Purse, intent_owner, limit_of
+from app.opening import open_database, utc_now
 from app.settings import load_settings
 from app.storage.database import Database
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from app.bootstrap import follow, open_database
 from app.events import log as event_log
 from app.events.bus import Bus
+from app.opening import open_database
 from app.settings import load_settings
 
 cli = typer.Typer(no_args_is_help=True, help="The event log.")
@@ -87,5 +87,7 @@ def replay(consumer: str) -> None:
 
 @asynccontextmanager
 async def _bus() -> AsyncIterator[Bus]:
+    from app.bootstrap import follow  # over a second that other commands need not wait
+
     async with open_database(load_settings()) as database:
         yield follow(database)[0]

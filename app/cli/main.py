@@ -6,13 +6,13 @@ import sys
 import typer
 
 from app import logs
-from app.bootstrap import may_run_unisolated, open_database
 from app.cli import accounts, budgets, events, practice, providers
 from app.cli.serve import serve
 from app.errors import TooLooError
 from app.learning.curriculum import load_curriculum
 from app.learning.languages import LANGUAGES
 from app.learning.sandbox.probe import probe
+from app.opening import may_run_unisolated, open_database
 from app.settings import load_settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False)

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.bootstrap import may_run_unisolated
 from app.errors import InvalidInput, SettingsError
 from app.learning.challenge_files import CHALLENGE
 from app.learning.checking import check as check_challenge
@@ -19,6 +18,7 @@ from app.learning.languages import LANGUAGES, known_language
 from app.learning.sandbox.probe import Isolation, probe
 from app.learning.sandbox.raw import RawRun, run_script
 from app.learning.templates import KINDS, template
+from app.opening import may_run_unisolated
 from app.settings import load_settings
 
 challenges = typer.Typer(no_args_is_help=True, help="Challenges of your own: write and check them.")

@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.bootstrap import open_database, open_gateway, open_keys, utc_now
 from app.errors import BudgetExceeded, NoModelAvailable, NotFound, ProviderFailed
 from app.identity.accounts import AccountService
 from app.models import log as call_log
@@ -25,6 +24,7 @@ from app.models.gateway import Gateway
 from app.models.providers.wire import Message, TextDelta
 from app.models.run import Answered
 from app.models.selector import reason
+from app.opening import open_database, open_gateway, open_keys, utc_now
 from app.settings import load_settings
 from app.storage.database import Database
 

@@ -9,9 +9,9 @@ import sqlite3
 import typer
 import uvicorn
 
-from app.bootstrap import no_accounts, open_database, utc_now
 from app.errors import SettingsError, StorageFailed
 from app.identity.accounts import AccountService
+from app.opening import no_accounts, open_database, utc_now
 from app.settings import Settings, load_settings
 
 STOP_SECONDS = 3

@@ -27,3 +27,14 @@ def test_a_start_imports_no_providers_sdk() -> None:
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True)
 
     assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_a_command_does_not_wait_for_what_only_the_server_needs() -> None:
+    program = (
+        "import sys, app.cli.main; "
+        "print(sorted({'langgraph', 'dbos', 'chainlit', 'sklearn', 'fsrs'} & sys.modules.keys()))"
+    )
+
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True)
+
+    assert run.stdout.strip() == "[]", run.stderr

@@ -46,11 +46,11 @@ async def raw(url: str) -> Once:
 
 async def ours(url: str) -> Once:
     from app import logs
-    from app.bootstrap import open_gateway
     from app.identity.accounts import AccountService
     from app.models.budget import Purse
     from app.models.call import CallRequest
     from app.models.providers.wire import Message
+    from app.opening import open_gateway
     from app.settings import Settings
     from app.storage.database import Database, sqlite_url
     from app.storage.migrate import migrate

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from app.bootstrap import open_database, open_gateway, utc_now
 from app.errors import TooLooError
 from app.identity.accounts import AccountService
 from app.models.budget import Purse
@@ -22,6 +21,7 @@ from app.models.call import CallRequest, most_tokens
 from app.models.call import hold_microusd as most_of_call
 from app.models.catalog import load_catalog
 from app.models.providers.wire import Message
+from app.opening import open_database, open_gateway, utc_now
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]

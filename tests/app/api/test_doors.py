@@ -15,10 +15,10 @@ from fastapi import FastAPI
 
 from app.api.conversation import LONGEST_ID, _thread_id
 from app.api.guard import REQUEST_BODY_BYTES
-from app.bootstrap import open_database, utc_now
 from app.identity.access import AccessService
 from app.identity.accounts import AccountService
 from app.identity.caller import Caller, current_caller
+from app.opening import open_database, utc_now
 from app.settings import Settings
 from tests.app.api.conftest import client_of, running
 from tests.fakes.hashing import quick_hasher

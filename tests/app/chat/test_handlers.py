@@ -16,11 +16,12 @@ from chainlit.emitter import BaseChainlitEmitter
 from chainlit.session import HTTPSession
 from chainlit.user import PersistedUser
 
-from app.bootstrap import Services, open_services, utc_now
+from app.bootstrap import Services, open_services
 from app.chat.handlers import Chat, with_files
 from app.chat.history import History
 from app.chat.sharing import SharingService
 from app.errors import StorageFailed
+from app.opening import utc_now
 from app.settings import Settings
 from app.storage.tables.history import steps
 from graph.commands import COMMANDS

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.bootstrap import open_gateway
 from app.errors import Conflict, InvalidInput, NotFound
 from app.identity.accounts import AccountService, User
 from app.learning.challenge_files import AnswerChallenge, FunctionChallenge
@@ -20,6 +19,7 @@ from app.learning.reveal_filter import gives_away, quotes_others, shows_code
 from app.learning.sandbox.probe import Isolation
 from app.models import quality
 from app.models.budget import Purse
+from app.opening import open_gateway
 from app.settings import Settings
 from app.storage.database import Database
 from graph.prompts import load, render

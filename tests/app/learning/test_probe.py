@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from app.bootstrap import may_run_unisolated
 from app.errors import SandboxUnavailable, SettingsError
 from app.identity.accounts import User
 from app.learning.challenges import ChallengeService
@@ -16,6 +15,7 @@ from app.learning.sandbox import landlock as landlock_module
 from app.learning.sandbox import probe as probe_module
 from app.learning.sandbox.probe import bubblewrap, landlock, open_air, probe
 from app.learning.sandbox.raw import run_script
+from app.opening import may_run_unisolated
 from app.settings import Settings
 from app.storage.database import Database
 from tests.fakes.clock import Clock

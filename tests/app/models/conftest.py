@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.bootstrap import open_gateway
 from app.identity.accounts import AccountService, User
 from app.models.budget import Purse
 from app.models.call import CallRequest
 from app.models.gateway import Gateway
 from app.models.providers.wire import Message
+from app.opening import open_gateway
 from app.settings import Settings
 from app.storage.database import Database
 from tests.fakes.clock import Clock

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.bootstrap import open_gateway
 from app.errors import NoModelAvailable, ProviderFailed, StorageFailed
 from app.events import log as event_log
 from app.identity.accounts import User
@@ -27,6 +26,7 @@ from app.models.ledger import Settled
 from app.models.providers.wire import Prompt, StreamEvent, TextDelta, Usage
 from app.models.run import Answered
 from app.models.wires import wires
+from app.opening import open_gateway
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.tables.models import provider_logs, provider_metrics

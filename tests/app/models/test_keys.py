@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.bootstrap import open_gateway, open_keys
 from app.errors import InvalidInput, NotFound, ProviderFailed, SettingsError
 from app.identity.accounts import User
 from app.models import audit
 from app.models.budget import Purse
 from app.models.gateway import Gateway
 from app.models.keys import SECRET_FILE, KeyService, cipher_of
+from app.opening import open_gateway, open_keys
 from app.settings import Settings
 from app.storage.database import Database
 from app.storage.secret_file import secret_in

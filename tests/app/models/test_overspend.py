@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from app.bootstrap import open_database
 from app.models import log as call_log
 from app.models.budget import HOLD_LIFETIME, Purse
 from app.models.log import CallLog
+from app.opening import open_database
 from tests.bench.spender import (
     FREE,
     KINDS,

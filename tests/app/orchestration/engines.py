@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from app.analytics.reports import ReportService
-from app.bootstrap import utc_now
 from app.context.repositories import RepositoryService
+from app.opening import utc_now
 from app.orchestration.actions import Actions
 from app.orchestration.engine import WorkflowEngine
 from app.orchestration.executor import ExecutorSlot, FileSlot, PostgresSlot

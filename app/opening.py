@@ -1,0 +1,150 @@
+"""What the server and single commands open alike: the database, the gateway, the stored keys."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from app.errors import SettingsError
+from app.learning.sandbox.probe import REMEDY
+from app.models.breaker import Breaker
+from app.models.budget import Purse
+from app.models.call import TimeLimits
+from app.models.catalog import Catalog, load_catalog
+from app.models.gateway import Gateway, Rules
+from app.models.keys import KeyService, cipher_of
+from app.models.log import CallLog
+from app.models.ollama import LocalOllama
+from app.models.wires import environment_keys, make_wire, wires
+from app.settings import Settings
+from app.storage.database import Database, postgres_url, sqlite_url
+from app.storage.migrate import migrate
+
+logger = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def may_run_unisolated(settings: Settings) -> bool:
+    """Whether code may run where nothing isolates it.
+
+    Raises:
+        SettingsError: it is asked for where others can sign in.
+    """
+    if settings.tooloo_allow_unisolated_code and not settings.is_single_user:
+        raise SettingsError(
+            "TOOLOO_ALLOW_UNISOLATED_CODE is for a machine of one's own: here others could run code as this server's "
+            f"user. Take it out. {REMEDY}"
+        )
+    return settings.tooloo_allow_unisolated_code
+
+
+def no_accounts(settings: Settings) -> str:
+    """Why the server does not start on an address that others can reach."""
+    address = f"TOOLOO_PUBLIC_URL={settings.tooloo_public_url}" if settings.is_loopback else f"HOST={settings.host}"
+    return (
+        f"{address} can be reached by others, and there are no accounts yet. "
+        "Make one first: tooloo user add NAME --admin"
+    )
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The migrated database alone, for commands that need no more.
+
+    Raises:
+        SettingsError: the data folder cannot be made or written to.
+        StorageFailed: the database cannot be used.
+    """
+    await asyncio.to_thread(_make_data_dir, settings.tooloo_data_dir)
+    database = Database(_database_url(settings))
+    try:
+        await migrate(database)
+        yield database
+    finally:
+        await database.close()
+
+
+async def open_gateway(settings: Settings, database: Database, purse: Purse) -> Gateway:
+    """The gateway with a wire for each provider that has a key in the environment; Ollama needs none.
+
+    Raises:
+        SettingsError: the catalog does not fit.
+    """
+    today = utc_now().date()
+    catalog = await asyncio.to_thread(load_catalog, settings.tooloo_catalog, _preferred(settings), today=today)
+    for model_id, reason in catalog.refused.items():
+        logger.warning("model.refused", model=model_id, reason=reason)
+    await purse.open(_providers(catalog))
+    gateway = Gateway(
+        database=database, purse=purse, catalog=catalog, clock=utc_now,
+        wires=await asyncio.to_thread(wires, settings, catalog),
+        log=CallLog(database, enabled=settings.provider_logging_enabled),
+        breaker=Breaker(
+            database, threshold=settings.provider_circuit_threshold,
+            cooldown_seconds=settings.provider_circuit_timeout / 1000, clock=utc_now,
+            probe_seconds=settings.total_timeout_seconds,
+        ),
+        rules=Rules(
+            limits=TimeLimits(
+                first_token_seconds=settings.first_token_timeout_seconds,
+                between_tokens_seconds=settings.between_tokens_timeout_seconds,
+                total_seconds=settings.total_timeout_seconds,
+            ),
+            tie_order=settings.tie_order, fallback=settings.provider_fallback_enabled,
+            hedging=settings.tooloo_hedging, exploration_share=settings.tooloo_exploration_share,
+            default_models=frozenset(f"{provider}/{name}" for provider, name in _preferred(settings)),
+        ),
+        ollama=LocalOllama(settings.ollama_base_url, lambda: make_wire(settings, "ollama", "ollama")),
+    )  # fmt: skip
+    await gateway.open()
+    return gateway
+
+
+async def open_keys(settings: Settings, database: Database, gateway: Gateway) -> KeyService:
+    """Stored keys, taken into use."""
+    secret = settings.tooloo_secret_key.get_secret_value() if settings.tooloo_secret_key else None
+    keys = KeyService(
+        database=database, gateway=gateway, clock=utc_now, environment=environment_keys(settings),
+        cipher=await asyncio.to_thread(cipher_of, settings.tooloo_data_dir, secret),
+        make_wire=lambda provider, key: make_wire(settings, provider, key),
+    )  # fmt: skip
+    await keys.refresh()
+    return keys
+
+
+def _preferred(settings: Settings) -> Sequence[tuple[str, str]]:
+    named = (
+        ("anthropic", settings.claude_default_model),
+        ("openai", settings.openai_default_model),
+        ("gemini", settings.gemini_default_model),
+    )
+    return [(provider, name) for provider, name in named if name]
+
+
+def _providers(catalog: Catalog) -> list[str]:
+    return sorted({"ollama", *(model.provider for model in catalog.models)})
+
+
+def _make_data_dir(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # it can be written to; the name is its own, for servers may start together
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {str(folder)!r} cannot be written to ({error.strerror}). "
+            "Give it write access, or choose another with TOOLOO_DATA_DIR."
+        ) from error
+
+
+def _database_url(settings: Settings) -> str:
+    if settings.database_url:
+        return postgres_url(settings.database_url.get_secret_value(), "asyncpg")
+    return sqlite_url(settings.tooloo_data_dir / "tooloo.sqlite")
