@@ -8,7 +8,7 @@ from typing import Any
 from app.errors import InvalidInput
 from app.learning.curriculum import Curriculum
 from graph.intents.goals import goal_of
-from graph.intents.money import PROVIDERS, amount_of, kind_of_use
+from graph.intents.money import PROVIDERS, amount_of, kind_of_use, plain_of
 from graph.intents.slots import Slots, slots_of
 
 Parameters = dict[str, Any]  # Any: slots of several types
@@ -112,7 +112,7 @@ def _challenge(arguments: str, slots: Slots) -> tuple[str, Parameters]:
 def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     if not arguments:
         return "provider.check-budget", {}
-    words = [word.strip(",;.") for word in re.split(r"[\s:=]+", arguments[:200].lower()) if word.strip(",;.")]
+    words = [word.strip(",;.") for word in re.split(r"[\s:=]+", plain_of(arguments[:200])) if word.strip(",;.")]
     if words in (["burst"], ["burst", "on"], ["burst", "off"]):
         return "provider.check-budget", {"burst": words != ["burst", "off"]}
     if switched := _switched(words):
@@ -128,6 +128,8 @@ def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
             )
         named["is_burst"] = True
     if set(words) & _OFF:
+        if any(re.search(r"\d", word) for word in words):
+            raise InvalidInput(f"{arguments!r} lifts a cap and sets one. Give an amount, or `/budget lift` alone.")
         if "provider" in named:
             raise InvalidInput(
                 "A provider's budget is not lifted, only changed: give an amount. To ask a provider no more: "

@@ -1,18 +1,16 @@
 """Progress, badges and rankings over REST. A learner sees their own; administrators see everybody's."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from app.analytics.badges import Badge
 from app.analytics.metrics import METRICS, metrics_of
 from app.analytics.ranking import By, Period
-from app.api.identity import Admin, Reader, Using, Writer
+from app.api.identity import Admin, IsAdmin, Reader, Using, Writer
 from app.api.wire import Body, camel, page
-from app.bootstrap import Services
 from app.errors import NotFound
-from app.identity.accounts import User
 from app.learning import path, progress
 from graph.overview import earned_view, overview, progress_view, standing_of, step_view
 
@@ -41,6 +39,23 @@ class Reason(Body):
     why: str = Field(max_length=300)
 
 
+async def _subject(user_id: str, user: Reader, is_admin: IsAdmin, using: Using) -> str:
+    """Whose numbers are asked for: one's own ("me" or one's id or name); for an administrator, anybody's.
+
+    Raises:
+        NotFound: nobody has that id, or the caller may not see them.
+    """
+    if user_id in ("me", user.id, user.name):
+        return user.id
+    found = await using.accounts.find_by_id(user_id) or await using.accounts.find(user_id) if is_admin else None
+    if found is None:
+        raise NotFound(f"There is no learner {user_id!r} whose numbers you may see.")
+    return found.id
+
+
+Subject = Annotated[str, Depends(_subject)]
+
+
 @router.get("/analytics/overview")
 async def own_overview(user: Reader, using: Using) -> Json:
     """The numbers behind /stats."""
@@ -55,8 +70,8 @@ async def log(body: Log, user: Writer, using: Using) -> Json:
 
 
 @router.get("/analytics/user/{user_id}/metrics")
-async def metrics(user_id: str, user: Reader, using: Using) -> Json:
-    facts = await using.deps.reports.facts(await _subject(user_id, user, using))
+async def metrics(subject: Subject, using: Using) -> Json:
+    facts = await using.deps.reports.facts(subject)
     values = metrics_of(facts, using.deps.clock())
     return page(
         [
@@ -67,35 +82,35 @@ async def metrics(user_id: str, user: Reader, using: Using) -> Json:
 
 
 @router.get("/analytics/user/{user_id}/progress")
-async def progress_of(user_id: str, user: Reader, using: Using) -> Json:
-    return await overview(using.deps, await _subject(user_id, user, using))
+async def progress_of(subject: Subject, using: Using) -> Json:
+    return await overview(using.deps, subject)
 
 
 @router.get("/analytics/user/{user_id}/engagement-score")
-async def engagement(user_id: str, user: Reader, using: Using) -> Json:
-    report = await using.deps.reports.report(await _subject(user_id, user, using))
+async def engagement(subject: Subject, using: Using) -> Json:
+    report = await using.deps.reports.report(subject)
     return camel(dict(vars(report.engagement)))
 
 
 @router.get("/analytics/user/{user_id}/learning-path")
-async def learning_path(user_id: str, user: Reader, using: Using) -> Json:
-    tried = await progress.overview(using.database, await _subject(user_id, user, using))
+async def learning_path(subject: Subject, using: Using) -> Json:
+    tried = await progress.overview(using.database, subject)
     return page([step_view(step) for step in path.path_of(using.deps.curriculum.concepts, tried, using.deps.clock())])
 
 
 @router.get("/analytics/user/{user_id}/badges")
-async def badges_of(user_id: str, user: Reader, using: Using) -> Json:
-    return page([earned_view(one) for one in await using.deps.badges.earned(await _subject(user_id, user, using))])
+async def badges_of(subject: Subject, using: Using) -> Json:
+    return page([earned_view(one) for one in await using.deps.badges.earned(subject)])
 
 
 @router.get("/analytics/user/{user_id}/badges/progress")
-async def badge_progress(user_id: str, user: Reader, using: Using) -> Json:
-    return page([progress_view(one) for one in await using.deps.badges.progress(await _subject(user_id, user, using))])
+async def badge_progress(subject: Subject, using: Using) -> Json:
+    return page([progress_view(one) for one in await using.deps.badges.progress(subject)])
 
 
 @router.post("/analytics/user/{user_id}/badges/{badge_id}/revoke", status_code=204)
 async def revoke(user_id: str, badge_id: str, body: Reason, admin: Admin, using: Using) -> None:
-    subject = await _subject(user_id, admin, using)
+    subject = await _subject(user_id, admin, True, using)
     await using.deps.badges.revoke(subject, badge_id, why=body.why, actor=admin.id)
 
 
@@ -148,20 +163,6 @@ async def trends(_user: Reader, using: Using, period: Literal["daily", "weekly",
     """Sums of everybody by day, Monday of the week, or month, where there are at least five learners."""
     days = await using.deps.ranking.trends(days=TREND_DAYS[period], each=period)
     return {"available": days is not None, **page(list(days or []))}
-
-
-async def _subject(user_id: str, user: User, using: Services) -> str:
-    """Whose numbers are asked for: one's own ("me" or one's id or name); for an administrator, anybody's.
-
-    Raises:
-        NotFound: nobody has that id, or the caller may not see them.
-    """
-    if user_id in ("me", user.id, user.name):
-        return user.id
-    found = await using.accounts.find_by_id(user_id) or await using.accounts.find(user_id) if user.is_admin else None
-    if found is None:
-        raise NotFound(f"There is no learner {user_id!r} whose numbers you may see.")
-    return found.id
 
 
 def _badge(badge: Badge) -> Json:

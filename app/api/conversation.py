@@ -4,10 +4,10 @@ import hashlib
 import uuid
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import Field
 
-from app.api.identity import Reader, Using, Writer
+from app.api.identity import IsAdmin, Reader, Using, Writer
 from app.api.wire import Body, camel, page
 from app.errors import InvalidInput
 from graph import commands
@@ -68,7 +68,7 @@ async def parse(body: Said, _user: Reader, using: Using) -> Json:
 
 
 @router.post("/intent/execute")
-async def execute(body: Said, user: Writer, using: Using, request: Request) -> Json:
+async def execute(body: Said, user: Writer, is_admin: IsAdmin, using: Using) -> Json:
     """Answer a message as the chat would, commands included.
 
     Cards have no browser here: their props are the same figures.
@@ -80,7 +80,7 @@ async def execute(body: Said, user: Writer, using: Using, request: Request) -> J
     thread_id = _thread_id(user.id, body.thread_id or uuid.uuid4().hex)
     reply = await using.conversation.reply(
         Turn(
-            user_id=user.id, is_admin="admin" in request.state.caller.scopes, thread_id=thread_id,
+            user_id=user.id, is_admin=is_admin, thread_id=thread_id,
             text=command.text if command else body.text,
             intent=command.intent if command else None, parameters=command.parameters if command else {},
         )

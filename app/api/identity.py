@@ -34,7 +34,14 @@ def _needs(scope: Scope) -> Callable[[Request], Awaitable[User]]:
     return user
 
 
+def _is_admin(request: Request) -> bool:
+    """Whether the caller acts as an administrator: a token of one need not be good for that."""
+    caller: Caller = request.state.caller
+    return "admin" in caller.scopes
+
+
 Using = Annotated[Services, Depends(services_of)]
 Reader = Annotated[User, Depends(_needs("read"))]
 Writer = Annotated[User, Depends(_needs("write"))]
 Admin = Annotated[User, Depends(_needs("admin"))]
+IsAdmin = Annotated[bool, Depends(_is_admin)]

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Query
 from pydantic import Field, SecretStr
 
-from app.api.identity import Admin, Reader, Using, Writer
+from app.api.identity import Admin, IsAdmin, Reader, Using, Writer
 from app.api.wire import Body, camel, page
 from app.errors import NotFound
 from app.events import log as event_log
@@ -16,6 +16,7 @@ from app.models.budget import (
     LARGEST_LIMIT_USD,
     MICROUSD,
     Budget,
+    BudgetKind,
     intent_owner,
     limit_of,
     microusd,
@@ -33,7 +34,8 @@ ALERTS = ("budget.warning", "budget.exceeded")
 class Limits(Body):
     monthly_usd: float | None = Field(None, ge=0)
     burst_usd: float | None = Field(None, ge=0)
-    active: bool | None = None
+    active: bool | None = Field(None, description="Whether the provider is asked at all")
+    burst_active: bool | None = Field(None, description="Whether its burst budget may be used")
 
 
 class OwnLimit(Body):
@@ -167,17 +169,14 @@ async def set_allowance(name: str, body: OwnLimit, user: Admin, using: Using) ->
 @router.put("/budget/{provider}")
 async def set_provider(provider: str, body: Limits, user: Admin, using: Using) -> Json:
     now = using.deps.clock()
-    limits = {  # both are looked at before one is set
-        "provider": None if body.monthly_usd is None else limit_of(body.monthly_usd),
-        "burst": None if body.burst_usd is None else limit_of(body.burst_usd),
+    changes: dict[BudgetKind, tuple[int | None, bool | None]] = {  # both are looked at before one is set
+        "provider": (None if body.monthly_usd is None else limit_of(body.monthly_usd), body.active),
+        "burst": (None if body.burst_usd is None else limit_of(body.burst_usd), body.burst_active),
     }
     if not any(b.owner == provider and b.kind == "provider" for b in await using.deps.purse.budgets(now)):
         raise NotFound(f"There is no provider {provider!r}. See GET /api/v1/budget/status.")
-    for kind, limit in limits.items():
-        await using.deps.purse.set_limit(
-            "provider" if kind == "provider" else "burst", provider, limit_microusd=limit, active=body.active,
-            actor=user.id, now=now,
-        )  # fmt: skip
+    for kind, (limit, active) in changes.items():
+        await using.deps.purse.set_limit(kind, provider, limit_microusd=limit, active=active, actor=user.id, now=now)
     budgets = await using.deps.purse.budgets(now)
     return next(_budget(b, budgets, using) for b in budgets if b.kind == "provider" and b.owner == provider)
 
@@ -196,7 +195,7 @@ def _in_dollars(scored: Json) -> Json:
 
 
 @router.get("/providers/status")
-async def provider_status(user: Reader, using: Using) -> Json:
+async def provider_status(_user: Reader, is_admin: IsAdmin, using: Using) -> Json:
     """Each provider: whether a call could go to it now, its circuit, and where its key comes from; how the key ends is
     for administrators."""
     gateway = using.deps.gateway
@@ -213,7 +212,7 @@ async def provider_status(user: Reader, using: Using) -> Json:
                 "reason": gateway.why_unusable(provider) if provider in connected else "no key",
                 "circuit": circuits[provider].state if provider in circuits else "closed",
                 "key": keys[provider].source if provider in keys else "none",
-                "keyEnding": keys[provider].ending if provider in keys and user.is_admin else None,
+                "keyEnding": keys[provider].ending if provider in keys and is_admin else None,
             }
             for provider in sorted(connected | keys.keys())
         ]
@@ -306,7 +305,9 @@ async def audit_trail(
 
 
 @router.get("/providers/costs")
-async def costs(user: Reader, using: Using, cursor: str | None = None, limit: int = Query(100, ge=1, le=1000)) -> Json:
+async def costs(
+    user: Reader, is_admin: IsAdmin, using: Using, cursor: str | None = None, limit: int = Query(100, ge=1, le=1000)
+) -> Json:
     """Your newest calls and what they cost, and the last 30 days by provider (an administrator's: of everybody)."""
     await using.deps.gateway.log.flush()
     since = using.deps.clock() - WINDOW
@@ -320,7 +321,7 @@ async def costs(user: Reader, using: Using, cursor: str | None = None, limit: in
         }
         for call in calls[:limit]
     ]  # fmt: skip
-    history = await using.deps.purse.history(None if user.is_admin else user.id, since=since)
+    history = await using.deps.purse.history(None if is_admin else user.id, since=since)
     days = [
         {"day": row.day, "provider": row.provider, "calls": row.calls, "costUsd": _usd(row.spent_microusd)}
         for row in history
@@ -335,6 +336,7 @@ def _budget(budget: Budget, budgets: list[Budget], using: Using) -> Json:
         "provider": budget.owner,
         "monthlyUsd": _usd(budget.limit_microusd),
         "burstUsd": _usd(burst.limit_microusd) if burst else 0,
+        "burstActive": burst is not None and burst.active,
         "spentUsd": _usd(budget.spent_microusd),
         "heldUsd": _usd(budget.held_microusd),
         "remainingUsd": _usd(budget.remaining_microusd),

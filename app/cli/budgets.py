@@ -13,6 +13,7 @@ from rich.table import Table
 from app.errors import InvalidInput
 from app.identity.accounts import OWNER, AccountService
 from app.models.budget import DEFAULT_LIMITS_USD, MICROUSD, Budget, BudgetKind, Purse, intent_owner, limit_of
+from app.models.wording import exact_dollars
 from app.opening import open_database, utc_now
 from app.settings import load_settings
 from app.storage.database import Database
@@ -47,8 +48,9 @@ def list_budgets(as_json: Annotated[bool, typer.Option("--json", help="JSON for 
     for row in rows:
         near = row["limitUsd"] and row["spentUsd"] >= row["limitUsd"] * WARNING_SHARE
         table.add_row(
-            row["kind"], row["of"], f"${row['spentUsd']:.6f}", f"${row['heldUsd']:.6f}", _dollars(row["limitUsd"]),
-            "" if row["active"] else "off", style="red" if near else None,
+            row["kind"], row["of"], f"${row['spentUsd']:.6f}", f"${row['heldUsd']:.6f}",
+            exact_dollars(round(row["limitUsd"] * MICROUSD)), "" if row["active"] else "off",
+            style="red" if near else None,
         )  # fmt: skip
     Console().print(table)
 
@@ -69,7 +71,7 @@ def set_budget(
     active = False if off else True if on else None
     changed = _change("burst" if burst else "provider", provider, dollars, active=active)
     state = "" if changed.active else " and off"
-    limit = _dollars(changed.limit_microusd / MICROUSD)
+    limit = exact_dollars(changed.limit_microusd)
     typer.echo(f"The {'burst ' if burst else ''}budget for {provider} is {limit}{state}.")
 
 
@@ -95,15 +97,8 @@ def cap(
     else:
         changed = _change("intent", intent_owner(user_id, intent), dollars, active=not off)
     what = f" on {intent}" if intent else ""
-    limit = _dollars(changed.limit_microusd / MICROUSD)
+    limit = exact_dollars(changed.limit_microusd)
     typer.echo(f"The cap of {user}{what} is {'lifted' if off else f'{limit} for 30 days'}.")
-
-
-def _dollars(amount: float) -> str:
-    """A limit to the cent, or as exactly as it is kept."""
-    text = f"{amount:.6f}"
-    whole, _, rest = text.partition(".")
-    return f"${whole}.{rest.rstrip('0').ljust(2, '0')}"
 
 
 def _change(kind: BudgetKind, owner: str, dollars: float | None, *, active: bool | None) -> Budget:

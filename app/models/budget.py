@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Literal
 
 import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import DBAPIError
 
 from app.errors import BudgetExceeded, Conflict, InvalidInput, NotFound
 from app.models import audit, ledger
@@ -20,6 +22,8 @@ from app.models.ledger import OWN_KINDS, WARNING_SHARE, WINDOW, Alert, Settled
 from app.models.wording import spent_message
 from app.storage.database import Database
 from app.storage.tables.models import budgets, call_costs, charges, holds, told_alerts
+
+logger = structlog.get_logger()
 
 BudgetKind = Literal["provider", "burst", "user", "allowance", "intent"]
 
@@ -156,7 +160,10 @@ class Purse:
             expired = await connection.scalars(sa.select(holds.c.call_id).where(holds.c.expires_at <= now).distinct())
             call_ids = list(expired)
         for call_id in call_ids:
-            await self.settle(call_id, cost_microusd=None, now=now)
+            try:
+                await self.settle(call_id, cost_microusd=None, now=now)
+            except DBAPIError:  # one that cannot be booked must not keep back all others
+                logger.exception("budget.not_swept", call=call_id)
         await self._database.run(lambda connection: ledger.roll_all(connection, now))
         return len(call_ids)
 
@@ -200,7 +207,7 @@ class Purse:
         """Change or create a budget; None keeps its limit, or whether it counts. A cap counts the last 30 days too.
 
         Raises:
-            NotFound: a provider's budget that does not exist.
+            NotFound: a provider's budget that does not exist, or a cap that is lifted and was never set.
             InvalidInput: an intent that no call is made for.
         """
         if kind == "intent" and active is not False:  # one that was set before may be lifted, whatever it is on
@@ -213,9 +220,11 @@ class Purse:
             before = ledger.lock(connection, [wanted]).get(wanted)
             if before is None and kind not in OWN_KINDS:
                 raise NotFound(f"There is no provider {owner!r}. See /budget for those there are.")
+            if before is None and active is False:
+                raise NotFound("There is no such cap to lift. See /budget for those there are.")
             if before is None:
                 row = {"id": wanted, "kind": kind, "owner": owner, "limit_microusd": limit_microusd or 0}
-                connection.execute(budgets.insert().values(**row, active=active is not False))
+                connection.execute(budgets.insert().values(**row, active=True))
             else:
                 ledger.change_limit(connection, before, limit_microusd=limit_microusd, active=active)
             if kind in OWN_KINDS:

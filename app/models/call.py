@@ -49,9 +49,10 @@ GO_ON = (
 class CallRequest:
     """What a caller wants answered.
 
-    ``model`` pins one (``provider/name``); None lets the selector choose. ``providers``, where given, are the only ones
-    that are asked, in that order. ``stream`` False asks for the whole answer in one piece, which costs half of the
-    processor time. ``total_seconds`` may shorten the time that the settings give an answer.
+    ``model`` pins one (``provider/name``); None lets the selector choose. With ``others_when_spent`` it chooses too
+    where no budget has room for the one that is pinned. ``providers``, where given, are the only ones that are asked,
+    in that order. ``stream`` False asks for the whole answer in one piece, which costs half of the processor time.
+    ``total_seconds`` may shorten the time that the settings give an answer.
     """
 
     task: Task
@@ -62,6 +63,7 @@ class CallRequest:
     max_output_tokens: int = 2048
     intent: str | None = None
     model: str | None = None
+    others_when_spent: bool = False
     providers: tuple[str, ...] = ()
     prefer: selector.Preference | None = None
     allow_burst: bool = False

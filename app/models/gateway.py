@@ -11,7 +11,7 @@ from datetime import datetime
 
 import structlog
 
-from app.errors import NoModelAvailable, ProviderFailed, StorageFailed
+from app.errors import BudgetSpent, NoModelAvailable, ProviderFailed, StorageFailed
 from app.models import quality, selector
 from app.models.breaker import Breaker
 from app.models.budget import Purse, budget_id
@@ -215,8 +215,7 @@ class Gateway:
         try:
             check_request(request)
             await self.refresh()
-            chain = await self._chain(run)
-            async with aclosing(self._through(run, chain)) as chunks:
+            async with aclosing(self._answers(run)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except NoModelAvailable as error:
@@ -228,6 +227,19 @@ class Gateway:
         finally:
             if not run.life.is_over:
                 run.life.to("Failed")
+
+    async def _answers(self, run: Run) -> AsyncGenerator[Answer]:
+        try:
+            async with aclosing(self._through(run, await self._chain(run))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except BudgetSpent:
+            if run.request.model is None or not run.request.others_when_spent:
+                raise
+            run.request = replace(run.request, model=None)
+            async with aclosing(self._through(run, await self._chain(run))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
     async def _through(self, run: Run, chain: deque[Model]) -> AsyncGenerator[Answer]:
         """Ask one model after the other until one has answered to its end."""

@@ -13,6 +13,7 @@ from app.storage.tables.models import budgets, call_costs, charges, holds
 
 WINDOW = timedelta(days=30)
 WARNING_SHARE = 0.9
+AHEAD = timedelta(days=1)  # beyond it, what is in the future was written by a clock that was wrong
 # These apply only where somebody set them: a cap of one's own, one by an administrator, and one for a single intent.
 OWN_KINDS = ("user", "allowance", "intent")
 
@@ -336,7 +337,7 @@ def note(connection: sa.Connection, ids: Sequence[str], kind: Literal["warning",
     column = budgets.c.warned_at if kind == "warning" else budgets.c.exceeded_at
     query = (
         sa.select(budgets)
-        .where(budgets.c.id.in_(ids), sa.or_(column.is_(None), column <= now - WINDOW))
+        .where(budgets.c.id.in_(ids), sa.or_(column.is_(None), column <= now - WINDOW, column > now + AHEAD))
         .order_by(budgets.c.id)
     )
     for row in connection.execute(query).mappings().all():

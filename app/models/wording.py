@@ -16,6 +16,14 @@ def dollars(microusd: int) -> str:
     return f"${microusd / 1_000_000:.6f}"
 
 
+def exact_dollars(microusd: int) -> str:
+    """A limit, or what is left of one: to the cent, or as exactly as it is kept."""
+    if microusd == 0:
+        return "$0"
+    whole, _, rest = f"{microusd / 1_000_000:.6f}".partition(".")
+    return f"${whole}.{rest.rstrip('0').ljust(2, '0')}"
+
+
 def name_of(wanted: str) -> str:
     """Whose budget it is."""
     kind, owner = wanted.split(":", 1)
@@ -38,14 +46,15 @@ def spent_message(refused: str, row: Mapping[Any, Any] | None = None, *, amount:
     if row is None:
         return f"{said}. See /budget; it frees up as the last 30 days roll on."
     left = max(0, row["limit_microusd"] - row["spent_microusd"] - row["held_microusd"])
-    said += f", which may cost up to {dollars(amount)}: {dollars(left)} of {dollars(row['limit_microusd'])} is left"
+    limit = exact_dollars(row["limit_microusd"])
+    said += f", which may cost up to {dollars(amount)}: {exact_dollars(left)} of {limit} is left"
     frees_up = "; it frees up as the last 30 days roll on" if row["spent_microusd"] else ""
     return f"{said}. See /budget{frees_up}."
 
 
 def alert_text(alert: Alert) -> str:
     """A budget's alert, as it is said in the chat."""
-    spent = f"{dollars(alert.spent_microusd)} of {dollars(alert.limit_microusd)} in 30 days"
+    spent = f"{dollars(alert.spent_microusd)} of {exact_dollars(alert.limit_microusd)} in 30 days"
     if alert.kind == "warning":
         share = math.floor(100 * alert.spent_microusd / alert.limit_microusd)
         return f"**{name_of(alert.budget_id)} is at {share}%** ({spent}). See /budget."

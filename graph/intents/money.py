@@ -2,6 +2,7 @@
 sets a limit. Pure."""
 
 import re
+import unicodedata
 from typing import TypedDict
 
 from app.number_words import NUMBER_WORDS
@@ -44,9 +45,11 @@ _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 _WORDS = {word: n for n, word in enumerate(NUMBER_WORDS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _WORDS |= {"a": 1, "an": 1}
 _TIMES = {"hundred": 100, "thousand": 1000}
-_WORD = "|".join([*_WORDS, *_TIMES])
-_SPELLED = re.compile(
-    rf"\b(?:(?:{_WORD}|and)[ -]){{0,8}}(?:{_WORD})(?= (?:dollars?|bucks?|usd|cents?|euros?|pounds?)\b)"
+_TO_99 = rf"(?:(?:{'|'.join(_TENS)})(?:[ -](?:{'|'.join(NUMBER_WORDS[1:10])}))?|(?:{'|'.join(NUMBER_WORDS[::-1])}))"
+_TO_999 = rf"(?:(?:(?:a|{_TO_99}) )?hundred(?:(?: and)? {_TO_99})?|{_TO_99})"
+_SPELLED = re.compile(  # whole numbers only: "two fifty" and "ten and twenty" leave a word that is no digits
+    rf"\b(?<!one )(?:(?:(?:a|{_TO_999}) )?thousand(?:(?: and)? {_TO_999})?|{_TO_999}|an?)"
+    r"(?=[ -](?:dollars?|bucks?|usd|cents?|euros?|pounds?)\b)"
 )
 _UNREADABLE = re.compile(
     rf"\b(?:half|quarter|point|dozen|million|billion|{'|'.join([*_TIMES, *_TENS, *NUMBER_WORDS[2:]])})\b"
@@ -59,12 +62,12 @@ _AMOUNT = re.compile(
 )
 _CURRENCY = re.compile(r"\$|\b(?:dollars?|bucks?|usd|cents?)\b|usd ?\d")
 _OTHER_MONEY = re.compile(r"€|£|eur|gbp|pound")
-_NO_AMOUNT = re.compile(
-    r"\b\d{1,3}[- ]days?\b|\b(?:gpt|claude|gemini|deepseek|llama|qwen|mistral|o\d)-?[\w.:-]*\d[\w.:-]*"
-)
+_OTHER_DOLLARS = re.compile(r"\b(?!us\$)[a-z]{1,3}\$")
+_NO_AMOUNT = re.compile(r"\b30[- ]days?\b|\b(?:gpt|claude|gemini|deepseek|llama|qwen|mistral|o\d)-?[\w.:-]*\d[\w.:-]*")
 _PERIOD = re.compile(
     r"(?:\b(?:per|a|an|each|every|this)|/) ?(?:day|week|year|hour|quarter|call|request|question|message|session)\b"
-    r"|\b(?:daily|weekly|yearly|hourly|annually)\b"
+    r"|/ ?(?:d|w|wk|y|yr|h|hr)\b|\b(?:daily|weekly|yearly|hourly|annually)\b"
+    r"|\b(?!30[- ]days?\b|1[- ]months?\b)\d{1,3}[- ](?:hours?|days?|weeks?|months?|years?)\b"
 )
 _BARE = re.compile(  # a number without a currency is one only where it ends the order
     r"(?:\b(?:to|at|of|is|be|than|most|only|max|maximum|budget|cap)|[:=]) ?\d[\d.,]*k?"
@@ -92,12 +95,21 @@ _TELLS = re.compile(
 _OWN = rf"(?:my|the|this|our|own|spending|budget|monthly|total|overall|chat|chatting|lessons?|training|\$?[\d.,]+|dollars?|{'|'.join(PROVIDERS)})"
 _LIFTS = re.compile(
     rf"{_POLITE}(?:(?:remove|lift|delete|drop|cancel|clear|end|get rid of|take off|switch off|turn off|undo|forget)"
-    rf"(?: {_OWN}){{0,5}} {_LIMIT}(?: on [\w ]{{1,30}}| for [\w ]{{1,30}}| please)?\W*$"
+    rf"(?: {_OWN}){{0,5}} {_LIMIT}(?P<rest> on [\w ]{{1,30}}| for [\w ]{{1,30}}| please)?\W*$"
     rf"|(?P<told>no (?:more )?(?:spending )?(?:limit|cap)s?(?: (?:on|for) (?:my )?(?:spending|budget|costs?|chat|lessons?|training))?"
     r"|(?:i want )?unlimited(?: spending| budget)?(?: please)?)\W*$)"
 )
 _ABOUT = re.compile(rf"\b(?:{_LIMIT}|spend|burst|cap|limit)\b")
 _KIND = r"(chat|chatting|conversations?|lessons?|training)"
+# What makes a limit one of money: any other is set in programs too.
+_MONEY = re.compile(
+    rf"\b(?:budgets?|allowance|spend\w*|costs?|burst|my (?:[\w$.,]+ ){{0,2}}(?:caps?|limits?)|{_KIND})\b|{_CURRENCY.pattern}"
+)
+_FITS_BEFORE = re.compile(r"\b(?:i|i'm|i'll|i'd|my|me|we|our|us|money|expensive|cheap|costs?|bills?|broke)\b")
+_TAKES_BACK = re.compile(
+    r"\b(?:never ?mind|kidding|jok(?:e|ing)|(?:forget|ignore|scratch|cancel|undo) (?:it|that|this)|(?:do not|don't|dont)"
+    r" do (?:it|that|this)|wait|second thoughts?|actually|rather|instead)\b"
+)
 _CAPPED = re.compile(rf"\b(?:on|for|limit|cap|restrict)(?: my)? {_KIND}\b|\b{_KIND} (?:cap|limit|budget)\b")
 _TARGET = re.compile(r"\b(?:for|on|of) (?:the )?([a-z][\w.-]*)")
 _BEFORE_LIMIT = re.compile(rf"^((?:[\w'.-]+ ){{0,4}}){_LIMIT}\b")
@@ -126,27 +138,52 @@ def wish_of(text: str) -> Wish:
     """What a text orders about budgets. A question, a condition, a story or a "don't" orders nothing."""
     if len(text) > LONGEST_ORDER:
         return Wish()
-    plain = " ".join(text.replace("’", "'").lower().split())
-    unclear = Wish()
-    is_about = False
-    clauses = re.findall(r"(?:[^.;!?]|\.(?=\d))+[.;!?]*", plain)
-    asks = any(_asks(clause.strip()) for clause in clauses)
+    clauses = [clause.strip() for clause in re.findall(r"(?:[^.;!?]|\.(?=\d))+[.;!?]*", plain_of(text))]
+    asks = any(_asks(clause) for clause in clauses)
     telling = [place for place, clause in enumerate(clauses) if _tells_more(clause)]
+    found: list[Wish] = []
     for place, clause in enumerate(clauses):
-        order = _SPELLED.sub(lambda match: str(_spelled(match[0])), clause.strip())
-        is_about = is_about or bool(_ABOUT.search(order) or _providers_in(order))
+        order = _SPELLED.sub(lambda match: str(_spelled(match[0])), clause)
+        is_about = any(_is_about(before) for before in clauses[: place + 1])
         if _asks(order) or (
             asks and re.match(r"(?:my|the) ", order)
         ):  # "my budget is 1000 dollars; which one shall I buy?"
             continue
         stands_alone = all(other == place for other in telling)
-        if not stands_alone and any((found := form.match(order)) and found["told"] for form in (_LIFTS, _SETS)):
+        if not stands_alone and any((told := form.match(order)) and told["told"] for form in (_LIFTS, _SETS)):
             continue  # "My budget is 2000 dollars. Write a function that splits it."
         wish = _lift(order) if _LIFTS.match(order) else _limit(order) if is_about else Wish()
-        if wish and "unclear" not in wish:
-            return wish
-        unclear = unclear or wish
-    return unclear
+        found += [_within(clauses, place, wish)] if wish else []
+    clear = [wish for wish in found if "unclear" not in wish]
+    if len(clear) > 1:
+        return Wish(unclear="it gives more than one order")
+    return next(iter([*clear, *found]), Wish())
+
+
+def _within(clauses: list[str], place: int, wish: Wish) -> Wish:
+    """An order among other clauses: it may be quoted, taken back or set anew by one of them."""
+    before, after = clauses[:place], clauses[place + 1 :]
+    if any(_tells_more(clause) and not (_FITS_BEFORE.search(clause) or _is_about(clause)) for clause in before):
+        return Wish(unclear="it says more than that, and I may take for an order what is none")
+    if any(_asks(clause) for clause in before):
+        return Wish(unclear="it asks something, too")
+    if any(_TAKES_BACK.search(clause) for clause in after):
+        return Wish(unclear="you may have taken it back")
+    if any(
+        re.search(r"\d", clause) and (_CURRENCY.search(clause) or _BARE.search(clause)) for clause in before + after
+    ):
+        return Wish(unclear="there is more than one amount")
+    return wish
+
+
+def _is_about(clause: str) -> bool:
+    return bool(_ABOUT.search(clause) or _providers_in(clause))
+
+
+def plain_of(text: str) -> str:
+    """A text in small letters, with the apostrophes, signs of minus and cents that are on every keyboard."""
+    plain = " ".join(text.replace("’", "'").replace("¢", " cents").lower().split())
+    return re.sub(r"(?<![\w.,])[−–—‒](?=[$€£]? ?\d)", "-", plain)
 
 
 def is_order(text: str) -> bool:
@@ -163,6 +200,8 @@ def _asks(clause: str) -> bool:
 
 def amount_of(text: str) -> float | str:
     """The one amount of dollars in a text, or what keeps it from being one."""
+    if any(unicodedata.category(sign) == "Sc" and sign not in "$€£" for sign in text):
+        return "budgets are in US dollars"
     if _PERIOD.search(text):
         return "budgets are for 30 rolling days, and for nothing else"
     if re.search(r"\bfrom\b.{1,40}\bto\b", text):
@@ -174,7 +213,7 @@ def amount_of(text: str) -> float | str:
     if len(found) != 1:
         return "I found no amount" if not found else "there is more than one amount"
     (match,) = found
-    if _OTHER_MONEY.search(f"{match['before'] or ''} {match['after'] or ''}"):
+    if _OTHER_MONEY.search(f"{match['before'] or ''} {match['after'] or ''}") or _OTHER_DOLLARS.search(text):
         return "budgets are in US dollars"
     if match["minus"] or match["minus2"]:
         return "a budget cannot be less than nothing"
@@ -201,6 +240,8 @@ def _limit(order: str) -> Wish:
         return Wish(unclear=amount) if asks else Wish()
     if not _CURRENCY.search(order) and not _BARE.search(order):
         return Wish()
+    if not _MONEY.search(order) and not _providers_in(order):
+        return Wish(unclear="I am not sure that this is about money")
     providers = _providers_in(order)
     if len(providers) > 1:
         return Wish(unclear="it names more than one provider")
@@ -248,6 +289,12 @@ def _lift(order: str) -> Wish:
         return Wish(
             unclear=f"the budget for {providers[0]} is not lifted, only changed; `/budget {providers[0]} off` asks it no more"
         )
+    lifts = _LIFTS.match(order)
+    assert lifts is not None
+    if not _MONEY.search(order):
+        return Wish() if lifts["told"] else Wish(unclear="I am not sure that this is about money; `/budget lift` is")
+    if strange := _strange_word(lifts["rest"] or "", Wish()):
+        return Wish(unclear=f"I do not know what {strange!r} means here")
     return Wish(lifts=True, **_target(order, ""))
 
 

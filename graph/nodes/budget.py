@@ -6,7 +6,7 @@ from typing import Any
 from app.errors import NotAllowed
 from app.models.budget import Budget, BudgetKind, budget_id, intent_owner, limit_of
 from app.models.ledger import OWN_KINDS, WINDOW
-from app.models.wording import dollars
+from app.models.wording import dollars, exact_dollars
 from graph.answering import say_alerts
 from graph.deps import Deps
 from graph.intents.money import EXAMPLE
@@ -67,11 +67,11 @@ async def _change(state: State, deps: Deps, say: Speaker) -> None:
     provider, intent = slots.get("provider"), slots.get("capped_intent")
     if not provider:
         changed = await _set_own(state, deps, intent, limit=limit)
-        say.text(f"{_own_name(intent)} is now **{dollars(changed.limit_microusd)}** for 30 days.\n\n")
+        say.text(f"{_own_name(intent)} is now **{exact_dollars(changed.limit_microusd)}** for 30 days.\n\n")
         return
     changed = await _set_providers(state, deps, limit=limit)
     off = "" if changed.active else f" It stays switched off; `/budget {provider} on` changes that."
-    say.text(f"The {_provider_name(changed)} is now **{dollars(changed.limit_microusd)}** for 30 days.{off}\n\n")
+    say.text(f"The {_provider_name(changed)} is now **{exact_dollars(changed.limit_microusd)}** for 30 days.{off}\n\n")
 
 
 async def _switch(state: State, deps: Deps, say: Speaker) -> None:
@@ -167,7 +167,7 @@ def _row(budget: Budget, *, is_free: bool = False) -> dict[str, Any]:  # Any: JS
         "name": _NAMES[budget.kind].format(budget.owner.rpartition(":")[2]),
         "spent": dollars(budget.spent_microusd),
         "held": dollars(budget.held_microusd) if budget.held_microusd else None,
-        "limit": "free" if is_free else dollars(budget.limit_microusd),
+        "limit": "free" if is_free else exact_dollars(budget.limit_microusd),
         "share": round(min(1.0, share), 4),
         "active": budget.active,
     }

@@ -41,7 +41,7 @@ async def chat(state: State, runtime: Run) -> Update:
     history = [_message(m["role"], m["content"]) for m in state.get("messages", [])[-HISTORY:]]
     request = CallRequest(
         task=_task_of(state["text"]), intent="general.chat", user_id=state["user_id"], thread_id=state["thread_id"],
-        model=state.get("model") or None, prefer=preference_of(state),
+        model=state.get("model") or None, others_when_spent=True, prefer=preference_of(state),
         allow_burst=state.get("burst", False) and state.get("is_admin", False),
         system=render("chat", in_hand=_described(known.here)),
         messages=(*_from_user(history), Message(role="user", content=state["text"])),

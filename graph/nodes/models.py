@@ -37,7 +37,7 @@ _MODEL_ORDER = re.compile(
     r"|answer with|talk to|set (?:the |my )?(?:model|provider)(?: back)?(?: to)?|let|i want|i prefer|give me)\b (?P<what>.+)"
 )
 _NO_ORDER = re.compile(
-    r"n't\b|\b(?:not|never|stop|disable|without|anything but|except|instead of|rather than|from(?! now on)|or|what|which"
+    r"n't\b|\b(?:not|never|stop|disable|off|without|anything but|except|instead of|rather than|from(?! now on)|or|what|which"
     r"|(?<!there )is)\b"
 )
 # A name of somebody's that is none of a model: "the openai api", "google's style guide".

@@ -222,7 +222,7 @@ async def _lesson(state: State, deps: Deps, say: Speaker, concept: Concept) -> N
     language = state.get("parameters", {}).get("language", "python")
     request = CallRequest(
         task="explain", intent="learn.review-topic", user_id=state["user_id"], thread_id=state["thread_id"], model=state.get("model") or None,
-        prefer=preference_of(state), allow_burst=state.get("burst", False) and state.get("is_admin", False),
+        others_when_spent=True, prefer=preference_of(state), allow_burst=state.get("burst", False) and state.get("is_admin", False),
         system=render("lesson", language=language, lesson=concept.lesson),
         messages=(Message(role="user", content=state["text"]),),
     )  # fmt: skip

@@ -319,6 +319,23 @@ async def test_a_model_can_be_pinned_and_given_back(services: Services, owner: U
     assert "selector chooses" in unpinned.text
 
 
+async def test_a_chat_goes_on_when_the_budget_of_its_pinned_model_is_spent(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    purse, now = services.deps.purse, services.deps.clock()
+    await say(services, owner, "use gpt-5.4")
+    await purse.set_limit("provider", "openai", limit_microusd=10_000, active=True, actor=owner.id, now=now)
+
+    said = await say(services, owner, "tell me about the history of unix")
+    await purse.set_limit("provider", "openai", limit_microusd=10**7, active=True, actor=owner.id, now=now)
+    await say(services, owner, "tell me about the history of linux")
+
+    cheaper, pinned = (call["model"] for call in providers.calls)
+    assert cheaper != pinned == "gpt-5.4"
+    assert "The budget for openai has no room for this call" in said.text
+    assert f"{cheaper} answered instead." in said.text
+
+
 @pytest.mark.parametrize(
     ("text", "order"),
     [
@@ -331,6 +348,7 @@ async def test_a_model_can_be_pinned_and_given_back(services: Services, owner: U
         ("disable openai", None),
         ("is openai down?", None),
         ("stop using openai", None),
+        ("switch off openai", None),
         ("use anything but openai", None),
         ("switch from openai to claude", None),
         ("which is cheaper, claude or gpt?", None),

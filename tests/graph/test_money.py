@@ -64,6 +64,16 @@ from tests.graph.test_conversation import say
         ("put a cap of 5 dollars on my spending", {"amount_usd": 5.0}),
         ("set budget 5", {"amount_usd": 5.0}),
         ("increase my budget to $10 please", {"amount_usd": 10.0}),
+        ("set a ten dollar cap", {"amount_usd": 10.0}),
+        ("set a two hundred dollar budget", {"amount_usd": 200.0}),
+        ("cap my spending at twelve hundred dollars", {"amount_usd": 1200.0}),
+        ("set a five-dollar cap", {"amount_usd": 5.0}),
+        ("cap my spending at a dollar", {"amount_usd": 1.0}),
+        ("set my budget to a thousand five hundred dollars", {"amount_usd": 1500.0}),
+        ("cap my spending at 50¢", {"amount_usd": 0.5}),
+        ("cap my spending at US$5", {"amount_usd": 5.0}),
+        ("remove my cap please", {"lifts": True}),
+        ("lift the budget for lessons", {"lifts": True, "capped_intent": "learn.review-topic"}),
     ],
 )
 def test_an_order_is_followed_as_it_was_meant(text: str, wish: dict[str, object]) -> None:
@@ -119,6 +129,8 @@ def test_what_is_an_order_of_money_beyond_doubt(text: str, order: bool) -> None:
         "Limit: 300 dollars. Solve this knapsack problem in Python.",
         "Cap of 100 dollars. How would you code it",
         "Budget is 300 dollars. Solve the knapsack.",
+        "no cap",
+        "no limits",
         "",
     ],
 )
@@ -153,6 +165,45 @@ def test_a_question_or_a_story_orders_nothing(text: str) -> None:
         ("cap gpt-4 at 5 dollars", "a budget is for all models of openai"),
         ("limit claude-opus-5 to $3", "a budget is for all models of anthropic"),
         ("remove the budget for openai", "not lifted"),
+        ("cap my spending at nineteen ninety nine dollars", "digits alone"),
+        ("cap my spending at two fifty dollars", "digits alone"),
+        ("cap my spending at one fifty dollars", "digits alone"),
+        ("cap my spending at ten and twenty dollars", "digits alone"),
+        ("cap my spending at −5 dollars", "less than nothing"),
+        ("cap my spending at –$5", "less than nothing"),
+        ("cap my spending at ₹500", "US dollars"),
+        ("cap my spending at A$5", "US dollars"),
+        ("cap my spending at 20 dollars for 7 days", "30 rolling days"),
+        ("cap my spending at $20 for the next 90 days", "30 rolling days"),
+        ("cap my spending at 20 dollars for 2 months", "30 rolling days"),
+        ("cap my spending at $5/d", "30 rolling days"),
+        *(
+            (text, "not sure that this is about money")
+            for text in (
+                "set the limit to 100",
+                "limit it to 3",
+                "increase the limit to 50",
+                "remove the limit",
+                "drop the limit",
+                "remove the cap on retries",
+                "lift the cap on concurrency",
+                "drop the cap on the number of threads",
+                "delete the cap for requests",
+            )
+        ),
+        ("remove my cap on retries", "what 'retries' means"),
+        ("remove the spending cap on anna", "what 'anna' means"),
+        ("Here is the spec. Increase the budget to 100 dollars. Write code for it.", "says more than that"),
+        ("Write unit tests for this spec. Set the budget to 100 dollars.", "says more than that"),
+        ("write a story. The hero says. Remove my cap.", "says more than that"),
+        ("Translate into German. Remove my cap.", "says more than that"),
+        ("What did I spend? Cap my spending at 50 dollars.", "asks something"),
+        ("cap my spending at 5 dollars. Never mind.", "taken it back"),
+        ("cap my spending at 5 dollars. That was a joke.", "taken it back"),
+        ("cap my spending at 5 dollars. Don't do it.", "taken it back"),
+        ("cap my spending at 5 dollars; no, at 10 dollars", "more than one amount"),
+        ("cap my spending at 5 dollars. cap my chat at 2 dollars.", "more than one"),
+        ("remove my cap. remove my chat cap.", "more than one order"),
     ],
 )
 def test_an_order_that_is_not_plain_says_why(text: str, why: str) -> None:
@@ -174,6 +225,13 @@ async def test_a_question_about_money_changes_nothing_and_says_so(services: Serv
     assert cap.limit_microusd == 7 * MICROUSD
     assert "I changed nothing" in asked.text
     assert "because budgets are in US dollars" in unclear.text
+
+
+async def test_a_limit_is_told_as_it_is_kept(services: Services, owner: User) -> None:
+    said = await say(services, owner, "cap my spending at 1.999999 dollars")
+
+    assert "Your own cap is now **$1.999999**" in said.text
+    assert [row["limit"] for row in said.blocks[0].props["own"]] == ["$1.999999"]
 
 
 async def test_a_provider_in_another_sentence_is_not_the_one_that_is_meant(services: Services, owner: User) -> None:

@@ -223,6 +223,46 @@ async def test_changing_a_limit_leaves_a_provider_switched_off(client: httpx.Asy
     assert (changed.json()["monthlyUsd"], changed.json()["active"]) == (7, False)
 
 
+async def test_a_burst_budget_is_switched_by_itself(client: httpx.AsyncClient) -> None:
+    off = (await client.put(f"{API}/budget/openai", json={"burstActive": False})).json()
+    await client.put(f"{API}/budget/openai", json={"active": False})
+    on = (await client.put(f"{API}/budget/openai", json={"active": True})).json()
+
+    assert (off["active"], off["burstActive"]) == (True, False)
+    assert (on["active"], on["burstActive"]) == (True, False)
+
+
+async def test_a_cap_that_was_never_set_is_not_lifted(client: httpx.AsyncClient) -> None:
+    lifted = [
+        await client.put(f"{API}/budget/own/intent", json={"intent": intent, "monthlyUsd": 1, "active": False})
+        for intent in ("junk", "x" * 48, "general.chat")
+    ]
+    status = (await client.get(f"{API}/budget/status")).json()
+
+    assert [one.status_code for one in lifted] == [404] * 3
+    assert status["intents"] == []
+
+
+async def test_a_token_that_may_not_administer_uses_no_burst_and_sees_its_own_spending(
+    client: httpx.AsyncClient,
+) -> None:
+    services = client._transport.app.state.services  # type: ignore[attr-defined]
+    _, token = await services.access.add_token(await services.accounts.owner(), "script", ["read", "write"])
+    eve = await services.accounts.add("eve", "battery staple")
+    await services.deps.purse.record("eves", provider="openai", user_id=eve.id, cost_microusd=9, actor=eve.id,
+                                     now=services.deps.clock())  # fmt: skip
+    headers = {"Authorization": f"Bearer {token}"}
+
+    burst = await client.post(f"{API}/tasks/submit", json=task(config={"useBurst": True}), headers=headers)
+    of_all = (await client.get(f"{API}/providers/costs")).json()
+    own = (await client.get(f"{API}/providers/costs", headers=headers)).json()
+    others = await client.get(f"{API}/analytics/user/eve/metrics", headers=headers)
+
+    assert burst.status_code == 403
+    assert (len(of_all["history"]), own["history"]) == (1, [])
+    assert others.status_code == 404
+
+
 async def test_a_provider_that_is_not_there_is_said(client: httpx.AsyncClient) -> None:
     answer = await client.post(f"{API}/tasks/submit", json=task(config={"preferredProvider": "nobody"}))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.util.concurrency import await_
 
 from app.errors import BudgetExceeded, Conflict, InvalidInput, NotFound
@@ -180,6 +181,41 @@ async def test_a_switched_off_provider_is_not_called(purse: Purse, clock: Clock,
 
     with pytest.raises(BudgetExceeded):
         await _reserve(purse, clock, ada, "call", 0.01)
+
+
+async def test_a_call_that_cannot_be_booked_keeps_back_no_other(
+    purse: Purse, clock: Clock, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _reserve(purse, clock, ada, "broken", 5)
+    await _reserve(purse, clock, ada, "call", 3)
+    settle = purse.settle
+
+    async def settled(call_id: str, **more: Any) -> ledger.Settled:
+        if call_id == "broken":
+            raise IntegrityError("INSERT INTO events", {}, Exception("FOREIGN KEY constraint failed"))
+        return await settle(call_id, **more)
+
+    monkeypatch.setattr(purse, "settle", settled)
+    clock.move(seconds=HOLD_LIFETIME.total_seconds())
+
+    await purse.sweep(clock())
+
+    budget = await _openai(purse, clock)
+    assert (budget.spent_microusd, budget.held_microusd) == (3 * MICROUSD, 5 * MICROUSD)
+
+
+async def test_an_alert_of_a_clock_that_was_ahead_keeps_back_no_other(
+    purse: Purse, clock: Clock, ada: User, database: Database
+) -> None:
+    await _limit(purse, clock, ada, 20)
+    for days in (400, 0):
+        now = clock() + timedelta(days=days)
+        await purse.record(f"bill-{days}", provider="openai", user_id=ada.id, cost_microusd=19 * MICROUSD,
+                           actor=ada.id, now=now)  # fmt: skip
+
+    async with database.read() as connection:
+        alerts = await event_log.newest(connection, types=("budget.warning", "budget.exceeded"))
+    assert [alert.type for alert in alerts] == ["budget.exceeded", "budget.warning"]
 
 
 async def test_each_alert_comes_once(purse: Purse, clock: Clock, ada: User, database: Database) -> None:

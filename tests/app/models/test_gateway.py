@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.errors import NoModelAvailable, ProviderFailed, StorageFailed
+from app.errors import BudgetSpent, NoModelAvailable, ProviderFailed, StorageFailed
 from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import log as call_log
@@ -193,6 +193,43 @@ async def test_a_spent_budget_moves_to_a_model_that_still_fits(
 
     assert answer.model_id == "ollama/qwen:7b"
     assert [call["model"] for call in providers.calls] == ["qwen:7b"]
+
+
+@pytest.mark.parametrize("kind", ["provider", "user", "spent"])
+async def test_where_nothing_is_left_for_the_pinned_model_another_goes_on_and_says_so(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, clock: Clock, kind: str
+) -> None:
+    providers.ollama_models = ("qwen:7b",)
+    await purse.set_limit(
+        "user" if kind == "user" else "provider", learner.id if kind == "user" else "openai", active=True,
+        limit_microusd=MICROUSD if kind == "spent" else 1, actor=learner.id, now=clock(),
+    )  # fmt: skip
+    if kind == "spent":
+        now = datetime.now(UTC)
+        await purse.record(
+            "bill", provider="openai", user_id=learner.id, cost_microusd=MICROUSD, actor=learner.id, now=now
+        )
+        await gateway.refresh(force=True)
+
+    answer = await gateway.complete(request_to(learner, MODELS["openai"], others_when_spent=True))
+    with pytest.raises(BudgetSpent):
+        await gateway.complete(request_to(learner, MODELS["openai"]))
+
+    assert answer.model_id == "ollama/qwen:7b"
+    assert any("budget" in sentence for sentence in answer.spent)
+    assert answer.reason != "chosen for this chat"
+    assert [call["model"] for call in providers.calls] == ["qwen:7b"]
+
+
+async def test_where_the_pinned_model_fails_no_other_is_asked(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = Script(status=401)
+
+    with pytest.raises(ProviderFailed):
+        await gateway.complete(request_to(learner, MODELS["openai"], others_when_spent=True))
+
+    assert [call["model"] for call in providers.calls] == ["gpt-5-mini"]
 
 
 async def test_no_call_leaves_when_nothing_fits(
