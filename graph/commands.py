@@ -25,6 +25,9 @@ class Parsed:
     text: str
 
 
+KEY_NOT_USED = "What you typed after /keys was not used, and this chat keeps it nowhere. Put the key into the field of its provider."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """``said`` are whole sentences that mean it, where the words alone would not be told from talk; what its group
@@ -282,7 +285,7 @@ COMMANDS = (
     Command(name="budget", description="Spending and budgets: [provider] [dollars, on or off]", icon="wallet",
             example="/budget anthropic 5", parse=_budget),
     Command(name="keys", description="Keys of model providers (administrators)", icon="key-round", example="/keys",
-            parse=lambda arguments, _slots: ("chat.keys", {"arguments": arguments}),
+            parse=lambda arguments, _slots: ("chat.keys", {"note": KEY_NOT_USED} if arguments else {}),
             said="(?:set|add|enter|change|replace|remove|manage|show)(?: an?| my| the)?(?: new)? (?:api|provider) keys?"
                  "|(?:set|enter|change|replace|remove|manage|show) my keys?"),
     Command(name="models", description="Which models there are", icon="cpu", example="/models",

@@ -20,7 +20,7 @@ Json = dict[str, Any]  # Any: JSON
 
 CONNECTED = "Free conversation goes to the best model that your budgets allow."
 NOT_CONNECTED = (
-    "No model is connected yet; all but free conversation works without. To connect one, paste a key with /keys, set "
+    "No model is connected yet; all but free conversation works without. To connect one, say /keys, set "
     "ANTHROPIC_API_KEY, OPENAI_API_KEY, GOOGLE_API_KEY or DEEPSEEK_API_KEY, or start Ollama, which is found by itself."
 )
 WELCOME = (

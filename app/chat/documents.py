@@ -1,5 +1,6 @@
 """Threads and steps as the chat library's documents: what is kept of them, and how they are read. Pure."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,14 +10,17 @@ import sqlalchemy as sa
 from chainlit.step import StepDict
 from chainlit.types import ThreadDict
 
+from app.chat.snapshots import SECRETS
+
 LONGEST_NAME = 120
 MESSAGE_TYPES = ("user_message", "assistant_message")
 Json = dict[str, Any]  # Any: the chat library's documents
+_KEY = re.compile(r"\s*/keys\s+\S.*", re.DOTALL)
 
 
 def title_of(text: str) -> str:
     """A thread's name from its first message: one line, without markup, not too long."""
-    text = storable(text)
+    text = SECRETS.sub("[key]", _KEY.sub("/keys", storable(text)))
     line = next((line for line in text.strip().splitlines() if line.strip(" `#>*-")), "New chat")
     line = " ".join(line.strip(" `#>*").split())
     return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
@@ -32,6 +36,8 @@ def step_document(step: StepDict, old: Json | None, *, creating: bool, now: str)
     if creating and old is not None:
         return {**storable(step), **old}
     step = storable(step)
+    if step.get("type") == "user_message" and (step.get("command") == "keys" or _KEY.match(step.get("output") or "")):
+        step["output"] = "/keys"  # whatever follows may be a key, which no chat keeps
     document: Json = {**(old or {}), **{key: value for key, value in step.items() if key != "feedback"}}
     document["createdAt"] = step.get("createdAt") or (old or {}).get("createdAt") or now
     document["streaming"] = False

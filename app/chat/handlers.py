@@ -134,7 +134,7 @@ class Chat:
             if command is not None and command.intent == "chat.share":
                 await self._share(answer, command.parameters)
             elif command is not None and command.intent == "chat.keys":
-                await self._keys(answer)
+                await self._keys(answer, command.parameters)
             elif command is not None and command.intent == "chat.export":
                 await self._export(answer, command.parameters["format"])
             else:
@@ -273,9 +273,9 @@ class Chat:
 
     # -- keys --------------------------------------------------------------------------------------------------
 
-    async def _keys(self, answer: Answer) -> None:
+    async def _keys(self, answer: Answer, told: Json) -> None:
         _require_admin()
-        await answer.card("KeysCard", {"keys": await self._key_rows()}, "Keys of model providers can be set here.")
+        await answer.card("KeysCard", {"keys": await self._key_rows(), **told}, "Keys of model providers are set here.")
 
     async def keys_set(self, action: cl.Action) -> Json:
         return await _card(self._set_key(action.payload))

@@ -20,7 +20,7 @@ _QUOTED = re.compile(
 _FILES = re.compile(r"\bfile:/\S+")
 _WINDOWS_PATHS = re.compile(rf"(?:\b[A-Za-z]:[\\/]+|\\\\){_PART}(?:[\\/]+{_PART})*")
 _EMAILS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,200}\w")
-_SECRETS = re.compile(
+SECRETS = re.compile(
     r"\b(?:sk-[\w-]{12,}|tooloo_[\w-]{12,}|gh[pousr]_\w{20,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{20,}|AKIA\w{12,}"
     r"|(?<![\w-])eyJ[\w-]{10,4000}\.[\w-]{10,8000}\.[\w-]{5,2000})\b"
 )  # fmt: skip
@@ -45,7 +45,7 @@ def snapshot(thread: Mapping[str, Any]) -> Json:  # Any: the chat library's docu
 def redact(text: str) -> str:
     """Take out paths outside the repository, keys, e-mail addresses and ids."""
     for pattern, instead in (
-        (_SECRETS, "[key]"),
+        (SECRETS, "[key]"),
         (_EMAILS, "[address]"),
         (_FILES, "[path]"),
         (_QUOTED, r"\1[path]\1"),

@@ -52,6 +52,7 @@ export default function KeysCard() {
   return (
     <section className="tl-card" aria-label="Keys of model providers" data-testid="keys-card">
       <h3>Keys of model providers</h3>
+      {props.note && <p role="status">{props.note}</p>}
       <p className="tl-muted">A key is tested with its provider, stored encrypted on this server, and never shown again. It goes nowhere else: not into this chat, its history or a shared link.</p>
       <div className="tl-rows">
         {rows.map((row) => <Provider key={row.provider} row={row} onChanged={setRows} />)}

@@ -5,7 +5,7 @@ import pytest
 from app.errors import InvalidInput
 from app.learning.curriculum import load_curriculum
 from graph.build import NODE_OF
-from graph.commands import COMMANDS, parse
+from graph.commands import COMMANDS, KEY_NOT_USED, parse
 
 CURRICULUM = load_curriculum()
 
@@ -41,6 +41,7 @@ CURRICULUM = load_curriculum()
         ("/budget chat off", "provider.check-budget", {"lifts": True, "capped_intent": "general.chat"}),
         ("/model best", "provider.change", {"do": "prefer", "prefer": "quality"}),
         ("/keys", "chat.keys", {}),
+        ("/keys anthropic sk-ant-SECRET", "chat.keys", {"note": KEY_NOT_USED}),
         ("/model auto", "provider.change", {"do": "auto"}),
         ("/model claude", "provider.change", {"do": "pin", "provider": "anthropic"}),
         ("/repo ~/my project", "context.load-repo", {"path": "~/my project"}),

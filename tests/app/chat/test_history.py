@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from app.storage.tables.history import steps
 from chainlit.element import CustomElement, File
 from chainlit.types import Feedback, Pagination, ThreadFilter
 
@@ -126,6 +128,25 @@ async def test_the_librarys_frames_are_not_kept(layer: Direct, ada: User, thread
         await layer.create_step(step(thread_id, type="run", name="on_message"))
 
         assert await layer.get_thread(thread_id) is None
+
+
+@pytest.mark.parametrize(
+    ("output", "command"),
+    [("/keys openai abcdefghijkl", None), ("\n/keys\nabcdefghijkl", None), ("abcdefghijkl", "keys")],
+)
+async def test_a_key_that_was_typed_into_the_chat_is_kept_nowhere(
+    layer: Direct, ada: User, database: Database, thread_id: str, output: str, command: str | None
+) -> None:
+    message = step(thread_id, output, command=command)
+
+    with acting_as(ada):
+        await layer.create_step(message)
+        await layer.update_step(message)
+
+    async with database.read() as connection:
+        kept = [dict(row._mapping) for row in await connection.execute(sa.select(steps))]
+    assert [one["output"] for one in kept] == ["/keys"]
+    assert "abcdefghijkl" not in str(kept)
 
 
 async def test_a_step_without_a_time_gets_one(layer: Direct, ada: User, thread_id: str) -> None:
@@ -291,7 +312,8 @@ async def test_session_values_are_not_kept(layer: Direct, ada: User, thread_id: 
 @pytest.mark.parametrize(
     ("text", "title"),
     [("hello", "hello"), ("```python\nprint(1)\n```", "python"), ("  \n\n# A title  here ", "A title here"),
-     ("x" * 500, "x" * 119 + "…"), ("", "New chat"), ("***", "New chat")],
+     ("x" * 500, "x" * 119 + "…"), ("", "New chat"), ("***", "New chat"),
+     ("/keys anthropic abcdefghijkl", "/keys"), ("sk-ant-0123456789abcdef", "[key]")],
 )  # fmt: skip
 def test_titles_are_one_short_line(text: str, title: str) -> None:
     assert title_of(text) == title
