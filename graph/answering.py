@@ -200,10 +200,9 @@ async def note_if_asked_again(state: State, deps: Deps) -> None:
     ):
         return
     await deps.gateway.log.flush()
-    calls = await call_log.newest(
-        deps.database, user_id=state["user_id"], thread_id=state["thread_id"], asked=True, limit=1
-    )
-    if calls and calls[0]["created_at"] > deps.clock() - ASKED_AGAIN_WITHIN:
+    calls = await call_log.newest(deps.database, user_id=state["user_id"], thread_id=state["thread_id"], limit=1)
+    is_answer = bool(calls) and calls[0]["status"] in ("ok", "stopped")  # no failure, and no refusal
+    if is_answer and calls[0]["created_at"] > deps.clock() - ASKED_AGAIN_WITHIN:
         await quality.observe(deps.database, calls[0]["id"], "asked-again", 0.0, now=deps.clock())
 
 

@@ -33,7 +33,7 @@ class TaskInput(Body):
 
 
 class TaskConfig(Body):
-    timeout: float = Field(60, gt=0, le=300, description="Seconds")
+    timeout: float = Field(60, ge=1, le=300, description="Seconds")
     preferred_provider: str | None = Field(None, max_length=32)
     fallback_providers: list[ProviderName] = Field(default_factory=list, max_length=10)
     quality: Quality = "balanced"

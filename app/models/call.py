@@ -38,6 +38,8 @@ MOST_CHARACTERS_PER_TOKEN = 64  # of an answer
 LATE_CHARACTERS = 8  # the half of a character that was held back may come after the usage block
 
 USAGE_SECONDS = 5.0
+LEAST_SECONDS = 0.5  # that are worth a call
+FAIR_SECONDS = 30.0  # after which silence speaks against a model, also where its caller has no patience
 
 GO_ON = (
     "Your answer above was cut off by a technical fault. Go on exactly where it stops, in the middle of a word if need "
@@ -135,6 +137,7 @@ class Call:
         self._seconds = seconds
         self.created_at = now
         self.has_ended = False
+        self.was_hurried = False  # its caller gave it too little time to be judged by
         self.cost_microusd = 0
         self.tokens_counted = False
         self.usage: Usage | None = None
@@ -215,6 +218,7 @@ class Call:
                 except StopAsyncIteration:
                     return
                 except TimeoutError as error:
+                    self.was_hurried = self._is_hurried() and deadline - now < pause
                     raise failed(self.model.provider, "timeout", before_generation=False) from error
                 yield event
         finally:
@@ -227,7 +231,11 @@ class Call:
             async with asyncio.timeout(self._seconds):
                 return await self._wire.complete(self.model, self.prompt)
         except TimeoutError as error:
+            self.was_hurried = self._is_hurried()
             raise failed(self.model.provider, "timeout", before_generation=False) from error
+
+    def _is_hurried(self) -> bool:
+        return self.request.total_seconds is not None and time.monotonic() - self._started < FAIR_SECONDS
 
     def _take(self, event: StreamEvent) -> None:
         match event:

@@ -17,7 +17,7 @@ from app.models.call import Call, TimeLimits
 from app.models.catalog import Model
 from app.models.log import CallLog
 from app.models.metrics import Metrics
-from app.models.providers.wire import Finished, StreamEvent, TextDelta, Wire, failed
+from app.models.providers.wire import Finished, StreamEvent, TextDelta, Wire, empty, failed
 from app.models.run import MOST_MODELS, Answer, Run, Switched
 from app.models.standing import Standing
 
@@ -111,6 +111,9 @@ class Carrier:
                 run.broke_off = None
             if call.finish == "content_filter" and not run.shown:
                 raise failed(call.model.provider, "content_filter", before_generation=False)
+            if not "".join(run.shown).strip():
+                run.shown.clear()
+                raise empty(call.model.provider)
         except ProviderFailed as error:
             if not call.has_ended:  # the slower one of two has, and the other broke off
                 run.failed_model_id = call.model.id
@@ -229,6 +232,7 @@ class Carrier:
         if error is not None:
             run.exclude(call.model, f"it failed ({error.kind})")
         owed = None if call.owes_nothing(error) else await call.cost(stopped=stopped)
+        says_nothing = stopped or call.was_hurried  # of its model
         try:
             call.cost_microusd = await self._book(call.id, owed)
         except StorageFailed as failure:  # an answer is not lost because the database is gone for a while
@@ -242,9 +246,10 @@ class Carrier:
             logger.warning("model.cost_above_hold", model=call.model.id, cost_microusd=call.cost_microusd,
                            held_microusd=call.hold_microusd)  # fmt: skip
         with contextlib.suppress(StorageFailed):  # what other processes hear of it can wait for the next call
-            await self._tell_circuit(run, call, error, stopped=stopped)
-        record = run.record(call, "stopped" if stopped else "failed" if error else "ok", error)
-        if not stopped:
+            await self._tell_circuit(run, call, error, stopped=says_nothing)
+        status = "stopped" if says_nothing else "failed" if error else "ok"
+        record = run.record(call, status, None if says_nothing else error)
+        if not says_nothing:
             self._standing.remember(
                 selector.Outcome(
                     model_id=call.model.id, error_kind=record.error_kind, at=now,

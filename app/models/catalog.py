@@ -232,6 +232,8 @@ def wire_of(provider: str) -> Literal["anthropic", "openai", "gemini", "litellm"
 
 def _model_of(entry: CatalogEntry, today: date) -> Model | str:
     """The model, or the reason why it is refused."""
+    if entry.wire not in (None, wire_of(entry.provider)):
+        return f"{entry.provider} is asked over the wire {wire_of(entry.provider)!r} and no other; leave `wire` out"
     known = price_of(entry.provider, entry.name)
     ends_on = known.get("deprecation_date")
     if ends_on and date.fromisoformat(ends_on) <= today:
@@ -243,7 +245,7 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
         return "its price is not known; give input_usd_per_million and output_usd_per_million in TOOLOO_CATALOG"
     default = entry.quality.get("default", 0.0)
     return Model(
-        provider=entry.provider, name=entry.name, wire=entry.wire or wire_of(entry.provider),
+        provider=entry.provider, name=entry.name, wire=wire_of(entry.provider),
         input_price=input_price, output_price=output_price,
         cached_price=_first(
             entry.cached_input_usd_per_million,

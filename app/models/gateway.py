@@ -11,11 +11,11 @@ from datetime import datetime
 
 import structlog
 
-from app.errors import BudgetSpent, NoModelAvailable, ProviderFailed, StorageFailed
+from app.errors import BudgetSpent, InvalidInput, NoModelAvailable, ProviderFailed, StorageFailed
 from app.models import quality, selector
 from app.models.breaker import Breaker
 from app.models.budget import Purse, budget_id
-from app.models.call import CallRequest, TimeLimits, check_request, hold_microusd, likely_tokens
+from app.models.call import LEAST_SECONDS, Call, CallRequest, TimeLimits, check_request, hold_microusd, likely_tokens
 from app.models.carrier import Carrier
 from app.models.catalog import Catalog, Model, Task
 from app.models.log import CallLog
@@ -24,7 +24,7 @@ from app.models.ollama import LocalOllama
 from app.models.providers.null import NULL_MODEL
 from app.models.providers.wire import Message, Wire
 from app.models.run import MOST_MODELS, Answer, Answered, Run
-from app.models.standing import SPENT, Standing
+from app.models.standing import SPENT, WAITS, Standing
 from app.models.wording import spent_message
 from app.storage.database import Database
 
@@ -36,6 +36,7 @@ NO_ROOM = "over budget"
 MOST_RETRIES = 2  # of one model, beside the first try
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 0.25, 4.0
 PATIENCE_SECONDS = 8.0  # the longest Retry-After that we wait for; beyond it another model is asked
+MOST_OF_ONE = 2  # models of one provider that fail before others are asked
 PROVIDER_WIDE_KINDS = frozenset({"auth", "quota"})
 MOST_RETIRED = 8  # wires of keys that were replaced; calls may still run on them
 
@@ -218,7 +219,7 @@ class Gateway:
             async with aclosing(self._answers(run)) as chunks:
                 async for chunk in chunks:
                     yield chunk
-        except NoModelAvailable as error:
+        except (InvalidInput, NoModelAvailable) as error:
             if not run.life.is_over:
                 run.life.to("Failed")
             if run.models_tried == 0:
@@ -243,12 +244,12 @@ class Gateway:
 
     async def _through(self, run: Run, chain: deque[Model]) -> AsyncGenerator[Answer]:
         """Ask one model after the other until one has answered to its end."""
-        while chain and run.models_tried < MOST_MODELS and (run.failure is None or run.seconds_left() > 0):
+        while chain and run.models_tried < MOST_MODELS and (run.failure is None or run.seconds_left() > LEAST_SECONDS):
             model = chain.popleft()
             retries = 0
             others = self._rules.fallback and run.models_tried + 1 < MOST_MODELS
             run.shares_time = others and any(other.provider != model.provider for other in chain)
-            while (call := await self._carrier.reserved(run, model, chain)) is not None:
+            while (call := await self._reserved(run, model, chain)) is not None:
                 run.life.to("Requesting")
                 run.models_tried += retries == 0
                 try:
@@ -258,7 +259,7 @@ class Gateway:
                     return
                 except ProviderFailed as error:
                     run.failure = error
-                    wait = self._pause(run, error, retries)
+                    wait = self._pause(run, error, retries, chain)
                 if wait is None:
                     break
                 retries += 1
@@ -272,6 +273,14 @@ class Gateway:
             raise run.failure
         raise run.nothing_left()
 
+    async def _reserved(self, run: Run, model: Model, chain: deque[Model]) -> Call | None:
+        """A call that may leave. Where nobody else is left, a provider that asks for a moment is given it."""
+        wait = self._standing.wait_seconds(model.provider)
+        is_last = all(other.provider == model.provider for other in chain)
+        if is_last and 0 < wait <= PATIENCE_SECONDS and wait + LEAST_SECONDS < run.seconds_left():
+            await asyncio.sleep(wait + self._random.uniform(0, RETRY_BASE_SECONDS))
+        return await self._carrier.reserved(run, model, chain)
+
     async def _chain(self, run: Run) -> deque[Model]:
         ranking = await self._rank(run.request)
         run.ranking = selector.explore(
@@ -280,7 +289,10 @@ class Gateway:
         if ranking and run.ranking[0] != ranking[0]:
             run.explored = run.ranking[0].model_id
         models = [self._model(scored) for scored in run.ranking if scored.excluded is None]
-        run.spent += self._passed_over(ranking)
+        if not models:  # but for those that only ask for a moment
+            models = [self._model(one) for one in run.ranking if one.excluded and one.excluded.startswith(WAITS)]
+            models = [one for one in models if self._standing.wait_seconds(one.provider) <= PATIENCE_SECONDS]
+        run.spent += self._passed_over([s for s in ranking if s.provider in (run.request.providers or (s.provider,))])
         if run.spent:  # what costs nothing comes first where a budget is spent
             models.sort(key=lambda model: not model.is_free)
         if order := run.request.providers:
@@ -318,7 +330,7 @@ class Gateway:
 
     # -- what comes after a failure ----------------------------------------------------------------------------
 
-    def _pause(self, run: Run, error: ProviderFailed, retries: int) -> float | None:
+    def _pause(self, run: Run, error: ProviderFailed, retries: int, chain: deque[Model]) -> float | None:
         """Seconds until the same model is tried again; None when it is not.
 
         Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015), never less than
@@ -328,9 +340,11 @@ class Gateway:
             run.life.to("RateLimited")
         if not (error.retryable and error.before_generation) or run.shown or retries >= MOST_RETRIES:
             return None
+        if _is_unreachable(error) and any(other.provider != self._failed_provider(run) for other in chain):
+            return None
         asked_for = error.retry_after_seconds or 0.0
         wait = asked_for + self._random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**retries))
-        if asked_for > PATIENCE_SECONDS or wait >= run.seconds_left():
+        if asked_for > PATIENCE_SECONDS or wait + LEAST_SECONDS > run.seconds_left():
             return None
         run.life.to("Retrying")
         return wait
@@ -338,17 +352,23 @@ class Gateway:
     def _goes_on(self, run: Run, error: ProviderFailed, chain: deque[Model]) -> bool:
         """Whether another model is asked in place of the one that failed; what is wrong with the provider as a whole
         rules out its other models."""
-        is_unreachable = error.kind == "network" and error.before_generation
-        if error.kind in PROVIDER_WIDE_KINDS or is_unreachable:
-            failed_provider = (run.failed_model_id or "").partition("/")[0]
-            others = [model for model in chain if model.provider != failed_provider]
+        provider = self._failed_provider(run)
+        same = [model for model in chain if model.provider == provider]
+        others = [model for model in chain if model.provider != provider]
+        run.failures[provider] += 1
+        if error.kind in PROVIDER_WIDE_KINDS or _is_unreachable(error):
+            same = []
+        if not same or run.failures[provider] >= MOST_OF_ONE:
             chain.clear()
-            chain.extend(others)
+            chain.extend(others + same)
         if not self._rules.fallback or error.kind == "content_filter" or not chain:
             return False
         if run.life.state != "Retrying":
             run.life.to("Retrying")
         return True
+
+    def _failed_provider(self, run: Run) -> str:
+        return (run.failed_model_id or "").partition("/")[0]
 
     def _model(self, scored: selector.Scored) -> Model:
         model = NULL_MODEL if scored.model_id == NULL_MODEL.id else self.catalog.by_id.get(scored.model_id)
@@ -361,6 +381,11 @@ class Gateway:
         self.catalog = self._written_catalog.with_ollama(self._ollama.models)
         if self._ollama.wire is not None:
             self._wires["ollama"] = self._ollama.wire
+
+
+def _is_unreachable(error: ProviderFailed) -> bool:
+    """Whether no connection was made, so that no other model of the provider can be reached either."""
+    return error.kind in ("network", "timeout") and error.before_generation
 
 
 def _in_turns(models: Sequence[Model], *, each: int) -> list[Model]:

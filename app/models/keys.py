@@ -120,10 +120,10 @@ class KeyService:
             await wire.close()
         await self._store(provider, key, actor=actor)
         await self.refresh()
-        breaker = self._gateway.breaker
-        await breaker.refresh()
-        if breaker.why_closed_to(provider, self._clock()) is not None:  # the key before says nothing of this one
-            await breaker.reset(provider, actor=actor)
+        await self._gateway.refresh(force=True)
+        if self._gateway.why_unusable(provider) is not None:  # what the key before did says nothing of this one
+            await self._gateway.breaker.reset(provider, actor=actor)
+            await self._gateway.refresh(force=True)
         return len(models)
 
     async def remove(self, provider: str, *, actor: str) -> None:

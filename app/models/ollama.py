@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 
@@ -46,7 +47,14 @@ class LocalOllama:
             async with asyncio.timeout(TIMEOUT_SECONDS), httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
                 answer = await client.get(self._tags_url)
                 answer.raise_for_status()
-                names = [str(model["name"]) for model in answer.json().get("models", [])]
+                names = [str(one["name"]) for one in answer.json().get("models", []) if not _only_embeds(one)]
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
             return []
         return [name for name in names if len(name) <= LONGEST_NAME][:MOST_NAMES]
+
+
+def _only_embeds(model: dict[str, Any]) -> bool:  # Any: JSON of Ollama's
+    """Whether a model makes vectors and no answers: all that do are of BERT's family, or say so in their name."""
+    details = model.get("details") or {}
+    families = " ".join(str(one) for one in (details.get("family"), *(details.get("families") or ())))
+    return "bert" in families or "embed" in str(model["name"])

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -69,6 +70,7 @@ class Run:
     broke_off: str | None = None
     explored: str | None = None
     models_tried: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
     shares_time: bool = False
     _reasons: dict[str, str] = field(default_factory=dict)
 
@@ -86,6 +88,8 @@ class Run:
         return NoModelAvailable(self._why_none())
 
     def _why_none(self) -> str:
+        if not self.ranking and self.request.model:
+            return f"{self.request.model} cannot be called here now. See /models; /model auto lets the selector choose."
         if not self.ranking:
             return "No model is connected. Give a key with /keys or in the environment, or start Ollama; see /models."
         asked = self.request.providers

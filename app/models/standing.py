@@ -25,6 +25,7 @@ FIRST_TOKENS_KEPT = 200
 FEWEST_FIRST_TOKENS = 20  # before a 95th percentile means anything
 HEDGE_PERCENTILE = 0.95
 SPENT = "its budget is spent"
+WAITS = "it asked us to wait"
 
 
 class Standing:
@@ -73,10 +74,15 @@ class Standing:
             return "its budget is switched off"
         if self.is_spent(provider) and not allow_burst and not is_free:
             return SPENT
-        until = self._limited_until.get(provider, now)
-        if now < until <= now + LONGEST_WAIT:  # beyond that, a clock was ahead
-            return f"it asked us to wait until {until:%H:%M:%S} UTC"
+        if wait := self.wait_seconds(provider):
+            return f"{WAITS} until {now + timedelta(seconds=wait):%H:%M:%S} UTC"
         return self._breaker.why_closed_to(provider, now)
+
+    def wait_seconds(self, provider: str) -> float:
+        """How long a provider asked us to leave it alone, from now on."""
+        now = self._clock()
+        until = self._limited_until.get(provider, now)
+        return (until - now).total_seconds() if now < until <= now + LONGEST_WAIT else 0.0  # else a clock was ahead
 
     def knowledge(self, models: Sequence[Model], *, allow_burst: bool = False) -> Knowledge:
         """What the selector needs to know about these models."""

@@ -21,7 +21,7 @@ from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed,
 from app.models import audit
 from app.models.answers import Answers, TaskResult
 from app.models.budget import MICROUSD
-from app.models.call import CallRequest
+from app.models.call import LEAST_SECONDS, CallRequest
 from app.models.catalog import Task
 from app.models.gate import Gate, Priority
 from app.models.gateway import Gateway
@@ -48,7 +48,6 @@ KIND_OF: dict[TaskType, Task] = {
 STRUCTURED: frozenset[TaskType] = frozenset({"sentiment_analysis", "classify", "extract"})
 PREFERENCES: dict[Quality, Preference | None] = {"fast": "fast", "balanced": None, "best": "quality"}
 
-LEAST_SECONDS = 1.0  # that are worth a call of one's own, where a shared one was too slow
 LONGEST_CONTENT = 100_000
 TRIES_FOR_FORM = 2
 
@@ -165,8 +164,9 @@ class TaskService:
                 result = await self._joined(key, shared, seconds=None if is_first else left)
             except TimeoutError as error:
                 raise _too_slow(request) from error
-            except ProviderFailed as error:
-                if is_first or error.kind != "timeout" or deadline - time.monotonic() < LEAST_SECONDS:
+            except (ProviderFailed, RateLimited) as error:
+                ran_out = isinstance(error, RateLimited) or error.kind == "timeout"
+                if is_first or not ran_out or deadline - time.monotonic() < LEAST_SECONDS:
                     raise
                 continue
             return result if is_first else replace(result, shared=True)
@@ -185,17 +185,24 @@ class TaskService:
 
     async def _run(self, key: str, request: TaskRequest, user_id: str, *, deadline: float) -> TaskResult:
         # a little later than the call's own end, so that a provider that hangs is known to have hung
-        seconds = deadline - time.monotonic() + 1
+        seconds, is_queued = deadline - time.monotonic() + 1, False
         try:
             async with asyncio.timeout(seconds), self._answers.turn(key, seconds=seconds):
                 if (elsewhere := await self._answers.get(key)) is not None:
                     return elsewhere
-                async with self._gate.through(request.priority):
+                is_queued = True
+                async with self._gate.through(request.priority, user_id):
+                    is_queued = False
                     result = await self._answered(request, user_id, deadline=deadline)
                 if result.finish == "stop":
                     await self._answers.put(key, result)
                 return result
         except TimeoutError as error:
+            if is_queued:
+                raise RateLimited(
+                    "Too many tasks run already. Try again in a moment, or with a longer config.timeout.",
+                    retry_after_seconds=5,
+                ) from error
             raise _too_slow(request) from error
 
     async def _answered(self, request: TaskRequest, user_id: str, *, deadline: float) -> TaskResult:
@@ -203,7 +210,7 @@ class TaskService:
         cost = tokens = 0
         for tries_left in range(TRIES_FOR_FORM - 1, -1, -1):
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= (0 if tries_left == TRIES_FOR_FORM - 1 else LEAST_SECONDS):
                 raise _too_slow(request)
             try:
                 answer = await self._gateway.complete(replace(call, total_seconds=left))
@@ -309,7 +316,8 @@ def _parsed(text: str, request: TaskRequest) -> dict[str, Any]:  # Any: JSON
         ValueError: there is none, or it has not the form that the type asks for.
     """
     fenced = re.search(r"\{.*\}", text, re.DOTALL)
-    document = json.loads(fenced[0] if fenced else text)
+    document = json.loads(fenced[0] if fenced else text, parse_constant=_refuse)
+    json.dumps(document, ensure_ascii=False).encode()  # which halves of characters are refused by
     if not isinstance(document, dict):
         raise ValueError("no object")
     match request.type:
@@ -321,6 +329,10 @@ def _parsed(text: str, request: TaskRequest) -> dict[str, Any]:  # Any: JSON
         case _:
             _check_choice(document, "sentiment", ("positive", "neutral", "negative"))
     return document
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _check_choice(document: dict[str, Any], name: str, choices: tuple[str, ...]) -> None:  # Any: JSON

@@ -85,7 +85,7 @@ class FakeProviders:
         )
 
     async def _tags(self, _request: Request) -> Response:
-        return JSONResponse({"models": [{"name": name} for name in self.ollama_models]})
+        return JSONResponse({"models": [{"name": name, "details": _details(name)} for name in self.ollama_models]})
 
     async def _models(self, request: Request) -> Response:
         key = (
@@ -250,6 +250,11 @@ class FakeProviders:
                 self.closed_early += not done
 
         return StreamingResponse(send(), media_type=script.content_type or "text/event-stream")
+
+
+def _details(name: str) -> Json:
+    family = "nomic-bert" if name.startswith("nomic") else "bert" if name.startswith("all-") else name.partition(":")[0]
+    return {"family": family, "families": [family]}
 
 
 async def _cut() -> AsyncIterator[str]:

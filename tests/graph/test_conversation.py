@@ -273,6 +273,21 @@ async def test_the_same_question_again_speaks_against_the_first_answer(
     assert [(one.good, one.total) for one in learned.values()] == [(0.0, 0.5)]
 
 
+async def test_a_question_that_nobody_answered_speaks_against_no_answer_to_another(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    purse, now = services.deps.purse, services.deps.clock()
+    await say(services, owner, "tell me about the history of unix")
+    await purse.set_limit("user", owner.id, limit_microusd=1, active=True, actor=owner.id, now=now)
+    await say(services, owner, "tell me about the history of linux")
+    await purse.set_limit("user", owner.id, limit_microusd=None, active=False, actor=owner.id, now=now)
+
+    await say(services, owner, "tell me about the history of linux")
+
+    assert len(providers.calls) == 2
+    assert await quality.learned(services.database) == {}
+
+
 async def test_why_shows_every_call_and_every_number(services: Services, owner: User, providers: FakeProviders) -> None:
     best = (await services.deps.gateway.preview("chat"))[0].model_id.partition("/")[2]
     providers.scripts[best] = Script(status=400)

@@ -37,11 +37,12 @@ _FINISH: dict[str, FinishReason] = {
 
 class AnthropicWire:
     def __init__(self, *, api_key: str, base_url: str | None, connect_seconds: float) -> None:
+        self._timeout = anthropic.Timeout(600, connect=connect_seconds)
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url,
             max_retries=0,
-            timeout=anthropic.Timeout(600, connect=connect_seconds),
+            timeout=self._timeout,
             http_client=anthropic.DefaultAsyncHttpxClient(
                 headers=ACCEPTED, event_hooks={"response": [bounded(httpx2)]}
             ),
@@ -66,7 +67,8 @@ class AnthropicWire:
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         with _translated():
-            message = await self._client.messages.create(**_request(model, prompt), stream=False)
+            # given anew, it is no default, for which the SDK would refuse to wait for a long answer
+            message = await self._client.messages.create(**_request(model, prompt), stream=False, timeout=self._timeout)
             text = "".join(block.text for block in message.content if block.type == "text")
             events: list[StreamEvent] = [TextDelta(text=text)] if text else []
             if message.usage:

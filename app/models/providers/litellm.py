@@ -40,7 +40,7 @@ _BROKEN_OFF_REASON = "malformed_function_call"
 # Keys that LiteLLM takes under names that do not begin as the provider's does.
 _OTHER_KEYS = {
     "huggingface": ("HF_TOKEN",), "cohere": ("CO_API_KEY",), "openrouter": ("OR_API_KEY",),
-    "volcengine": ("ARK_API_KEY",),
+    "volcengine": ("ARK_API_KEY",), "vertex_ai": ("GOOGLE_",),
 }  # fmt: skip
 logger = structlog.get_logger()
 
@@ -75,17 +75,20 @@ class LiteLLMWire:
             return [*events, ended(choice.finish_reason, _FINISH)]
 
     def misses_key(self, model: Model) -> bool:
-        """Whether LiteLLM wants one key for the provider of a model, and nothing like it is in the environment. It is
-        imported here: call this in a thread."""
+        """Whether LiteLLM wants keys for the provider of a model, and nothing like them is in the environment, or does
+        not know the provider at all. It is imported here: call this in a thread."""
         try:
             module = self._module or self._load()
+            if model.provider not in module.provider_list:
+                logger.warning("litellm.provider_unknown", model=model.id)
+                return True
             missing: list[str] = module.validate_environment(model.id)["missing_keys"]
         except Exception:  # LiteLLM's errors share no base; a call will say what is wrong
             logger.warning("litellm.key_unknown", model=model.id, exc_info=True)
             return False
-        names = (model.provider.partition("_")[0].upper(), *_OTHER_KEYS.get(model.provider, ()))
-        is_one = len(missing) == 1 and missing[0].endswith("_API_KEY")
-        return is_one and not any(name.startswith(names) for name in os.environ)
+        names = {model.provider, *missing}  # what is set may be another of its variables, such as a profile's
+        starts = (*(name.partition("_")[0].upper() for name in names), *_OTHER_KEYS.get(model.provider, ()))
+        return bool(missing) and not any(name.startswith(starts) for name in os.environ)
 
     async def list_models(self) -> list[str]:
         """Nothing: these providers take their keys from the environment alone, as LiteLLM names them."""

@@ -33,6 +33,10 @@ class Prompt:
 class TextDelta:
     text: str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):  # SDKs pass on what they do not expect
+            raise TypeError("a provider's text is none")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
@@ -109,6 +113,12 @@ def failed(
     return ProviderFailed(
         message, kind=kind, before_generation=before_generation, retry_after_seconds=retry_after_seconds
     )
+
+
+def empty(provider: str) -> ProviderFailed:
+    """The error of an answer that says nothing."""
+    message = f"{NAMES.get(provider, provider)} gave an empty answer. Try again, or choose another model."
+    return ProviderFailed(message, kind="server", before_generation=False)
 
 
 def ended(reason: str, known: Mapping[str, FinishReason]) -> "Finished":

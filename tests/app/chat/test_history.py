@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from app.storage.tables.history import steps
 from chainlit.element import CustomElement, File
 from chainlit.types import Feedback, Pagination, ThreadFilter
 
@@ -20,6 +19,7 @@ from app.errors import InvalidInput, NotAllowed, NotFound
 from app.identity.accounts import AccountService, User
 from app.identity.caller import Caller, current_caller
 from app.storage.database import Database
+from app.storage.tables.history import steps
 from tests.fakes.clock import Clock
 
 TEMPLATES = Path(__file__).parents[3] / "app" / "chat" / "templates"

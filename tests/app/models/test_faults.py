@@ -239,7 +239,7 @@ def _pause(gateway: Gateway, learner: User, asked: float, retries: int) -> float
     run.life.to("Validating")
     run.life.to("Requesting")
     error = failed("OpenAI", "rate_limit", before_generation=True, retry_after_seconds=asked)
-    wait = gateway._pause(run, error, retries)
+    wait = gateway._pause(run, error, retries, deque())
     assert wait is not None
     return wait
 
@@ -671,6 +671,29 @@ async def test_who_cannot_be_reached_in_time_costs_nothing(
     assert time.monotonic() - began < 10
     assert gateway.breaker.circuits()[provider_of(provider)].failures == 3  # it was tried again twice
     assert await spent_and_held(purse, provider_of(provider)) == (0, 0)
+
+
+async def test_who_cannot_be_reached_in_time_is_not_tried_again_where_others_can_be(
+    open_one: OpenGateway, providers: FakeProviders, learner: User, unanswered: str
+) -> None:
+    gateway = await open_one(connect_timeout_seconds=0.3, openai_base_url=unanswered)
+
+    answer = await gateway.complete(request_to(learner, providers=("openai", "anthropic")))
+
+    assert answer.model_id.startswith("anthropic/")
+    assert gateway.breaker.circuits()["openai"].failures == 1
+
+
+async def test_a_long_plain_answer_is_waited_for_whatever_the_time_to_connect(
+    open_one: OpenGateway, providers: FakeProviders, learner: User
+) -> None:
+    gateway = await open_one(connect_timeout_seconds=5)  # the SDK's own default
+
+    answer = await gateway.complete(
+        request_to(learner, "anthropic/claude-haiku-5-5", stream=False, max_output_tokens=32_000)
+    )
+
+    assert answer.text == "Hello from the fake."
 
 
 async def test_nobody_listens(open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.errors import BudgetSpent, NoModelAvailable, ProviderFailed, StorageFailed
+from app.errors import BudgetSpent, InvalidInput, NoModelAvailable, ProviderFailed, StorageFailed
 from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import log as call_log
@@ -23,8 +24,8 @@ from app.models.call import Call, TimeLimits
 from app.models.catalog import Model, load_catalog
 from app.models.gateway import Gateway
 from app.models.ledger import Settled
-from app.models.providers.wire import Prompt, StreamEvent, TextDelta, Usage
-from app.models.run import Answered
+from app.models.providers.wire import Prompt, StreamEvent, TextDelta, Usage, failed
+from app.models.run import Answered, Run
 from app.models.wires import wires
 from app.opening import open_gateway
 from app.settings import Settings
@@ -709,6 +710,133 @@ def test_a_provider_of_the_catalog_is_connected_once_its_key_is_there(
 
     assert without.keys() == {"null", "hosted_vllm"}
     assert with_it.keys() == {"null", "hosted_vllm", "groq"}
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [("azure/gpt", "AZURE_AD_TOKEN"), ("vertex_ai/gemini", "GOOGLE_APPLICATION_CREDENTIALS"), ("sagemaker/own", "AWS_PROFILE"),
+     ("groqq/llama", None)],
+)  # fmt: skip
+def test_what_litellm_cannot_call_as_it_is_set_up_is_not_connected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, variable: str | None
+) -> None:
+    provider, _, name = model.partition("/")
+    file = tmp_path / "catalog.yaml"
+    file.write_text(
+        f"models: [{{provider: {provider}, name: {name}, input_usd_per_million: 1, output_usd_per_million: 1}}]\n"
+    )
+    settings, catalog = Settings(_env_file=None), load_catalog(file, today=date(2026, 3, 2))
+    for name in os.environ:
+        if name.startswith(("AZURE", "VERTEX", "GOOGLE", "AWS")):
+            monkeypatch.delenv(name)
+
+    without = provider in wires(settings, catalog)
+    if variable:
+        monkeypatch.setenv(variable, "set")
+
+    assert (without, provider in wires(settings, catalog)) == (False, variable is not None)
+
+
+async def test_after_two_models_of_a_provider_others_are_asked(gateway: Gateway, learner: User) -> None:
+    models = await gateway.models()
+    same = [model for model in models if model.provider == "openai"][:4]
+    other = next(model for model in models if model.provider == "anthropic")
+    run = Run(request=request_to(learner), deadline=time.monotonic() + 100)
+    run.life.to("Validating")
+    chain = deque([*same[1:], other])
+    error = failed("OpenAI", "server", before_generation=True)
+    asked = [same[0].id]
+    for _ in range(3):
+        run.life.to("Requesting")
+        run.failed_model_id = asked[-1]
+        assert gateway._goes_on(run, error, chain)
+        asked.append(chain.popleft().id)
+
+    assert asked == [same[0].id, same[1].id, other.id, same[2].id]
+
+
+async def test_who_asks_for_a_moment_is_given_it_where_nobody_else_is_left(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    slow_down = Script(status=429, headers={"retry-after": "1"})
+    providers.queues["gpt-5-mini"] = deque([slow_down])
+
+    async def later(seconds: float) -> Answered:
+        await asyncio.sleep(seconds)
+        return await gateway.complete(request_to(learner, MODELS["openai"]))
+
+    answers = await asyncio.gather(*(later(seconds) for seconds in (0, 0.3, 0.5)))
+    await gateway._standing.note_rate_limit("openai", 600)
+    with pytest.raises(NoModelAvailable, match="asked us to wait"):
+        await later(0)
+
+    assert [answer.text for answer in answers] == ["Hello from the fake."] * 3
+    assert [call["status"] for call in providers.calls] == [429, 200, 200, 200]
+
+
+async def test_a_spent_budget_of_a_provider_that_was_not_asked_for_is_not_blamed(
+    gateway: Gateway, purse: Purse, providers: FakeProviders, learner: User
+) -> None:
+    now = datetime.now(UTC)
+    best = (await gateway.preview("chat"))[0].provider
+    other = next(name for name in ("anthropic", "gemini") if name != best)
+    limit = next(b.limit_microusd for b in await purse.budgets(now, ids=[f"provider:{best}"]))
+    await purse.record("bill", provider=best, user_id=learner.id, cost_microusd=limit, actor=learner.id, now=now)
+    await gateway.refresh(force=True)
+
+    answer = await gateway.complete(request_to(learner, providers=(other,)))
+    with pytest.raises(NoModelAvailable, match="nobody: not connected") as caught:
+        await gateway.complete(request_to(learner, providers=("nobody",)))
+    providers.scripts["*"] = Script(status=401)
+    with pytest.raises(ProviderFailed) as failure:
+        await gateway.complete(request_to(learner, providers=(other,)))
+
+    assert answer.spent == ()
+    assert not isinstance(caught.value, BudgetSpent)
+    assert "budget" not in failure.value.user_message
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_empty_answer_is_paid_and_another_model_answers(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, stream: bool
+) -> None:
+    best = (await gateway.preview("chat"))[0]
+    providers.scripts[best.model_id.partition("/")[2]] = Script(words=(" \n",))
+
+    answer = await gateway.complete(request_to(learner, stream=stream))
+    with pytest.raises(ProviderFailed, match="gave an empty answer"):
+        await gateway.complete(request_to(learner, best.model_id, stream=stream))
+
+    assert answer.model_id != best.model_id
+    assert answer.text.strip() == "Hello from the fake."
+    assert (await spent_and_held(purse, best.provider))[0] > 0
+
+
+async def test_what_only_makes_vectors_is_no_model_of_ollamas(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    providers.ollama_models = ("all-minilm:latest", "nomic-embed-text:latest", "mxbai-embed-large:335m", "qwen:7b")
+
+    models = await gateway.models()
+
+    assert [model.name for model in models if model.provider == "ollama"] == ["qwen:7b"]
+
+
+async def test_a_pinned_model_that_is_gone_is_named(gateway: Gateway, learner: User) -> None:
+    with pytest.raises(NoModelAvailable, match="ollama/gone cannot be called here now"):
+        await gateway.complete(request_to(learner, "ollama/gone"))
+
+
+async def test_a_request_that_is_refused_as_it_is_has_its_row(
+    gateway: Gateway, learner: User, sqlite: Database
+) -> None:
+    with pytest.raises(InvalidInput, match="nothing to answer"):
+        await gateway.complete(request_to(learner, messages=()))
+    await gateway.log.flush()
+
+    (row,) = await call_log.newest(sqlite)
+    assert (row["status"], row["states"]) == ("refused", "Idle > Validating > Failed")
+    assert "nothing to answer" in row["selection"]["reason"]
 
 
 async def test_a_circuit_that_is_reset_waits_for_nothing_more(gateway: Gateway) -> None:

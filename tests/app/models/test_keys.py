@@ -109,6 +109,16 @@ async def test_at_rest_it_is_encrypted_and_its_file_is_the_servers_alone(
     await gateway.close()
 
 
+async def test_a_new_key_need_not_wait_for_what_the_old_one_was_told(settings: Settings, sqlite: Database) -> None:
+    gateway, keys = await opened(settings, sqlite)
+    await gateway._standing.note_rate_limit("openai", 1800)
+
+    await keys.set("openai", GOOD, actor="ada")
+
+    assert gateway.why_unusable("openai") is None
+    await gateway.close()
+
+
 async def test_another_secret_cannot_read_it_and_says_so(settings: Settings, sqlite: Database) -> None:
     gateway, keys = await opened(settings, sqlite)
     await keys.set("openai", GOOD, actor="ada")

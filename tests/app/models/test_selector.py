@@ -391,6 +391,19 @@ def test_what_an_administrator_writes_of_an_ollama_model_holds_while_it_is_there
     assert [model.id for model in gone.models if model.provider == "ollama"] == ["ollama/llama:8b"]
 
 
+def test_a_wire_that_its_provider_is_not_asked_over_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.yaml"
+    priced = "input_usd_per_million: 1, output_usd_per_million: 1"
+    file.write_text(
+        f"models: [{{provider: groq, name: a, wire: openai, {priced}}}, {{provider: groq, name: b, wire: litellm, {priced}}}]"
+    )
+
+    catalog = load_catalog(file, today=TODAY)
+
+    assert "over the wire 'litellm' and no other" in catalog.refused["groq/a"]
+    assert "groq/b" in catalog.by_id
+
+
 @pytest.mark.parametrize(
     "text",
     ["models: [", "models: 3", "[[models", "models: [{provider: x}]",

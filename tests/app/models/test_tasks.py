@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from app.bootstrap import open_shared
 from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed
 from app.identity.accounts import AccountService, User
 from app.models import audit, quality
+from app.models import log as call_log
 from app.models.answers import Answers, OwnAnswers, TaskResult
-from app.models.gate import RUNNING_AT_ONCE
+from app.models.gate import EACH_AT_ONCE
 from app.models.gateway import Gateway
 from app.models.tasks import TaskRequest, TaskService
 from app.storage.database import Database
@@ -88,7 +90,8 @@ async def test_each_type_has_its_prompt_and_its_form(
 @pytest.mark.parametrize(
     "answer",
     ["no", "[]", "{}", '{"sentiment": "great", "confidence": 1}', '{"sentiment": "neutral", "confidence": 7}',
-     '{"sentiment": "neutral", "confidence": true}', '{"sentiment": "neutral", "confidence": 1, "more": 2}'],
+     '{"sentiment": "neutral", "confidence": true}', '{"sentiment": "neutral", "confidence": 1, "more": 2}',
+     '{"sentiment": "neutral", "confidence": NaN}', '{"sentiment": "neutral", "confidence": 1, "\\ud83d": 2}'],
 )  # fmt: skip
 async def test_an_answer_of_another_form_is_asked_for_once_more_then_an_error(
     service: TaskService, gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database, answer: str
@@ -345,20 +348,20 @@ async def test_where_the_call_of_one_server_fails_or_is_stopped_the_other_asks(
 
 async def test_who_is_urgent_goes_first(service: TaskService, providers: FakeProviders, learner: User) -> None:
     providers.scripts["*"] = says(POSITIVE, first_pause_seconds=1)
-    running = [asyncio.create_task(submit(service, learner, f"running {n}")) for n in range(RUNNING_AT_ONCE)]
-    while len(providers.calls) < RUNNING_AT_ONCE:
+    running = [asyncio.create_task(submit(service, learner, f"running {n}")) for n in range(EACH_AT_ONCE)]
+    while len(providers.calls) < EACH_AT_ONCE:
         await asyncio.sleep(0.01)
 
     later = [
         asyncio.create_task(submit(service, learner, f"{priority} {n}", priority=priority))
         for priority in ("low", "normal", "high")
-        for n in range(RUNNING_AT_ONCE // 2)
+        for n in range(EACH_AT_ONCE // 2)
     ]
     await asyncio.gather(*running, *later)
 
-    order = [str(call["body"]) for call in providers.calls[RUNNING_AT_ONCE:]]
-    first_half = order[:RUNNING_AT_ONCE]
-    assert sum("high" in body for body in first_half) == RUNNING_AT_ONCE // 2
+    order = [str(call["body"]) for call in providers.calls[EACH_AT_ONCE:]]
+    first_half = order[:EACH_AT_ONCE]
+    assert sum("high" in body for body in first_half) == EACH_AT_ONCE // 2
     assert sum("low" in body for body in first_half) == 0
 
 
@@ -462,10 +465,13 @@ async def test_an_answer_that_was_cut_short_says_so_and_is_not_kept(
 
 
 async def test_an_empty_answer_is_none(service: TaskService, providers: FakeProviders, learner: User) -> None:
-    providers.scripts["*"] = says(" ")
+    providers.queues["*"] = deque([says(" ")])
+    providers.scripts["*"] = says("Hello.")
 
-    with pytest.raises(ProviderFailed, match="it cost"):
-        await submit(service, learner, type="generate")
+    result = await submit(service, learner, type="generate")
+
+    assert result.output == "Hello."
+    assert len(providers.calls) == 2
 
 
 async def test_an_answer_of_any_depth_is_only_another_form(
@@ -490,8 +496,9 @@ async def test_a_result_that_was_paid_is_given_though_its_trail_cannot_be_writte
 
 
 async def test_a_provider_that_hangs_gives_way_and_is_known_to_have_hung(
-    service: TaskService, gateway: Gateway, providers: FakeProviders, learner: User
+    service: TaskService, gateway: Gateway, providers: FakeProviders, learner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("app.models.call.FAIR_SECONDS", 1.0)
     slow = [model.name for model in gateway.catalog.models if model.provider == "openai"]
     providers.scripts |= dict.fromkeys(slow, says(POSITIVE, first_pause_seconds=30))
     providers.scripts["*"] = says(POSITIVE)
@@ -502,6 +509,55 @@ async def test_a_provider_that_hangs_gives_way_and_is_known_to_have_hung(
 
     assert result.provider == "anthropic"
     assert gateway.breaker.circuits()["openai"].failures > 0
+
+
+async def test_impatience_speaks_against_no_provider(
+    service: TaskService, gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database
+) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=30)
+    for number in range(6):
+        with pytest.raises(ProviderFailed, match="took too long"):
+            await submit(service, learner, f"n {number}", preferred_provider="openai", timeout_seconds=0.1)
+    await gateway.log.flush()
+
+    circuit = gateway.breaker.circuits().get("openai")
+    stats = await call_log.stats(sqlite, since=datetime.now(UTC) - timedelta(days=1))
+    logged = await call_log.newest(sqlite)
+    assert circuit is None or (circuit.state, circuit.failures) == ("closed", 0)
+    assert sum(one.failures for one in stats) == 0
+    assert {row["status"] for row in logged} == {"stopped"}
+    assert all(row["cost_microusd"] == row["held_microusd"] > 0 for row in logged)
+
+
+async def test_what_has_no_time_left_is_not_asked(
+    service: TaskService, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = says("no", first_pause_seconds=1.1)
+
+    with pytest.raises(ProviderFailed, match="took longer"):
+        await submit(service, learner, timeout_seconds=1.5)
+
+    assert len(providers.calls) == 1
+
+
+async def test_one_user_leaves_places_for_others(
+    service: TaskService, providers: FakeProviders, learner: User, sqlite: Database, clock: Clock
+) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=3)
+    other = await AccountService(database=sqlite, clock=clock, hasher=quick_hasher()).add("other", "correct horse")
+    many = [asyncio.create_task(submit(service, learner, f"n {n}")) for n in range(2 * EACH_AT_ONCE)]
+    while len(providers.calls) < EACH_AT_ONCE:
+        await asyncio.sleep(0.01)
+
+    quick = await submit(service, other, "now", type="generate", preferred_provider="null", timeout_seconds=1)
+    with pytest.raises(RateLimited, match="Too many tasks run already"):
+        await submit(service, learner, "one more", timeout_seconds=0.1)
+    for one in many:
+        one.cancel()
+    await asyncio.gather(*many, return_exceptions=True)
+
+    assert quick.output == "now"
+    assert len(providers.calls) == EACH_AT_ONCE
 
 
 async def test_the_fallbacks_are_asked_though_the_preferred_provider_has_many_models(
