@@ -12,6 +12,7 @@ from tests.e2e.conftest import Chat, Server, press, settle
 from tests.fakes.providers import FakeProviders, Script
 
 GOOD = "sk-good-0123456789abcdef"
+TYPED = "sk-typed-0123456789abcdef"
 
 
 def put(server: Server, path: str, body: object) -> None:
@@ -27,8 +28,9 @@ def test_a_key_is_set_in_the_chat_and_a_model_answers_at_once(
     providers.accepted_keys = frozenset({GOOD})
     server = serve(OPENAI_BASE_URL=f"{providers.url}/v1", ANTHROPIC_BASE_URL=providers.url)
     chat = Chat(context.new_page(), server.url).open()
-    chat.command("keys")
+    chat.say(f"/keys openai {TYPED}")
     openai = chat.card("keys-card").get_by_test_id("key-openai")
+    expect(chat.card("keys-card").get_by_role("status").first).to_contain_text("this chat keeps it nowhere")
     expect(openai).to_contain_text("no key")
     settle(chat)
 
@@ -44,14 +46,16 @@ def test_a_key_is_set_in_the_chat_and_a_model_answers_at_once(
     chat.say("tell me about the history of unix")
     expect(chat.page.get_by_text("Hello from the fake.")).to_be_visible()
     expect(chat.page).to_have_url(re.compile("/thread/"))
-    expect(chat.page.get_by_role("link", name="/keys")).to_be_visible()
     settle(chat)
     chat.page.reload()
+    expect(chat.page.get_by_role("link", name="/keys")).to_be_visible()
+    expect(chat.page.get_by_text(TYPED)).to_have_count(0)
 
     expect(chat.card("keys-card").get_by_test_id("key-openai")).to_be_visible()
     server.stop()
     stored = b"".join(file.read_bytes() for file in (server.folder / "data").glob("tooloo.sqlite*"))
     assert GOOD.encode() not in stored
+    assert TYPED.encode() not in stored
     assert GOOD not in server.log.read_text()
     assert chat.errors == []
 

@@ -535,7 +535,7 @@ async def test_what_has_no_time_left_is_not_asked(
     providers.scripts["*"] = says("no", first_pause_seconds=1.1)
 
     with pytest.raises(ProviderFailed, match="took longer"):
-        await submit(service, learner, timeout_seconds=1.5)
+        await submit(service, learner, timeout_seconds=1.5, preferred_provider="openai")
 
     assert len(providers.calls) == 1
 
