@@ -169,7 +169,10 @@ class TaskService:
                 if is_first or not ran_out or deadline - time.monotonic() < LEAST_SECONDS:
                     raise
                 continue
-            return result if is_first else replace(result, shared=True)
+            if shared.is_told:
+                return replace(result, shared=True)
+            shared.is_told = True  # its cost, to one of them: whoever came first may have left
+            return result
 
     async def _joined(self, key: str, shared: "_Shared", *, seconds: float | None) -> TaskResult:
         shared.waiting += 1
@@ -288,6 +291,7 @@ class _Shared:
     def __init__(self, work: "asyncio.Task[TaskResult]") -> None:
         self.work = work
         self.waiting = 0
+        self.is_told = False
 
 
 def _check(request: TaskRequest) -> None:

@@ -193,6 +193,22 @@ async def test_a_call_is_stopped_when_the_last_who_waits_is_gone(
     assert service._in_flight == {}
 
 
+async def test_the_cost_of_a_call_is_told_though_whoever_made_it_has_left(
+    service: TaskService, providers: FakeProviders, learner: User, sqlite: Database
+) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=0.5)
+    waiting = [asyncio.create_task(submit(service, learner)) for _ in range(3)]
+    while not providers.calls:
+        await asyncio.sleep(0.01)
+
+    waiting[0].cancel()
+    results = await asyncio.gather(*waiting[1:])
+
+    trail = [entry.detail.get("costMicrousd") for entry in await audit.newest(sqlite)]
+    assert sorted(result.shared for result in results) == [False, True]
+    assert sorted(cost for cost in trail if cost is not None) == [0, results[0].cost_microusd]
+
+
 async def test_the_preferred_provider_is_asked_first_then_the_fallbacks_and_no_other(
     service: TaskService, providers: FakeProviders, learner: User
 ) -> None:
