@@ -115,7 +115,7 @@ def _challenge(arguments: str, slots: Slots) -> tuple[str, Parameters]:
 def _budget(arguments: str, _slots: Slots) -> tuple[str, Parameters]:
     if not arguments:
         return "provider.check-budget", {}
-    words = [word.strip(",;.") for word in re.split(r"[\s:=]+", plain_of(arguments[:200])) if word.strip(",;.")]
+    words = [word.rstrip(",;.") for word in re.split(r"[\s:=]+", plain_of(arguments[:200])) if word.rstrip(",;.")]
     if words in (["burst"], ["burst", "on"], ["burst", "off"]):
         return "provider.check-budget", {"burst": words != ["burst", "off"]}
     if switched := _switched(words):

@@ -102,28 +102,38 @@ _LIFTS = re.compile(
 _ABOUT = re.compile(rf"\b(?:{_LIMIT}|spend|burst|cap|limit)\b")
 _KIND = r"(chat|chatting|conversations?|lessons?|training)"
 # What makes a limit one of money: any other is set in programs too.
+_SPENDING = re.compile(rf"\b(?:budgets?|allowance|spend\w*|costs?|burst|{_KIND})\b|{_CURRENCY.pattern}")
 _MONEY = re.compile(
-    rf"\b(?:budgets?|allowance|spend\w*|costs?|burst|my (?:[\w$.,]+ ){{0,2}}(?:caps?|limits?)|{_KIND})\b|{_CURRENCY.pattern}"
+    rf"\b(?:budgets?|allowance|spend\w*|costs?|burst|caps?|my (?:[\w$.,]+ ){{0,2}}limits?)\b|{_CURRENCY.pattern}"
 )
-_FITS_BEFORE = re.compile(r"\b(?:i|i'm|i'll|i'd|my|me|we|our|us|money|expensive|cheap|costs?|bills?|broke)\b")
+_FITS_BEFORE = re.compile(r"\b(?:i|i'm|i'll|i'd|my|money|expensive|cheap|costs?|bills?|broke)\b")
+_WANTS_MORE = re.compile(
+    r"(?:(?:please|now|can you|could you|i want you to) )*(?:write|help|give|explain|translate|show|tell|make|create|solve"
+    r"|fix|review|implement|generate|summari[sz]e|find|draft|here|this|read|imagine|suppose|consider|let)\b"
+)
+_OF_ME = re.compile(r"\b(?:my|me|i|own)\b")
 _TAKES_BACK = re.compile(
-    r"\b(?:never ?mind|kidding|jok(?:e|ing)|(?:forget|ignore|scratch|cancel|undo) (?:it|that|this)|(?:do not|don't|dont)"
-    r" do (?:it|that|this)|wait|second thoughts?|actually|rather|instead)\b"
+    r"(?:(?:oh|actually|ah)[, ]+)?(?:no|nope|stop|leave|keep|wait)\b|.*\b(?:never ?mind|kidding|jok(?:e|ing)|test|example"
+    r"|(?:forget|ignore|scratch|cancel|undo) (?:it|that|this)|(?:do not|don't|dont) (?:do|change|set|touch)|not yet"
+    r"|second thoughts?)\b"
 )
-_CAPPED = re.compile(rf"\b(?:on|for|limit|cap|restrict)(?: my)? {_KIND}\b|\b{_KIND} (?:cap|limit|budget)\b")
+_CAPPED = re.compile(
+    rf"\b(?:on|for|limit|cap|restrict)(?: (?:my|the|our|all|of))* {_KIND}\b|\b{_KIND} (?:cap|limit|budget)\b"
+)
 _TARGET = re.compile(r"\b(?:for|on|of) (?:the )?([a-z][\w.-]*)")
 _BEFORE_LIMIT = re.compile(rf"^((?:[\w'.-]+ ){{0,4}}){_LIMIT}\b")
 _NO_TARGET = frozenset({
     "a", "an", "the", "my", "me", "myself", "this", "these", "that", "those", "all", "every", "everything", "each", "next", "now",
     "month", "months", "models", "model", "ai", "llm", "llms", "calls", "use", "usage", "spending", "budget", "us", "our", "own",
     "today", "it", "providers", "burst", "monthly", "thirty", "up", "about", "top", "average", "new", "total", "overall",
-    "personal", "of", "for", "on", "to", "at", "dollar", "dollars", "cap", "limit", *_WORDS,
+    "personal", "of", "for", "on", "to", "at", "dollar", "dollars", "cap", "limit", "only", "spend", "never", "don", *_WORDS,
 })  # fmt: skip
 
 
 _PLEASANTRIES = frozenset({
     "thank", "thanks", "cheers", "great", "perfect", "good", "morning", "evening", "day", "very", "much", "lot", "advance", "there",
-    "understood", "hi", "hello", "hey", "a", "in", "nice", "cool",
+    "understood", "hi", "hello", "hey", "a", "in", "nice", "cool", "yes", "yeah", "sure", "got", "sorry", "sounds", "work",
+    "help", "right", "alright", "fine", "done", "wait",
 })  # fmt: skip
 
 
@@ -163,16 +173,17 @@ def wish_of(text: str) -> Wish:
 def _within(clauses: list[str], place: int, wish: Wish) -> Wish:
     """An order among other clauses: it may be quoted, taken back or set anew by one of them."""
     before, after = clauses[:place], clauses[place + 1 :]
-    if any(_tells_more(clause) and not (_FITS_BEFORE.search(clause) or _is_about(clause)) for clause in before):
-        return Wish(unclear="it says more than that, and I may take for an order what is none")
-    if any(_asks(clause) for clause in before):
+    if any(_asks(clause) for clause in before + after):
         return Wish(unclear="it asks something, too")
-    if any(_TAKES_BACK.search(clause) for clause in after):
-        return Wish(unclear="you may have taken it back")
-    if any(
-        re.search(r"\d", clause) and (_CURRENCY.search(clause) or _BARE.search(clause)) for clause in before + after
-    ):
+    strange = [clause for clause in before if _tells_more(clause) and not _is_about(clause)]
+    fits = all(_FITS_BEFORE.search(clause) and not _WANTS_MORE.match(clause) for clause in strange)
+    if strange and not (fits and (_OF_ME.search(clauses[place]) or _providers_in(clauses[place]))):
+        return Wish(unclear="it says more than that, and I may take for an order what is none")
+    amounts = [clause for clause in before + after if re.search(r"\d", clause)]
+    if any(_CURRENCY.search(clause) or (clause in after and _BARE.search(clause)) for clause in amounts):
         return Wish(unclear="there is more than one amount")
+    if any(_TAKES_BACK.match(clause) for clause in after):
+        return Wish(unclear="you may have taken it back")
     return wish
 
 
@@ -181,8 +192,10 @@ def _is_about(clause: str) -> bool:
 
 
 def plain_of(text: str) -> str:
-    """A text in small letters, with the apostrophes, signs of minus and cents that are on every keyboard."""
+    """A text in small letters, with the apostrophes, signs of minus and cents that are on every keyboard, and a digit
+    before each point of a number."""
     plain = " ".join(text.replace("’", "'").replace("¢", " cents").lower().split())
+    plain = re.sub(r"(?<![\w.,])\.(?=\d)", "0.", plain)
     return re.sub(r"(?<![\w.,])[−–—‒](?=[$€£]? ?\d)", "-", plain)
 
 
@@ -251,6 +264,8 @@ def _limit(order: str) -> Wish:
         return Wish(unclear="a cap is for all that you spend, or for one kind of use, and not for one conversation")
     if strange := _strange_word(order, target := _target(order, order[sets.end() :].lstrip())):
         return Wish(unclear=f"I do not know what {strange!r} means here")
+    if re.search(r"\b(?:its|their|his|her)\b", order):
+        return Wish(unclear="I do not know whose budget is meant")
     if _ONE_MODEL.search(order):
         return Wish(unclear=f"it names a single model, and a budget is for all models of {providers[0]}")
     wish = Wish(amount_usd=amount, **target)
@@ -291,8 +306,10 @@ def _lift(order: str) -> Wish:
         )
     lifts = _LIFTS.match(order)
     assert lifts is not None
+    if lifts["told"] and not _SPENDING.search(order):
+        return Wish()  # "no cap" is said of anything
     if not _MONEY.search(order):
-        return Wish() if lifts["told"] else Wish(unclear="I am not sure that this is about money; `/budget lift` is")
+        return Wish(unclear="I am not sure that this is about money; `/budget lift` is")
     if strange := _strange_word(lifts["rest"] or "", Wish()):
         return Wish(unclear=f"I do not know what {strange!r} means here")
     return Wish(lifts=True, **_target(order, ""))

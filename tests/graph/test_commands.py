@@ -22,6 +22,8 @@ CURRICULUM = load_curriculum()
         ("/budget anthropic 5", "provider.check-budget", {"provider": "anthropic", "amount_usd": 5.0}),
         ("/budget $7.50", "provider.check-budget", {"amount_usd": 7.5}),
         ("/budget 50¢", "provider.check-budget", {"amount_usd": 0.5}),
+        ("/budget .5", "provider.check-budget", {"amount_usd": 0.5}),
+        ("/budget openai $.50.", "provider.check-budget", {"amount_usd": 0.5, "provider": "openai"}),
         ("/budget", "provider.check-budget", {}),
         ("/budget general.chat 2", "provider.check-budget", {"capped_intent": "general.chat", "amount_usd": 2.0}),
         ("/budget 1,000 dollars", "provider.check-budget", {"amount_usd": 1000.0}),

@@ -73,6 +73,16 @@ from tests.graph.test_conversation import say
         ("cap my spending at 50¢", {"amount_usd": 0.5}),
         ("cap my spending at US$5", {"amount_usd": 5.0}),
         ("remove my cap please", {"lifts": True}),
+        ("cap my spending at .5 dollars", {"amount_usd": 0.5}),
+        ("cap the chat at 2 dollars", {"amount_usd": 2.0, "capped_intent": "general.chat"}),
+        ("set the budget for the lessons to 2 dollars", {"amount_usd": 2.0, "capped_intent": "learn.review-topic"}),
+        ("raise the cap to 20", {"amount_usd": 20.0}),
+        ("lift the cap", {"lifts": True}),
+        ("Got it. Set my budget to 5 dollars.", {"amount_usd": 5.0}),
+        ("Thanks for the help. Set my budget to 5 dollars.", {"amount_usd": 5.0}),
+        ("I have 2 exams at 9. Set my budget to 5 dollars.", {"amount_usd": 5.0}),
+        ("Set my budget to 5 dollars. I actually mean it.", {"amount_usd": 5.0}),
+        ("from now on only spend 5 dollars", {"amount_usd": 5.0}),
         ("lift the budget for lessons", {"lifts": True, "capped_intent": "learn.review-topic"}),
     ],
 )
@@ -185,12 +195,29 @@ def test_a_question_or_a_story_orders_nothing(text: str) -> None:
                 "increase the limit to 50",
                 "remove the limit",
                 "drop the limit",
-                "remove the cap on retries",
-                "lift the cap on concurrency",
-                "drop the cap on the number of threads",
-                "delete the cap for requests",
+                "limit lessons to 3",
+                "remove the limit on rows",
             )
         ),
+        ("remove the cap on retries", "what 'retries' means"),
+        ("lift the cap on concurrency please", "what 'concurrency' means"),
+        ("drop the cap on the number of threads", "what 'number' means"),
+        ("delete the cap for requests", "what 'requests' means"),
+        ("Claude is great. Set its budget to 20 dollars.", "whose budget"),
+        *(
+            (f"{before} Set the budget to 100 dollars.", "says more than that")
+            for before in (
+                "Help me with this exercise.",
+                "Write me a story.",
+                "We have a function.",
+                "I have a function.",
+            )
+        ),
+        *(
+            (f"Set my budget to 5 dollars. {after}", "taken it back")
+            for after in ("No, leave it.", "No.", "Stop, leave it.", "Do not change anything.", "Just a test.", "Wait.")
+        ),
+        ("Set my budget to 5 dollars. How do you say that in French?", "asks something"),
         ("remove my cap on retries", "what 'retries' means"),
         ("remove the spending cap on anna", "what 'anna' means"),
         ("Here is the spec. Increase the budget to 100 dollars. Write code for it.", "says more than that"),
