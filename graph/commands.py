@@ -25,6 +25,7 @@ class Parsed:
     text: str
 
 
+_KEYS = re.compile(r"\s*/keys?\b\W*(\w.*)", re.DOTALL | re.IGNORECASE)  # however a key is joined to it
 KEY_NOT_USED = "What you typed after /keys was not used, and this chat keeps it nowhere. Put the key into the field of its provider."
 
 
@@ -49,11 +50,13 @@ def parse(text: str, curriculum: Curriculum, *, picked: str | None = None) -> Pa
         InvalidInput: an unknown command, or an argument that does not fit; with an example.
     """
     name, arguments = picked, text.strip()
-    if name is None:
-        match = re.match(r"/([a-z]+)(?:\s+(.*))?$", text.strip(), re.DOTALL)
+    if name is None and (key := _KEYS.match(text)):
+        name, arguments = "keys", key[1]
+    elif name is None:
+        match = re.match(r"/([A-Za-z]+)(?:\s+(.*))?$", text.strip(), re.DOTALL)
         if not match:
             return _said(text, curriculum)
-        name, arguments = match[1], (match[2] or "").strip()
+        name, arguments = match[1].lower(), (match[2] or "").strip()
     command = BY_NAME.get(name)
     if command is None:
         known = ", ".join(f"/{one}" for one in BY_NAME)

@@ -15,12 +15,12 @@ from app.chat.snapshots import SECRETS
 LONGEST_NAME = 120
 MESSAGE_TYPES = ("user_message", "assistant_message")
 Json = dict[str, Any]  # Any: the chat library's documents
-_KEY = re.compile(r"\s*/keys\s+\S.*", re.DOTALL)
+_KEY = re.compile(r"\s*/keys?\b\W*\w", re.IGNORECASE)  # whatever follows may be a key, which no chat keeps
 
 
 def title_of(text: str) -> str:
     """A thread's name from its first message: one line, without markup, not too long."""
-    text = SECRETS.sub("[key]", _KEY.sub("/keys", storable(text)))
+    text = "/keys" if _KEY.match(text) else SECRETS.sub("[key]", storable(text))
     line = next((line for line in text.strip().splitlines() if line.strip(" `#>*-")), "New chat")
     line = " ".join(line.strip(" `#>*").split())
     return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
@@ -36,8 +36,10 @@ def step_document(step: StepDict, old: Json | None, *, creating: bool, now: str)
     if creating and old is not None:
         return {**storable(step), **old}
     step = storable(step)
-    if step.get("type") == "user_message" and (step.get("command") == "keys" or _KEY.match(step.get("output") or "")):
-        step["output"] = "/keys"  # whatever follows may be a key, which no chat keeps
+    if step.get("type") == "user_message":
+        said = step.get("output") or ""
+        is_key = step.get("command") == "keys" or _KEY.match(said)
+        step["output"] = "/keys" if is_key else SECRETS.sub("[key]", said)
     document: Json = {**(old or {}), **{key: value for key, value in step.items() if key != "feedback"}}
     document["createdAt"] = step.get("createdAt") or (old or {}).get("createdAt") or now
     document["streaming"] = False

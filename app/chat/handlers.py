@@ -93,7 +93,7 @@ class Chat:
 
     async def message(self, message: cl.Message) -> None:
         files = [element for element in message.elements if element.path]
-        is_unnamed = not message.content.strip() and len(chat_context.get()) == 1
+        is_unnamed = (not message.content.strip() or message.command == "keys") and len(chat_context.get()) == 1
         await self._answer(message.content, picked=message.command, attached=files, said=message.to_dict())
         if is_unnamed and message.command:
             await self._name_thread(f"/{message.command}")

@@ -210,8 +210,6 @@ class Purse:
             NotFound: a provider's budget that does not exist, or a cap that is lifted and was never set.
             InvalidInput: an intent that no call is made for.
         """
-        if kind == "intent" and active is not False:  # one that was set before may be lifted, whatever it is on
-            _check_capped(owner.partition(":")[2])
         wanted = budget_id(kind, owner)
 
         def change(connection: sa.Connection) -> None:
@@ -220,11 +218,13 @@ class Purse:
             before = ledger.lock(connection, [wanted]).get(wanted)
             if before is None and kind not in OWN_KINDS:
                 raise NotFound(f"There is no provider {owner!r}. See /budget for those there are.")
-            if before is None and active is False:
+            if kind == "intent" and (before is None or active is not False):  # what was set before may be lifted
+                _check_capped(owner.partition(":")[2])
+            if before is None and active is False and limit_microusd is None:
                 raise NotFound("There is no such cap to lift. See /budget for those there are.")
             if before is None:
                 row = {"id": wanted, "kind": kind, "owner": owner, "limit_microusd": limit_microusd or 0}
-                connection.execute(budgets.insert().values(**row, active=True))
+                connection.execute(budgets.insert().values(**row, active=active is not False))
             else:
                 ledger.change_limit(connection, before, limit_microusd=limit_microusd, active=active)
             if kind in OWN_KINDS:

@@ -111,7 +111,7 @@ class Carrier:
                 run.broke_off = None
             if call.finish == "content_filter" and not run.shown:
                 raise failed(call.model.provider, "content_filter", before_generation=False)
-            if not "".join(run.shown).strip():
+            if call.finish == "stop" and not "".join(run.shown).strip():
                 run.shown.clear()
                 raise empty(call.model.provider)
         except ProviderFailed as error:

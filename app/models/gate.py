@@ -48,7 +48,10 @@ class Gate:
         return self._running.total() < RUNNING_AT_ONCE and self._running[user_id] < EACH_AT_ONCE
 
     async def _wait(self, priority: Priority, user_id: str) -> None:
-        if len(self._waiting) >= MOST_WAITING:
+        self._waiting = [entry for entry in self._waiting if not entry[3].done()]
+        heapq.heapify(self._waiting)
+        of_user = sum(entry[2] == user_id for entry in self._waiting)
+        if of_user >= MOST_WAITING // 2 or len(self._waiting) >= MOST_WAITING:
             raise RateLimited("Too many tasks wait already. Try again in a moment.", retry_after_seconds=5)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (self._ORDER[priority], next(self._arrivals), user_id, turn))

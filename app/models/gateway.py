@@ -288,19 +288,17 @@ class Gateway:
         )
         if ranking and run.ranking[0] != ranking[0]:
             run.explored = run.ranking[0].model_id
-        models = [self._model(scored) for scored in run.ranking if scored.excluded is None]
-        if not models:  # but for those that only ask for a moment
-            models = [self._model(one) for one in run.ranking if one.excluded and one.excluded.startswith(WAITS)]
-            models = [one for one in models if self._standing.wait_seconds(one.provider) <= PATIENCE_SECONDS]
-        run.spent += self._passed_over([s for s in ranking if s.provider in (run.request.providers or (s.provider,))])
+        order = run.request.providers
+        asked_for = [scored for scored in run.ranking if not order or scored.provider in order]
+        models = [self._model(scored) for scored in asked_for if scored.excluded is None]
+        if not models and (soon := self._standing.soonest({s.provider for s in asked_for}, within=PATIENCE_SECONDS)):
+            models = [self._model(one) for one in asked_for if one.provider == soon and WAITS in (one.excluded or "")]
+        run.spent += self._passed_over([scored for scored in ranking if not order or scored.provider in order])
         if run.spent:  # what costs nothing comes first where a budget is spent
             models.sort(key=lambda model: not model.is_free)
-        if order := run.request.providers:
+        if order:
             defaults = self._rules.default_models
-            asked = sorted(
-                (m for m in models if m.provider in order),
-                key=lambda m: (order.index(m.provider), m.id not in defaults),
-            )
+            asked = sorted(models, key=lambda m: (order.index(m.provider), m.id not in defaults))
             models = _in_turns(asked, each=max(1, MOST_MODELS // len(order)))
         if not models:
             raise run.nothing_left()
@@ -340,7 +338,8 @@ class Gateway:
             run.life.to("RateLimited")
         if not (error.retryable and error.before_generation) or run.shown or retries >= MOST_RETRIES:
             return None
-        if _is_unreachable(error) and any(other.provider != self._failed_provider(run) for other in chain):
+        goes_on = self._rules.fallback and run.models_tried < MOST_MODELS
+        if goes_on and _is_unreachable(error) and any(one.provider != self._failed_provider(run) for one in chain):
             return None
         asked_for = error.retry_after_seconds or 0.0
         wait = asked_for + self._random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**retries))

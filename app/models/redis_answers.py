@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from redis.exceptions import LockError, RedisError
 
@@ -30,14 +30,14 @@ class RedisAnswers:
         try:
             kept = await self._redis.get(f"{PREFIX}{key}")
             return None if kept is None else replace(_FORM.validate_json(kept), shared=True)
-        except (RedisError, OSError, ValidationError) as error:
+        except (RedisError, OSError, ValueError) as error:
             _warn(error)
             return None
 
     async def put(self, key: str, result: TaskResult) -> None:
         try:
             await self._redis.set(f"{PREFIX}{key}", _FORM.dump_json(result), px=self._milliseconds)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ValueError) as error:  # such as for an answer of a depth that has no JSON
             _warn(error)
 
     @asynccontextmanager

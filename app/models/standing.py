@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -83,6 +83,11 @@ class Standing:
         now = self._clock()
         until = self._limited_until.get(provider, now)
         return (until - now).total_seconds() if now < until <= now + LONGEST_WAIT else 0.0  # else a clock was ahead
+
+    def soonest(self, providers: Iterable[str], *, within: float) -> str | None:
+        """The first of those providers that asked to be left alone to be done with it, if within so many seconds."""
+        waits = {provider: wait for provider in providers if 0 < (wait := self.wait_seconds(provider)) <= within}
+        return min(waits, key=lambda provider: waits[provider], default=None)
 
     def knowledge(self, models: Sequence[Model], *, allow_burst: bool = False) -> Knowledge:
         """What the selector needs to know about these models."""

@@ -195,25 +195,22 @@ class TaskService:
                     return elsewhere
                 is_queued = True
                 async with self._gate.through(request.priority, user_id):
+                    if deadline - time.monotonic() <= LEAST_SECONDS < request.timeout_seconds:
+                        raise _busy()
                     is_queued = False
                     result = await self._answered(request, user_id, deadline=deadline)
                 if result.finish == "stop":
                     await self._answers.put(key, result)
                 return result
         except TimeoutError as error:
-            if is_queued:
-                raise RateLimited(
-                    "Too many tasks run already. Try again in a moment, or with a longer config.timeout.",
-                    retry_after_seconds=5,
-                ) from error
-            raise _too_slow(request) from error
+            raise (_busy() if is_queued else _too_slow(request)) from error
 
     async def _answered(self, request: TaskRequest, user_id: str, *, deadline: float) -> TaskResult:
         call = self._call(request, user_id)
         cost = tokens = 0
         for tries_left in range(TRIES_FOR_FORM - 1, -1, -1):
             left = deadline - time.monotonic()
-            if left <= (0 if tries_left == TRIES_FOR_FORM - 1 else LEAST_SECONDS):
+            if left <= LEAST_SECONDS:
                 raise _too_slow(request)
             try:
                 answer = await self._gateway.complete(replace(call, total_seconds=left))
@@ -280,6 +277,12 @@ class TaskService:
             logger.exception("task.audit_failed", task=request.type, **detail)
 
 
+def _busy() -> RateLimited:
+    return RateLimited(
+        "Too many tasks run already. Try again in a moment, or with a longer config.timeout.", retry_after_seconds=5
+    )
+
+
 def _too_slow(request: TaskRequest) -> ProviderFailed:
     return ProviderFailed(
         f"The task took longer than its {request.timeout_seconds:g} s. Try again with a longer config.timeout.",
@@ -321,7 +324,7 @@ def _parsed(text: str, request: TaskRequest) -> dict[str, Any]:  # Any: JSON
     """
     fenced = re.search(r"\{.*\}", text, re.DOTALL)
     document = json.loads(fenced[0] if fenced else text, parse_constant=_refuse)
-    json.dumps(document, ensure_ascii=False).encode()  # which halves of characters are refused by
+    json.dumps(document, ensure_ascii=False, allow_nan=False).encode()  # it has neither 1e999 nor halves of characters
     if not isinstance(document, dict):
         raise ValueError("no object")
     match request.type:

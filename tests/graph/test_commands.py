@@ -43,7 +43,16 @@ CURRICULUM = load_curriculum()
         ("/budget chat off", "provider.check-budget", {"lifts": True, "capped_intent": "general.chat"}),
         ("/model best", "provider.change", {"do": "prefer", "prefer": "quality"}),
         ("/keys", "chat.keys", {}),
-        ("/keys anthropic sk-ant-SECRET", "chat.keys", {"note": KEY_NOT_USED}),
+        *(
+            (text, "chat.keys", {"note": KEY_NOT_USED})
+            for text in (
+                "/keys anthropic sk-ant-SECRET",
+                "/KEYS sk-ant-SECRET",
+                "/keys: sk-ant-SECRET",
+                "/keys=sk-ant-SECRET",
+            )
+        ),
+        ("/BUDGET 5", "provider.check-budget", {"amount_usd": 5.0}),
         ("/model auto", "provider.change", {"do": "auto"}),
         ("/model claude", "provider.change", {"do": "pin", "provider": "anthropic"}),
         ("/repo ~/my project", "context.load-repo", {"path": "~/my project"}),

@@ -116,9 +116,9 @@ def failed(
 
 
 def empty(provider: str) -> ProviderFailed:
-    """The error of an answer that says nothing."""
+    """The error of an answer that says nothing: of this one question, for which a model may be asked to say nothing."""
     message = f"{NAMES.get(provider, provider)} gave an empty answer. Try again, or choose another model."
-    return ProviderFailed(message, kind="server", before_generation=False)
+    return ProviderFailed(message, kind="invalid_request", before_generation=False)
 
 
 def ended(reason: str, known: Mapping[str, FinishReason]) -> "Finished":

@@ -232,15 +232,17 @@ async def test_a_burst_budget_is_switched_by_itself(client: httpx.AsyncClient) -
     assert (on["active"], on["burstActive"]) == (True, False)
 
 
-async def test_a_cap_that_was_never_set_is_not_lifted(client: httpx.AsyncClient) -> None:
+async def test_only_what_can_be_capped_is_kept_though_switched_off(client: httpx.AsyncClient) -> None:
     lifted = [
         await client.put(f"{API}/budget/own/intent", json={"intent": intent, "monthlyUsd": 1, "active": False})
         for intent in ("junk", "x" * 48, "general.chat")
     ]
+    own = await client.put(f"{API}/budget/own", json={"monthlyUsd": 5, "active": False})
     status = (await client.get(f"{API}/budget/status")).json()
 
-    assert [one.status_code for one in lifted] == [404] * 3
-    assert status["intents"] == []
+    assert [one.status_code for one in (*lifted, own)] == [422, 422, 200, 200]
+    assert [one["intent"] for one in status["intents"]] == ["general.chat"]
+    assert status["own"] is None
 
 
 async def test_a_token_that_may_not_administer_uses_no_burst_and_sees_its_own_spending(

@@ -131,11 +131,18 @@ async def test_the_librarys_frames_are_not_kept(layer: Direct, ada: User, thread
 
 
 @pytest.mark.parametrize(
-    ("output", "command"),
-    [("/keys openai abcdefghijkl", None), ("\n/keys\nabcdefghijkl", None), ("abcdefghijkl", "keys")],
+    ("output", "command", "kept"),
+    [
+        ("/keys openai abcdefghijkl", None, "/keys"),
+        ("\n/keys\nabcdefghijkl", None, "/keys"),
+        ("/KEYS: abcdefghijkl", None, "/keys"),
+        ("/key=abcdefghijkl", None, "/keys"),
+        ("abcdefghijkl", "keys", "/keys"),
+        ("my key is sk-proj-abcdefghijkl", None, "my key is [key]"),
+    ],
 )
 async def test_a_key_that_was_typed_into_the_chat_is_kept_nowhere(
-    layer: Direct, ada: User, database: Database, thread_id: str, output: str, command: str | None
+    layer: Direct, ada: User, database: Database, thread_id: str, output: str, command: str | None, kept: str
 ) -> None:
     message = step(thread_id, output, command=command)
 
@@ -144,9 +151,9 @@ async def test_a_key_that_was_typed_into_the_chat_is_kept_nowhere(
         await layer.update_step(message)
 
     async with database.read() as connection:
-        kept = [dict(row._mapping) for row in await connection.execute(sa.select(steps))]
-    assert [one["output"] for one in kept] == ["/keys"]
-    assert "abcdefghijkl" not in str(kept)
+        rows = [dict(row._mapping) for row in await connection.execute(sa.select(steps))]
+    assert [row["output"] for row in rows] == [kept]
+    assert "abcdefghijkl" not in str(rows)
 
 
 async def test_a_step_without_a_time_gets_one(layer: Direct, ada: User, thread_id: str) -> None:
@@ -313,7 +320,8 @@ async def test_session_values_are_not_kept(layer: Direct, ada: User, thread_id: 
     ("text", "title"),
     [("hello", "hello"), ("```python\nprint(1)\n```", "python"), ("  \n\n# A title  here ", "A title here"),
      ("x" * 500, "x" * 119 + "…"), ("", "New chat"), ("***", "New chat"),
-     ("/keys anthropic abcdefghijkl", "/keys"), ("sk-ant-0123456789abcdef", "[key]")],
+     ("/keys anthropic abcdefghijkl", "/keys"), ("sk-ant-0123456789abcdef", "[key]"),
+     ("how do I use /keys here?", "how do I use /keys here?")],
 )  # fmt: skip
 def test_titles_are_one_short_line(text: str, title: str) -> None:
     assert title_of(text) == title

@@ -679,9 +679,14 @@ async def test_who_cannot_be_reached_in_time_is_not_tried_again_where_others_can
     gateway = await open_one(connect_timeout_seconds=0.3, openai_base_url=unanswered)
 
     answer = await gateway.complete(request_to(learner, providers=("openai", "anthropic")))
+    failures = gateway.breaker.circuits()["openai"].failures
+    alone = await open_one(connect_timeout_seconds=0.3, openai_base_url=unanswered, provider_fallback_enabled=False)
+    with pytest.raises(ProviderFailed):
+        await alone.complete(request_to(learner, providers=("openai", "anthropic")))
 
     assert answer.model_id.startswith("anthropic/")
-    assert gateway.breaker.circuits()["openai"].failures == 1
+    assert failures == 1
+    assert alone.breaker.circuits()["openai"].failures == 4  # it was tried again twice
 
 
 async def test_a_long_plain_answer_is_waited_for_whatever_the_time_to_connect(

@@ -766,12 +766,15 @@ async def test_who_asks_for_a_moment_is_given_it_where_nobody_else_is_left(
         return await gateway.complete(request_to(learner, MODELS["openai"]))
 
     answers = await asyncio.gather(*(later(seconds) for seconds in (0, 0.3, 0.5)))
+    await gateway._standing.note_rate_limit("openai", 1)
+    asked_for = await gateway.complete(request_to(learner, providers=("openai",)))
     await gateway._standing.note_rate_limit("openai", 600)
     with pytest.raises(NoModelAvailable, match="asked us to wait"):
         await later(0)
 
     assert [answer.text for answer in answers] == ["Hello from the fake."] * 3
-    assert [call["status"] for call in providers.calls] == [429, 200, 200, 200]
+    assert [call["status"] for call in providers.calls] == [429, 200, 200, 200, 200]
+    assert asked_for.model_id.startswith("openai/")
 
 
 async def test_a_spent_budget_of_a_provider_that_was_not_asked_for_is_not_blamed(
@@ -810,6 +813,27 @@ async def test_an_empty_answer_is_paid_and_another_model_answers(
     assert answer.model_id != best.model_id
     assert answer.text.strip() == "Hello from the fake."
     assert (await spent_and_held(purse, best.provider))[0] > 0
+
+
+async def test_an_answer_without_room_for_words_speaks_against_nobody(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = Script(words=(), finish="length")
+
+    answers = [await gateway.complete(request_to(learner, MODELS["openai"], max_output_tokens=1)) for _ in range(6)]
+
+    assert {(answer.text, answer.finish) for answer in answers} == {("", "length")}
+    assert gateway.why_unusable("openai") is None
+    assert len(providers.calls) == 6
+
+
+async def test_empty_answers_open_no_circuit(gateway: Gateway, providers: FakeProviders, learner: User) -> None:
+    providers.scripts["*"] = Script(words=())
+    for _ in range(6):
+        with pytest.raises(ProviderFailed, match="empty answer"):
+            await gateway.complete(request_to(learner, MODELS["openai"]))
+
+    assert gateway.why_unusable("openai") is None
 
 
 async def test_what_only_makes_vectors_is_no_model_of_ollamas(

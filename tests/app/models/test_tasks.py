@@ -21,7 +21,7 @@ from app.identity.accounts import AccountService, User
 from app.models import audit, quality
 from app.models import log as call_log
 from app.models.answers import Answers, OwnAnswers, TaskResult
-from app.models.gate import EACH_AT_ONCE
+from app.models.gate import EACH_AT_ONCE, MOST_WAITING, Gate
 from app.models.gateway import Gateway
 from app.models.tasks import TaskRequest, TaskService
 from app.storage.database import Database
@@ -91,7 +91,7 @@ async def test_each_type_has_its_prompt_and_its_form(
     "answer",
     ["no", "[]", "{}", '{"sentiment": "great", "confidence": 1}', '{"sentiment": "neutral", "confidence": 7}',
      '{"sentiment": "neutral", "confidence": true}', '{"sentiment": "neutral", "confidence": 1, "more": 2}',
-     '{"sentiment": "neutral", "confidence": NaN}', '{"sentiment": "neutral", "confidence": 1, "\\ud83d": 2}'],
+     '{"sentiment": "neutral", "confidence": NaN}', '{"sentiment": "neutral", "confidence": 1e999}', '{"sentiment": "neutral", "confidence": 1, "\\ud83d": 2}'],
 )  # fmt: skip
 async def test_an_answer_of_another_form_is_asked_for_once_more_then_an_error(
     service: TaskService, gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database, answer: str
@@ -340,6 +340,19 @@ async def test_equal_tasks_share_one_call_and_one_answer_on_two_servers(
 
 
 @pytest.mark.filterwarnings("ignore")
+async def test_an_answer_that_cannot_be_shared_is_not_lost(
+    servers: tuple[TaskService, TaskService], providers: FakeProviders, learner: User
+) -> None:
+    deep = '{"name": ' + '{"a":' * 400 + "1" + "}" * 400 + "}"
+    providers.scripts["*"] = says(deep)
+
+    result = await submit(servers[0], learner, type="extract", fields=("name",))
+
+    assert result.output.keys() == {"name"}
+    assert len(providers.calls) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("how", "calls"), [("fails", 3), ("is stopped", 2)])  # what has no form is asked for twice
 async def test_where_the_call_of_one_server_fails_or_is_stopped_the_other_asks(
     servers: tuple[TaskService, TaskService], providers: FakeProviders, learner: User, how: str, calls: int
@@ -533,7 +546,7 @@ async def test_impatience_speaks_against_no_provider(
     providers.scripts["*"] = says(POSITIVE, first_pause_seconds=30)
     for number in range(6):
         with pytest.raises(ProviderFailed, match="took too long"):
-            await submit(service, learner, f"n {number}", preferred_provider="openai", timeout_seconds=0.1)
+            await submit(service, learner, f"n {number}", preferred_provider="openai", timeout_seconds=0.8)
     await gateway.log.flush()
 
     circuit = gateway.breaker.circuits().get("openai")
@@ -554,6 +567,47 @@ async def test_what_has_no_time_left_is_not_asked(
         await submit(service, learner, timeout_seconds=1.5, preferred_provider="openai")
 
     assert len(providers.calls) == 1
+
+
+async def test_what_has_waited_too_long_for_its_place_is_not_asked(
+    service: TaskService, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = says(POSITIVE, first_pause_seconds=1)
+    running = [asyncio.create_task(submit(service, learner, f"running {n}")) for n in range(EACH_AT_ONCE)]
+    while len(providers.calls) < EACH_AT_ONCE:
+        await asyncio.sleep(0.01)
+
+    with pytest.raises(RateLimited, match="Too many tasks run already"):
+        await submit(service, learner, "late", timeout_seconds=1.2)
+    await asyncio.gather(*running)
+
+    assert len(providers.calls) == EACH_AT_ONCE
+
+
+async def test_nobody_fills_the_queue_alone() -> None:
+    gate = Gate()
+
+    async def wait(user: str) -> None:
+        async with gate.through("normal", user):
+            await asyncio.sleep(60)
+
+    tasks = [asyncio.create_task(wait("ada")) for _ in range(EACH_AT_ONCE + MOST_WAITING // 2)]
+    tasks += [asyncio.create_task(wait("eve")) for _ in range(EACH_AT_ONCE + 1)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(RateLimited):
+        await wait("ada")
+    for task in tasks[EACH_AT_ONCE : EACH_AT_ONCE + 2]:
+        task.cancel()
+    await asyncio.sleep(0)
+    again = asyncio.create_task(wait("ada"))
+    await asyncio.sleep(0)
+
+    assert not again.done()
+    for task in (*tasks, again):
+        task.cancel()
+    await asyncio.gather(*tasks, again, return_exceptions=True)
+    assert gate._running.total() == 0
 
 
 async def test_one_user_leaves_places_for_others(
