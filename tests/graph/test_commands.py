@@ -50,6 +50,7 @@ CURRICULUM = load_curriculum()
                 "/KEYS sk-ant-SECRET",
                 "/keys: sk-ant-SECRET",
                 "/keys=sk-ant-SECRET",
+                "/key sk-ant-SECRET",
             )
         ),
         ("/BUDGET 5", "provider.check-budget", {"amount_usd": 5.0}),
