@@ -1,7 +1,9 @@
 """OpenAI through its SDK, and what speaks the same wire: DeepSeek and Ollama."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -25,8 +27,56 @@ from app.models.providers.wire import (
 )
 
 COMPLETIONS = "/chat/completions"
+DRAIN_SECONDS = 0.25  # for what comes after the last word of a stream
 Json = dict[str, Any]  # Any: as the provider sends it
 _FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+
+
+class _Chunks(openai.AsyncStream[Json]):
+    """The documents of a stream, read to the end of its body: the SDK leaves it at the last word, after which its
+    connection cannot be used again, and each answer would wait for a new one."""
+
+    async def __stream__(self) -> AsyncIterator[Json]:
+        body = self.response.aiter_bytes()
+        try:
+            async for said in _events(body):
+                if said.startswith(b"[DONE]"):
+                    break
+                chunk = json.loads(said)
+                if chunk.get("error"):
+                    raise openai.APIError("an error within the stream", self.response.request, body=chunk["error"])
+                yield chunk
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    async for _ in body:
+                        pass
+        finally:
+            await self.response.aclose()
+
+
+async def _events(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The data of each server-sent event (WHATWG HTML, "Server-sent events"), whose lines end with LF or CR LF; of the
+    last one also where no empty line follows it."""
+    line, data = bytearray(), bytearray()
+    async for piece in body:
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            line += end
+            whole = line.removesuffix(b"\r")
+            line.clear()
+            _add(whole, data)
+            if data and not whole:
+                yield bytes(data)
+                data.clear()
+        line += rest
+    _add(line, data)
+    if data:
+        yield bytes(data)
+
+
+def _add(line: bytearray, data: bytearray) -> None:
+    if line.startswith(b"data:"):
+        data += (b"\n" if data else b"") + line[5:].removeprefix(b" ")
 
 
 class OpenAIWire:
@@ -54,9 +104,7 @@ class OpenAIWire:
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
         with self._translated():
             body = self._body(model, prompt) | {"stream": True, "stream_options": {"include_usage": True}}
-            stream = await self._client.post(
-                COMPLETIONS, body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[Any]
-            )
+            stream = await self._client.post(COMPLETIONS, body=body, cast_to=object, stream=True, stream_cls=_Chunks)
             declined = False
             async with stream:
                 async for chunk in stream:
