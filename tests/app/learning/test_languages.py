@@ -246,3 +246,24 @@ async def test_the_empty_value_of_every_language_can_be_run(sandbox: Sandbox, la
         graded = await grade(sandbox, spoken, spoken.empty(signature), signature=signature, cases=cases)
 
         assert (graded.verdict, len(graded.cases)) == ("failed", len(cases)), graded.message
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("python", "def sevens_of(n): return [7] * n"),
+        ("javascript", "function sevensOf(n) { return Array(n).fill(7); }"),
+        ("typescript", "function sevensOf(n: number): number[] { return Array(n).fill(7); }"),
+        ("ruby", "def sevens_of(n) = [7] * n"),
+    ],
+)
+async def test_a_result_that_fills_the_pipe_arrives_whole(sandbox: Sandbox, language: LanguageName, code: str) -> None:
+    signature = Signature(name="sevens_of", params=(Parameter(name="n", type="int"),), returns="list[int]")
+    cases = [Case(arguments=(100_000,), expected=[7] * 100_000, hidden=False)]
+
+    verdicts = [
+        (await grade(sandbox, FUNCTION_LANGUAGES[language], code, signature=signature, cases=cases)).verdict
+        for _ in range(6)
+    ]
+
+    assert verdicts == ["passed"] * 6

@@ -5,13 +5,20 @@ const { Writable } = require("stream");
 const util = require("util");
 const vm = require("vm");
 // Taken before the solution runs, which may use these names for its own.
-const { performance, JSON, Object, Array, Number, Math, String, Map, Set, Promise, Error, TypeError, ReferenceError, Symbol } = globalThis;
+const { performance, Buffer, JSON, Object, Array, Number, Math, String, Map, Set, Promise, Error, TypeError, ReferenceError, Symbol } = globalThis;
 const job = JSON.parse(fs.readFileSync("job.json", "utf8"));
 const source = fs.readFileSync("solution.js", "utf8");
 const MOST = 4000;
 const TOLD_AT_ONCE = 40;
 const exit = process.exit.bind(process);
-const say = (message) => fs.writeSync(1, "\n" + job.nonce + JSON.stringify(message) + "\n");
+const moment = new Int32Array(new SharedArrayBuffer(4));
+const pause = Atomics.wait.bind(Atomics, moment, 0, 0, 1);
+const say = (message) => {  // whole, though Node does not wait for a pipe that is full
+  const bytes = Buffer.from("\n" + job.nonce + JSON.stringify(message) + "\n");
+  for (let at = 0; at < bytes.length;) {
+    try { at += fs.writeSync(1, bytes, at); } catch (error) { if (error.code !== "EAGAIN") throw error; pause(); }
+  }
+};
 let printed = "";
 let told = 0;
 const print = (text) => {
