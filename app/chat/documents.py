@@ -36,8 +36,7 @@ def step_document(step: StepDict, old: Json | None, *, creating: bool, now: str)
     if creating and old is not None:
         return {**storable(step), **old}
     step = storable(step)
-    if step.get("type") == "user_message":
-        said = step.get("output") or ""
+    if step.get("type") == "user_message" and (said := step.get("output")):
         is_key = step.get("command") == "keys" or _KEY.match(said)
         step["output"] = "/keys" if is_key else SECRETS.sub("[key]", said)
     document: Json = {**(old or {}), **{key: value for key, value in step.items() if key != "feedback"}}

@@ -82,8 +82,8 @@ def _add(line: bytearray, data: bytearray) -> None:
 class OpenAIWire:
     """``provider`` is its name for people; OpenAI itself counts reasoning within ``max_completion_tokens``.
 
-    The SDK sends, decodes and sorts the errors; its typed models are left out, because to build one for each piece of
-    an answer takes more processor time than all the rest.
+    The SDK sends, and sorts the errors; its typed models are left out, because to build one for each piece of an answer
+    takes more processor time than all the rest.
     """
 
     def __init__(
