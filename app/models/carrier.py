@@ -109,11 +109,7 @@ class Carrier:
             if switched is not None:  # whoever goes on had nothing to add
                 yield Switched(from_model_id=switched, to_model_id=call.model.id)
                 run.broke_off = None
-            if call.finish == "content_filter" and not run.shown:
-                raise failed(call.model.provider, "content_filter", before_generation=False)
-            if call.finish == "stop" and not "".join(run.shown).strip():
-                run.shown.clear()
-                raise empty(call.model.provider)
+            _check_said(run, call)
         except ProviderFailed as error:
             if not call.has_ended:  # the slower one of two has, and the other broke off
                 run.failed_model_id = call.model.id
@@ -292,6 +288,18 @@ class Carrier:
             if error.kind == "rate_limit":
                 limited = {"provider": provider, "retryAfterSeconds": error.retry_after_seconds}
                 await self._log.put(None, run.event(call, "provider.rate-limited", limited, self._clock()))
+
+
+def _check_said(run: Run, call: Call) -> None:
+    """
+    Raises:
+        ProviderFailed: the answer says nothing; where its length left no room for words, it is one all the same.
+    """
+    if call.finish == "content_filter" and not run.shown:
+        raise failed(call.model.provider, "content_filter", before_generation=False)
+    if call.finish == "stop" and not "".join(run.shown).strip():
+        run.shown.clear()
+        raise empty(call.model.provider)
 
 
 def _begins_well(task: "asyncio.Future[StreamEvent | None]") -> bool:
