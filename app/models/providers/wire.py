@@ -99,6 +99,7 @@ _MESSAGES: dict[ProviderErrorKind, str] = {
 }
 
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ProxyError",
+                         "ConnectionTimeoutError",
                          "ConnectionRefusedError", "LocalProtocolError", "UnsupportedProtocol",
                          "UnicodeEncodeError"})  # fmt: skip
 _TOO_LONG = ("context_length", "context length", "context limit", "context window", "prompt is too long", "token count",
@@ -179,8 +180,11 @@ def sensible_wait(seconds: float) -> float | None:
 
 
 def _never_sent(error: BaseException | None) -> bool:
+    """By what went wrong and what that came from. Where that is aiohttp, its word alone counts: LiteLLM says that no
+    connection was made also where one was reset after the request had been sent."""
+    chain = []
     while error is not None:
-        if type(error).__name__ in _NEVER_SENT:
-            return True
+        chain.append(type(error))
         error = error.__cause__ or error.__context__
-    return False
+    told = [one for one in chain if one.__module__.startswith("aiohttp")] or chain
+    return any(base.__name__ in _NEVER_SENT for one in told for base in one.__mro__)
