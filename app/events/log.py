@@ -1,5 +1,6 @@
 """The event log: append in the transaction of the change, give positions after commit, read in order."""
 
+import dataclasses
 import uuid
 from collections.abc import Sequence
 
@@ -10,11 +11,12 @@ from app.errors import InvalidInput
 from app.events.schema import Event, NewEvent
 from app.storage.database import Database
 from app.storage.paging import UNKNOWN_CURSOR
+from app.storage.prepared import Prepared
 from app.storage.tables.events import events
 
 SEQUENCER_LOCK = 7304162
 SEQUENCER_BATCH = 1000
-_NEW_EVENT = events.insert()  # built once: it is written at every turn
+_NEW_EVENT = Prepared(events.insert().inline(), ["id", *(field.name for field in dataclasses.fields(NewEvent))])
 
 
 async def append(connection: AsyncConnection, *new_events: NewEvent) -> int:
@@ -26,7 +28,7 @@ def append_in(connection: sa.Connection, *new_events: NewEvent) -> int:
     """The same inside ``Database.run``."""
     fresh = [event for event in new_events if event.dedupe_key is None or not _is_there(connection, event.dedupe_key)]
     if fresh:
-        connection.execute(_NEW_EVENT, [{"id": uuid.uuid4().hex, **vars(event)} for event in fresh])
+        _NEW_EVENT.run(connection, *({"id": uuid.uuid4().hex, **vars(event)} for event in fresh))
     return len(fresh)
 
 

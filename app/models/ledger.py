@@ -1,14 +1,16 @@
 """The purse's statements: locking, holding, booking and rolling off, each within a transaction of the caller's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from app.events import log as event_log
 from app.events.schema import NewEvent
+from app.storage.prepared import Prepared, Row, Statement
 from app.storage.tables.models import budgets, call_costs, charges, holds
 
 WINDOW = timedelta(days=30)
@@ -38,51 +40,77 @@ class Settled:
     cost_microusd: int
 
 
-Rows = Mapping[str, sa.RowMapping]
+Rows = Mapping[str, Row]
 
-# Built once: building them anew for each call costs as much as running them.
-_IDS = budgets.c.id.in_(sa.bindparam("ids", expanding=True))
-_LOCK = sa.select(budgets).where(_IDS).order_by(budgets.c.id).with_for_update()
+
+class _ForBudgets:
+    """A statement about some budgets, one at least: it is compiled for each number of them, of which few are kept."""
+
+    def __init__(self, build: Callable[[sa.ColumnElement[bool]], Statement]) -> None:
+        self._prepared = lru_cache(maxsize=16)(
+            lambda number: Prepared(build(budgets.c.id.in_([sa.bindparam(f"id{n}") for n in range(number)])))
+        )
+
+    def run(self, connection: sa.Connection, ids: Sequence[str], **values: int) -> int:
+        return self._prepared(len(ids)).run(connection, self._named(ids) | values)
+
+    def rows(self, connection: sa.Connection, ids: Sequence[str], **values: int) -> list[Row]:
+        return self._prepared(len(ids)).rows(connection, self._named(ids) | values)
+
+    @staticmethod
+    def _named(ids: Sequence[str]) -> dict[str, Any]:  # Any: ids, and whatever else the statement takes
+        return {f"id{n}": one for n, one in enumerate(ids)}
+
+
+_LOCK = _ForBudgets(lambda these: sa.select(budgets).where(these).order_by(budgets.c.id).with_for_update())
 _LOCK_PROVIDERS = (
     sa.select(budgets.c.id).where(budgets.c.kind.not_in(OWN_KINDS)).order_by(budgets.c.id).with_for_update()
 )
-_HELD = sa.select(holds.c.budget_id).where(holds.c.call_id == sa.bindparam("call"))
-_HOLD = (
-    budgets.update()
-    .where(
-        _IDS,
-        budgets.c.active,
-        sa.or_(
-            sa.bindparam("amount") == 0,
-            budgets.c.spent_microusd + budgets.c.held_microusd + sa.bindparam("amount") <= budgets.c.limit_microusd,
-        ),
+_HELD = Prepared(sa.select(holds.c.budget_id).where(holds.c.call_id == sa.bindparam("call")))
+_AMOUNT = sa.bindparam("amount", type_=sa.BigInteger)
+_HOLD = _ForBudgets(
+    lambda these: (
+        budgets.update()
+        .where(
+            these,
+            budgets.c.active,
+            sa.or_(
+                _AMOUNT == 0,
+                budgets.c.spent_microusd + budgets.c.held_microusd + _AMOUNT <= budgets.c.limit_microusd,
+            ),
+        )
+        .values(held_microusd=budgets.c.held_microusd + _AMOUNT)
     )
-    .values(held_microusd=budgets.c.held_microusd + sa.bindparam("amount"))
 )
-UNHOLD = (
-    budgets.update()
-    .where(_IDS)
-    .values(
-        # a cap that was set while a call ran need not hold it
-        held_microusd=sa.case(
-            (budgets.c.held_microusd > sa.bindparam("held"), budgets.c.held_microusd - sa.bindparam("held")), else_=0
-        ),
-        spent_microusd=budgets.c.spent_microusd + sa.bindparam("cost"),
+_UNHOLD = _ForBudgets(
+    lambda these: (
+        budgets.update()
+        .where(these)
+        .values(
+            # a cap that was set while a call ran need not hold it
+            held_microusd=sa.case(
+                (budgets.c.held_microusd > sa.bindparam("held"), budgets.c.held_microusd - sa.bindparam("held")),
+                else_=0,
+            ),
+            spent_microusd=budgets.c.spent_microusd + sa.bindparam("cost"),
+        )
+        .returning(budgets)
     )
-    .returning(budgets)
 )
-_TAKE = (
+_TAKE = Prepared(
     holds.delete()
     .where(holds.c.call_id == sa.bindparam("call"))
     .returning(holds.c.budget_id, holds.c.amount_microusd)
 )  # fmt: skip
-_NEW_HOLD = holds.insert()
-_NEW_CHARGE = charges.insert()
-_NEW_COST = call_costs.insert()
+_NEW_HOLD = Prepared(holds.insert(), [column.name for column in holds.c])
+_NEW_CHARGE = Prepared(charges.insert(), ["call_id", "budget_id", "amount_microusd", "charged_at"])
+_NEW_COST = Prepared(call_costs.insert(), [column.name for column in call_costs.c])
 _IS_CALL = call_costs.c.call_id == sa.bindparam("call")
-_FINAL_COST = call_costs.update().where(_IS_CALL).values(amount_microusd=sa.bindparam("cost"), is_final=True)
-_REFUSED_COST = call_costs.update().where(_IS_CALL).values(amount_microusd=0)
-_NO_COST = call_costs.delete().where(_IS_CALL)
+_FINAL_COST = Prepared(
+    call_costs.update().where(_IS_CALL).values(amount_microusd=sa.bindparam("cost"), is_final=True)
+)  # fmt: skip
+_REFUSED_COST = Prepared(call_costs.update().where(_IS_CALL).values(amount_microusd=0))
+_NO_COST = Prepared(call_costs.delete().where(_IS_CALL))
 
 
 def lock(connection: sa.Connection, ids: Sequence[str]) -> Rows:
@@ -96,7 +124,8 @@ def lock(connection: sa.Connection, ids: Sequence[str]) -> Rows:
     groups = [wanted]
     if connection.dialect.name != "sqlite":
         groups = [[one for one in wanted if _is_own(one) is own] for own in (False, True)]
-    return {row["id"]: row for group in groups if group for row in connection.execute(_LOCK, {"ids": group}).mappings()}
+    rows = [row for group in groups if group for row in _LOCK.rows(connection, group)]
+    return {row["id"]: row for row in rows}
 
 
 def lock_providers(connection: sa.Connection) -> None:
@@ -118,8 +147,9 @@ def hold_one_way(connection: sa.Connection, ways: Sequence[Sequence[str]], amoun
         if refusing is not None:
             refused = refusing
             continue
-        updated = connection.execute(_HOLD, {"ids": applying, "amount": amount})
-        assert updated.rowcount == len(applying), "a locked budget changed"
+        if applying:
+            changed = _HOLD.run(connection, applying, amount=amount)
+            assert changed == len(applying), "a locked budget changed"
         return applying
     return refused
 
@@ -132,7 +162,7 @@ def _applies(wanted: str, rows: Rows, amount: int) -> bool:
     return row is not None and bool(row["active"])
 
 
-def _fits(row: sa.RowMapping | None, amount: int) -> bool:
+def _fits(row: Row | None, amount: int) -> bool:
     if row is None or not row["active"]:
         return False
     # what costs nothing always fits, also where more is spent than a limit that was set later
@@ -149,7 +179,7 @@ def write_holds(
         for wanted in held
     ]  # fmt: skip
     if rows:
-        connection.execute(_NEW_HOLD, rows)
+        _NEW_HOLD.run(connection, *rows)
     append(connection, "budget.reserved", call_id, now, {"amountMicrousd": amount, "budgets": list(held)})
 
 
@@ -159,11 +189,14 @@ def take_holds(connection: sa.Connection, call_id: str) -> list[tuple[str, int]]
     The budgets are locked before, so that a cap which is set meanwhile holds the call or has its hold taken here.
     """
     if connection.dialect.name != "sqlite":
-        known = list(connection.scalars(_HELD, {"call": call_id}))
-        lock(connection, [one for one in known if not _is_own(one)])
-        lock(connection, list(connection.scalars(_HELD, {"call": call_id})))  # caps cannot be set from here on
-    taken = connection.execute(_TAKE, {"call": call_id})
-    return sorted((row.budget_id, row.amount_microusd) for row in taken)
+        lock(connection, [one for one in _held(connection, call_id) if not _is_own(one)])
+        lock(connection, _held(connection, call_id))  # caps cannot be set from here on
+    taken = _TAKE.rows(connection, {"call": call_id})
+    return sorted((row["budget_id"], row["amount_microusd"]) for row in taken)
+
+
+def _held(connection: sa.Connection, call_id: str) -> list[str]:
+    return [row["budget_id"] for row in _HELD.rows(connection, {"call": call_id})]
 
 
 def settle(connection: sa.Connection, call_id: str, cost_microusd: int | None, now: datetime) -> Settled:
@@ -174,7 +207,7 @@ def settle(connection: sa.Connection, call_id: str, cost_microusd: int | None, n
         return Settled(booked=False, cost_microusd=int(connection.scalar(booked) or 0))
     amount = held[0][1]
     cost = amount if cost_microusd is None else cost_microusd
-    connection.execute(_FINAL_COST, {"call": call_id, "cost": cost})
+    _FINAL_COST.run(connection, {"call": call_id, "cost": cost})
     book(connection, call_id, [wanted for wanted, _ in held], cost, now, held=amount)
     return Settled(booked=True, cost_microusd=cost)
 
@@ -186,8 +219,8 @@ def release(connection: sa.Connection, call_id: str, now: datetime, *, has_left:
     if not held:
         return False
     amount = held[0][1]
-    connection.execute(UNHOLD, {"ids": [wanted for wanted, _ in held], "held": amount, "cost": 0})
-    connection.execute(_REFUSED_COST if has_left else _NO_COST, {"call": call_id})
+    _UNHOLD.rows(connection, [wanted for wanted, _ in held], held=amount, cost=0)
+    (_REFUSED_COST if has_left else _NO_COST).run(connection, {"call": call_id})
     append(connection, "budget.released", call_id, now, {"amountMicrousd": amount})
     return True
 
@@ -195,11 +228,9 @@ def release(connection: sa.Connection, call_id: str, now: datetime, *, has_left:
 def book(connection: sa.Connection, call_id: str, ids: Sequence[str], cost: int, now: datetime, *, held: int) -> None:
     """Charge a call on its budgets, which are locked, take its hold off them, and raise the alerts that this is reason
     for."""
-    charged = connection.execute(UNHOLD, {"ids": ids, "held": held, "cost": cost}).mappings().all()
-    connection.execute(
-        _NEW_CHARGE,
-        [{"call_id": call_id, "budget_id": wanted, "amount_microusd": cost, "charged_at": now} for wanted in ids],
-    )
+    charged = _UNHOLD.rows(connection, ids, held=held, cost=cost)
+    row = {"call_id": call_id, "amount_microusd": cost, "charged_at": now}
+    _NEW_CHARGE.run(connection, *({**row, "budget_id": wanted} for wanted in ids))
     append(connection, "budget.settled", call_id, now, {"amountMicrousd": cost})
     near = sorted(row["id"] for row in charged if _share(row) >= WARNING_SHARE)
     if near:
@@ -213,7 +244,7 @@ def _note_near(connection: sa.Connection, rows: Rows, now: datetime) -> None:
     note(connection, [wanted for wanted, row in rows.items() if _share(row) >= 1], "exceeded", now)
 
 
-def _share(row: sa.RowMapping) -> float:
+def _share(row: Row) -> float:
     """How much of a budget is spent; of a limit of 0 all is, once anything is spent."""
     spent = row["spent_microusd"]
     return float(spent) / row["limit_microusd"] if row["limit_microusd"] else float(spent > 0)
@@ -227,7 +258,7 @@ def open_cost(
     """Remember what a call may cost, and for whom."""
     row = {"call_id": call_id, "user_id": user_id, "thread_id": thread_id, "intent": intent, "provider": provider}
     row |= {"model": model, "task": task}
-    connection.execute(_NEW_COST, row | {"amount_microusd": amount, "is_final": is_final, "at": now})
+    _NEW_COST.run(connection, row | {"amount_microusd": amount, "is_final": is_final, "at": now})
 
 
 def catch_up(connection: sa.Connection, wanted: str, *, user_id: str, intent: str | None, now: datetime) -> None:
@@ -243,16 +274,16 @@ def catch_up(connection: sa.Connection, wanted: str, *, user_id: str, intent: st
     rows = connection.execute(missing).mappings().all()
     spent = [row for row in rows if row["is_final"]]
     if spent:
-        connection.execute(_NEW_CHARGE, [{"call_id": row["call_id"], "budget_id": wanted, "charged_at": row["at"],
-                                          "amount_microusd": row["amount_microusd"]} for row in spent])  # fmt: skip
+        _NEW_CHARGE.run(connection, *({"call_id": row["call_id"], "budget_id": wanted, "charged_at": row["at"],
+                                       "amount_microusd": row["amount_microusd"]} for row in spent))  # fmt: skip
     running = {row["call_id"]: row for row in rows if not row["is_final"]}
     ends = sa.select(holds.c.call_id, sa.func.max(holds.c.expires_at).label("at")).where(holds.c.call_id.in_(running))
     held = connection.execute(ends.group_by(holds.c.call_id)).all()
     if held:
-        connection.execute(_NEW_HOLD, [{"call_id": row.call_id, "budget_id": wanted, "created_at": now,
-                                        "expires_at": row.at,
-                                        "amount_microusd": running[row.call_id]["amount_microusd"]}
-                                       for row in held])  # fmt: skip
+        _NEW_HOLD.run(connection, *({"call_id": row.call_id, "budget_id": wanted, "created_at": now,
+                                     "expires_at": row.at,
+                                     "amount_microusd": running[row.call_id]["amount_microusd"]}
+                                    for row in held))  # fmt: skip
     connection.execute(
         budgets.update().where(budgets.c.id == wanted).values(
             spent_microusd=budgets.c.spent_microusd + sum(row["amount_microusd"] for row in spent),
@@ -261,9 +292,7 @@ def catch_up(connection: sa.Connection, wanted: str, *, user_id: str, intent: st
     )  # fmt: skip
 
 
-def change_limit(
-    connection: sa.Connection, before: sa.RowMapping, *, limit_microusd: int | None, active: bool | None
-) -> None:
+def change_limit(connection: sa.Connection, before: Row, *, limit_microusd: int | None, active: bool | None) -> None:
     """Give a budget another limit, or switch it; None keeps what it has."""
     changes: dict[str, object] = {"active": before["active"] if active is None else active}
     if limit_microusd not in (None, before["limit_microusd"]):  # its alerts were about the old limit
@@ -300,7 +329,7 @@ def note_shares(connection: sa.Connection, ids: Sequence[str], now: datetime) ->
     _note_near(connection, {wanted: row for wanted, row in lock(connection, ids).items() if row["active"]}, now)
 
 
-def note_refusal(connection: sa.Connection, wanted: str, now: datetime) -> sa.RowMapping | None:
+def note_refusal(connection: sa.Connection, wanted: str, now: datetime) -> Row | None:
     """A budget, if it is there, had no room for a call: that is its end only where it is nearly spent, and not just a
     call too dear."""
     row = lock(connection, [wanted]).get(wanted)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -201,6 +202,7 @@ async def test_a_row_that_the_database_does_not_take_keeps_back_no_other(databas
     bad = replace(record(1, at=now), model="x" * 200, selection={"reason": "\x00"})
 
     await log.put(bad, event("bad", now, {"provider": "openai", "retryAfterSeconds": float("inf")}))
+    await log.put(None, event("no JSON", now, {"provider": "openai", "retryAfterSeconds": Decimal(1)}))
     await log.put(record(2, at=now), event("good", now, {"provider": "openai", "retryAfterSeconds": 1}))
     await log.close()
 
@@ -209,6 +211,7 @@ async def test_a_row_that_the_database_does_not_take_keeps_back_no_other(databas
         keys = set(await connection.scalars(sa.select(events.c.key)))
     assert record(2, at=now).id in ids
     assert "good" in keys
+    assert "no JSON" not in keys
     assert log._records == []
 
 
