@@ -1,9 +1,10 @@
 """What a call costs in processor time and latency: the raw SDK, our gateway, LiteLLM and its Router, in one run.
 
-Run as ``python -m tests.bench.gateway WHO SECONDS_URL`` in a process of its own for each, so that none pays for another.
+Run as ``python -m tests.bench.gateway WHO URL`` in a process of its own for each, so that none pays for another.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 WHO = ("raw SDK", "our gateway", "LiteLLM", "LiteLLM Router")
 MODEL = "gpt-5-mini"
 KINDS = ("plain", "streamed")
-WARM_UP, CALLS, ROUNDS = 20, 150, 4
+WARM_UP, CALLS, ROUNDS = 20, 50, 20
 QUESTION = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
 
 Once = Callable[[bool], Awaitable[None]]
@@ -115,50 +116,68 @@ def router_model(url: str) -> dict[str, Any]:
     return {"model_name": "bench", "litellm_params": parameters}
 
 
-async def measure(who: str, url: str) -> dict[str, list[float]]:
-    """Processor milliseconds and latency of a call, plain and streamed."""
+async def take_turns(who: str, url: str) -> None:
+    """For each line that says how (plain or streamed), answer with the processor milliseconds and the latency of a call;
+    between turns the loop stands still."""
     made = {"raw SDK": raw, "our gateway": ours, "LiteLLM": litellm_alone, "LiteLLM Router": litellm_router}
     once = await made[who](url)
-    figures = {}
     for stream in (False, True):
         for _ in range(WARM_UP):
             await once(stream)
+    for line in sys.stdin:
+        stream = line.strip() == "streamed"
         processor, wall = time.process_time(), time.perf_counter()
         for _ in range(CALLS):
             await once(stream)
-        figures["streamed" if stream else "plain"] = [
-            (time.process_time() - processor) / CALLS * 1000,
-            (time.perf_counter() - wall) / CALLS * 1000,
-        ]
-    return figures
+        figures = (time.process_time() - processor, time.perf_counter() - wall)
+        sys.stdout.write(json.dumps([figure / CALLS * 1000 for figure in figures]) + "\n")
+        sys.stdout.flush()
 
 
 def compare(url: str) -> list[tuple[str, str]]:
-    """A row for each, with the ratio to the raw SDK's processor time: the least of what they took in turns, for the
-    speed of a machine may change by two from one second to the next."""
-    rounds = [{who: _in_own_process(who, url) for who in WHO} for _ in range(ROUNDS)]
-    figures = {
-        who: {kind: [min(values) for values in zip(*(one[who][kind] for one in rounds), strict=True)] for kind in KINDS}
-        for who in WHO
-    }
+    """A row for each, with the ratio to the raw SDK's processor time. They take turns, because the speed of a machine may
+    change by two within a second: the median of each one's turns."""
+    figures: dict[tuple[str, str], list[list[float]]] = {}
+    with contextlib.ExitStack() as stack:
+        processes = {who: stack.enter_context(_in_own_process(who, url)) for who in WHO}
+        for kind in KINDS:
+            for _ in range(ROUNDS):
+                for who, process in processes.items():
+                    figures.setdefault((who, kind), []).append(_turn(process, kind))
     rows = []
     for who in WHO:
         parts = []
         for kind in KINDS:
-            processor, wall = figures[who][kind]
-            ratio = processor / figures["raw SDK"][kind][0]
+            processor, wall = (median(values) for values in zip(*figures[who, kind], strict=True))
+            ratio = processor / median(turn[0] for turn in figures[WHO[0], kind])
             parts.append(f"{kind} {processor:.1f} ms ({ratio:.1f}×), latency {wall:.1f} ms")
         rows.append((f"processor time a call, {who}", "; ".join(parts)))
     return rows
 
 
-def _in_own_process(who: str, url: str) -> dict[str, list[float]]:
-    output = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.bench.gateway", who, url], cwd=ROOT, capture_output=True,
-        text=True, check=True, env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+@contextlib.contextmanager
+def _in_own_process(who: str, url: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tests.bench.gateway", who, url], cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
     )  # fmt: skip
-    figures: dict[str, list[float]] = json.loads(output.stdout.splitlines()[-1])
-    return figures
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _turn(process: subprocess.Popen[str], kind: str) -> list[float]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{kind}\n")
+    process.stdin.flush()
+    figures = next((line for line in process.stdout if line.startswith("[")), None)  # what else it says is its log
+    if figures is None:
+        raise RuntimeError(f"{process.args!r} ended with {process.wait()}")
+    return [float(figure) for figure in json.loads(figures)]
 
 
 async def log_ms() -> tuple[float, float]:
@@ -317,7 +336,7 @@ async def router_overspend(url: str, *, calls: int, budget_for: int, call_usd: f
 
 
 def main() -> None:
-    sys.stdout.write(json.dumps(asyncio.run(measure(sys.argv[1], sys.argv[2]))) + "\n")
+    asyncio.run(take_turns(sys.argv[1], sys.argv[2]))
 
 
 if __name__ == "__main__":
