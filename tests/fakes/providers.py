@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 import uvicorn
@@ -262,8 +263,16 @@ async def _cut() -> AsyncIterator[str]:
     raise ConnectionResetError("cut as scripted")
 
 
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """One for all fakes of a process, in a thread that ends with it."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    return loop
+
+
 class Running:
-    """The fake, served from a thread of its own."""
+    """The fake, served beside the tests. Nobody waits for its end, which takes a server a quarter of a second."""
 
     def __init__(self, fake: FakeProviders) -> None:
         self.fake = fake
@@ -272,14 +281,13 @@ class Running:
         fake.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(fake.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
+        self._listening = listening
 
     def __enter__(self) -> FakeProviders:
-        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._server.serve(sockets=[self._listening]), _loop())
         while not self._server.started:
             threading.Event().wait(0.01)
         return self.fake
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(timeout=5)

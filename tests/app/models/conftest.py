@@ -60,10 +60,15 @@ def settings_for(fake: FakeProviders, folder: Path, **more: object) -> Settings:
 
 @pytest.fixture(autouse=True)
 def what_litellm_leaves_is_swept_up(request: pytest.FixtureRequest) -> Iterator[None]:
-    """It leaves coroutines that were stopped to the collector, which would complain in the middle of a later test."""
+    """It leaves coroutines that were stopped to the collector, which would complain in the middle of a later test.
+
+    What is there after the first time, which is LiteLLM itself, is not looked at again: that takes half a second.
+    """
     yield
     if "litellm" in request.node.name or "soak" in request.node.name:
         gc.collect()
+        if not gc.get_freeze_count():
+            gc.freeze()
 
 
 @pytest.fixture
