@@ -276,7 +276,7 @@ class Running:
 
     def __init__(self, fake: FakeProviders) -> None:
         self.fake = fake
-        listening = socket.socket()
+        listening = socket.socket(proto=socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle's algorithm on
         listening.bind(("127.0.0.1", 0))
         fake.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(fake.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)

@@ -121,7 +121,7 @@ def _translated() -> Iterator[None]:
         raise refused("Anthropic", error.status_code, str(error.body), error.response.headers) from error
     except anthropic.APITimeoutError as error:
         raise broken_off("Anthropic", error, timed_out=True) from error
-    except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
+    except (anthropic.APIConnectionError, httpx2.HTTPError, OSError) as error:
         raise broken_off("Anthropic", error) from error
     except (anthropic.APIError, *BROKEN_ANSWER) as error:
         raise failed("Anthropic", "server", before_generation=False) from error

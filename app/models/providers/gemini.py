@@ -9,12 +9,12 @@ import httpx
 from google import genai
 from google.genai import errors, types
 
-from app.errors import ProviderFailed
 from app.models.catalog import Model
 from app.models.providers.bounded import ACCEPTED, bounded
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
+    WAITED_IN_VAIN,
     Finished,
     FinishReason,
     Prompt,
@@ -49,19 +49,12 @@ class GeminiWire:
         )
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
-        began = False
-        try:
-            with _translated():
-                # The SDK sends nothing before the first step of the iteration: only then does a refusal show.
-                stream = await self._client.aio.models.generate_content_stream(**_request(model, prompt))
-                async for chunk in stream:
-                    began = True
-                    for event in _events_of(chunk):
-                        yield event
-        except ProviderFailed as error:
-            if began and error.before_generation:  # an error event within a stream that began well
-                raise failed("Gemini", error.kind, before_generation=False) from error
-            raise
+        with _translated():
+            # The SDK sends nothing before the first step of the iteration: only then does a refusal show.
+            stream = await self._client.aio.models.generate_content_stream(**_request(model, prompt))
+            async for chunk in stream:
+                for event in _events_of(chunk):
+                    yield event
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         with _translated():
@@ -120,13 +113,20 @@ def _translated() -> Iterator[None]:
     except errors.APIError as error:
         details = str(error.details)
         kind = "auth" if error.code == 400 and "API_KEY_INVALID" in details else kind_of_status(error.code, details)
-        raise failed("Gemini", kind, before_generation=True, retry_after_seconds=_retry_after(error)) from error
+        wait = _retry_after(error)
+        raise failed("Gemini", kind, before_generation=_is_refusal(error), retry_after_seconds=wait) from error
     except httpx.TimeoutException as error:
         raise broken_off("Gemini", error, timed_out=True) from error
     except (httpx.HTTPError, OSError) as error:
         raise broken_off("Gemini", error) from error
     except (errors.UnknownApiResponseError, *BROKEN_ANSWER) as error:
         raise failed("Gemini", "server", before_generation=False) from error
+
+
+def _is_refusal(error: errors.APIError) -> bool:
+    """Whether the answer itself has an error status, and not only an error in it: the SDK makes the same of both."""
+    status = error.response.status_code if isinstance(error.response, httpx.Response) else 0
+    return status >= 400 and status not in WAITED_IN_VAIN
 
 
 def _retry_after(error: errors.APIError) -> float | None:

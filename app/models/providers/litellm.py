@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import httpx
@@ -22,8 +24,10 @@ from app.models.providers.wire import (
     TextDelta,
     Usage,
     broken_off,
+    causes,
     ended,
     failed,
+    never_sent,
     refused,
 )
 
@@ -42,6 +46,11 @@ _OTHER_KEYS = {
     "huggingface": ("HF_TOKEN",), "cohere": ("CO_API_KEY",), "openrouter": ("OR_API_KEY",),
     "volcengine": ("ARK_API_KEY",), "vertex_ai": ("GOOGLE_",),
 }  # fmt: skip
+# What is raised for want of a key before anything is sent, by whose libraries LiteLLM asks.
+_NO_KEY = {("openai", "OpenAIError"), ("google", "DefaultCredentialsError"), ("botocore", "NoCredentialsError")}
+_HELPERS = "litellm.litellm_core_utils.core_helpers"
+# The hosts that a call was sent to, so far as it was over LiteLLM's own transport.
+_SENT: ContextVar[list[str] | None] = ContextVar("sent", default=None)
 logger = structlog.get_logger()
 
 
@@ -57,12 +66,15 @@ class LiteLLMWire:
             stream = await litellm.acompletion(
                 **self._request(model, prompt), stream=True, stream_options={"include_usage": True}
             )
+            ending = _Ending(stream, self._reasons)
             async with aclosing(stream):
                 async for chunk in stream:
                     for choice in chunk.choices[:1]:
                         if choice.delta.content:
                             yield TextDelta(text=choice.delta.content)
-                for event in self._ending_of(stream):
+                    for event in ending.news(stream.received_finish_reason):
+                        yield event
+                for event in ending.news(stream.received_finish_reason or stream.intermittent_finish_reason):
                     yield event
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
@@ -97,14 +109,6 @@ class LiteLLMWire:
     async def close(self) -> None:
         return None
 
-    def _ending_of(self, stream: Any) -> list[StreamEvent]:  # Any: litellm.CustomStreamWrapper
-        """What the provider itself said at the end, in its own words or LiteLLM's: which reports "stop" and counts also
-        where nothing was said."""
-        reason = stream.received_finish_reason or stream.intermittent_finish_reason
-        said = [chunk.usage for chunk in stream.chunks if getattr(chunk, "usage", None) is not None]
-        events: list[StreamEvent] = [_usage(said[-1])] if said else []
-        return [*events, ended(self._reasons.get(reason, "stop"), _FINISH)] if reason else events
-
     def _request(self, model: Model, prompt: Prompt) -> dict[str, Any]:  # Any: keyword arguments
         return {
             "model": model.id,
@@ -121,26 +125,16 @@ class LiteLLMWire:
         return self._module or await asyncio.to_thread(self._load)
 
     def _load(self) -> Any:  # Any: as above
-        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        module: Any = importlib.import_module("litellm")
-        module.suppress_debug_info = True
-        module.telemetry = False
-        # A long line of dashes is no failure; how long an answer may get is ours to say.
-        module.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
-        helpers: Any = importlib.import_module("litellm.litellm_core_utils.core_helpers")
-        self._reasons = helpers._FINISH_REASON_MAP
-        self._reasons.update(dict.fromkeys((*_BROKEN_OFF, _BROKEN_OFF_REASON), _BROKEN_OFF_REASON))
-        main: Any = importlib.import_module("litellm.main")
-        # For all but three providers it would make one limit of time out of ours, the longest.
-        main.supports_httpx_timeout = lambda _provider: True
-        _bound(importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler)
+        module = _patched()
+        self._reasons = importlib.import_module(_HELPERS)._FINISH_REASON_MAP
         self._module = module  # whoever finds it here finds it ready
         return module
 
     @contextmanager
     def _translated(self, model: Model) -> Iterator[None]:
         exceptions = self._module.exceptions
+        sent: list[str] = []
+        _SENT.set(sent)  # for good: a stream's first step may run in another task than the rest
         try:
             yield
         except ProviderFailed:
@@ -149,15 +143,70 @@ class LiteLLMWire:
             answer = _real_answer(error)
             if answer is not None:
                 raise refused(model.provider, answer.status_code, str(error), answer.headers) from error
-            if isinstance(error, exceptions.AuthenticationError):  # it has no key to send
-                raise failed(model.provider, "auth", before_generation=True) from error
+            if isinstance(error, exceptions.UnsupportedParamsError):  # it does not send what it cannot translate
+                raise failed(model.provider, "invalid_request", before_generation=True) from error
+            if isinstance(error, exceptions.AuthenticationError) or _has_no_key(error):
+                raise failed(model.provider, "auth", before_generation=not sent) from error
             if isinstance(error, BROKEN_ANSWER):
                 raise failed(model.provider, "server", before_generation=False) from error
             raise broken_off(model.provider, error, timed_out=isinstance(error, exceptions.Timeout)) from error
 
 
+@cache
+def _patched() -> Any:  # Any: as above
+    """LiteLLM as we need it, once in a process."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    module: Any = importlib.import_module("litellm")
+    module.suppress_debug_info = True
+    module.telemetry = False
+    # A long line of dashes is no failure; how long an answer may get is ours to say.
+    module.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
+    helpers: Any = importlib.import_module(_HELPERS)
+    helpers._FINISH_REASON_MAP.update(dict.fromkeys((*_BROKEN_OFF, _BROKEN_OFF_REASON), _BROKEN_OFF_REASON))
+    main: Any = importlib.import_module("litellm.main")
+    # For all but three providers it would make one limit of time out of ours, the longest.
+    main.supports_httpx_timeout = lambda _provider: True
+    _bound(importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler)
+    for name in ("litellm.llms.openai.openai", "litellm.llms.openai.completion.handler"):
+        _send_once(importlib.import_module(name))
+    return module
+
+
+class _Ending:
+    """What the provider itself says at a stream's end, in its own words or LiteLLM's: which reports "stop" and counts
+    also where nothing was said."""
+
+    def __init__(self, stream: Any, reasons: dict[str, str]) -> None:  # Any: litellm.CustomStreamWrapper
+        self._chunks: list[Any] = stream.chunks  # Any: LiteLLM's, of which there come ever more
+        self._reasons = reasons
+        self._seen = 0
+        self._is_told = False
+
+    def news(self, reason: str | None) -> list[StreamEvent]:
+        """What was said since it was asked last; ``reason`` is why it ended."""
+        said = [usage for chunk in self._chunks[self._seen :] if (usage := getattr(chunk, "usage", None)) is not None]
+        self._seen = len(self._chunks)
+        events: list[StreamEvent] = [_usage(said[-1])] if said else []
+        if reason and not self._is_told:
+            self._is_told = True
+            events.append(ended(self._reasons.get(reason, "stop"), _FINISH))
+        return events
+
+
+def _send_once(module: Any) -> None:  # Any: one of LiteLLM's that makes clients of OpenAI's SDK
+    """Let these try nothing again by themselves, whatever LiteLLM tells them: it forgets to for many providers."""
+    client: Any = module.AsyncOpenAI
+
+    class Once(client):  # type: ignore[misc]  # of a class that is imported late
+        def __init__(self, **options: Any) -> None:  # Any: as the SDK's
+            super().__init__(**{**options, "max_retries": 0})
+
+    module.AsyncOpenAI = Once
+
+
 def _bound(handler: Any) -> None:  # Any: LiteLLM's class of HTTP clients
-    """Let every transport that LiteLLM makes read no more of an answer than our own wires do."""
+    """Let every transport that LiteLLM makes read no more of an answer than our own wires do, and send none twice."""
     create, limit = handler.create_async_transport, bounded(httpx)
 
     def bounded_transport(*args: Any, **options: Any) -> Any:  # Any: as LiteLLM's
@@ -167,7 +216,14 @@ def _bound(handler: Any) -> None:  # Any: LiteLLM's class of HTTP clients
         send = transport.handle_async_request
 
         async def handle(request: httpx.Request) -> httpx.Response:
-            response: httpx.Response = await send(request)
+            if (sent := _SENT.get()) is not None:
+                sent.append(request.url.host)
+            try:
+                response: httpx.Response = await send(request)
+            except httpx.ConnectError as error:  # which LiteLLM tries again, also where the request was sent
+                if never_sent(error):
+                    raise
+                raise httpx.ReadError(str(error)) from error
             await limit(response)
             return response
 
@@ -177,15 +233,18 @@ def _bound(handler: Any) -> None:  # Any: LiteLLM's class of HTTP clients
     handler.create_async_transport = staticmethod(bounded_transport)
 
 
-def _real_answer(error: BaseException | None) -> httpx.Response | None:
+def _real_answer(error: BaseException) -> httpx.Response | None:
     """The provider's own answer with an error status, where one lies behind LiteLLM's error."""
-    while error is not None:
-        answer = getattr(error, "response", None)
-        made_up = type(error).__module__.startswith("litellm")
+    for one in causes(error):
+        answer = getattr(one, "response", None)
+        made_up = type(one).__module__.startswith("litellm")
         if not made_up and isinstance(answer, httpx.Response) and answer.status_code >= 400:
             return answer
-        error = error.__cause__ or error.__context__
     return None
+
+
+def _has_no_key(error: BaseException) -> bool:
+    return any((type(one).__module__.partition(".")[0], type(one).__name__) in _NO_KEY for one in causes(error))
 
 
 def _usage(usage: Any) -> Usage:  # Any: as LiteLLM types it

@@ -153,7 +153,7 @@ class OpenAIWire:
             raise refused(self._provider, error.status_code, str(error.body), error.response.headers) from error
         except openai.APITimeoutError as error:
             raise broken_off(self._provider, error, timed_out=True) from error
-        except (openai.APIConnectionError, httpx.HTTPError) as error:
+        except (openai.APIConnectionError, httpx.HTTPError, OSError) as error:
             raise broken_off(self._provider, error) from error
         except (openai.APIError, *BROKEN_ANSWER) as error:
             raise failed(self._provider, "server", before_generation=False) from error

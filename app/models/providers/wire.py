@@ -1,7 +1,7 @@
 """What every provider's wire speaks with the gateway."""
 
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -99,9 +99,10 @@ _MESSAGES: dict[ProviderErrorKind, str] = {
 }
 
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ProxyError",
-                         "ConnectionTimeoutError",
+                         "ConnectionTimeoutError", "ClientHttpProxyError",
                          "ConnectionRefusedError", "LocalProtocolError", "UnsupportedProtocol",
                          "UnicodeEncodeError"})  # fmt: skip
+WAITED_IN_VAIN = (504, 524)  # a gateway's time-out, and Cloudflare's: what is behind it may go on generating
 _TOO_LONG = ("context_length", "context length", "context limit", "context window", "prompt is too long", "token count",
              "too many tokens", "input is too long", "maximum number of tokens")  # fmt: skip
 
@@ -129,14 +130,15 @@ def ended(reason: str, known: Mapping[str, FinishReason]) -> "Finished":
 
 
 def refused(provider: str, status: int, body: str, headers: Mapping[str, str] | None) -> ProviderFailed:
-    """A provider's answer with an error status: it bills nothing."""
+    """A provider's answer with an error status: it bills nothing, unless somebody between us waited for it in vain."""
     wait = None if headers is None else retry_after_seconds(headers)
-    return failed(provider, kind_of_status(status, body), before_generation=True, retry_after_seconds=wait)
+    free = status not in WAITED_IN_VAIN
+    return failed(provider, kind_of_status(status, body), before_generation=free, retry_after_seconds=wait)
 
 
 def broken_off(provider: str, error: BaseException, *, timed_out: bool = False) -> ProviderFailed:
     """A connection that failed: nothing was billed only if it was never made."""
-    return failed(provider, "timeout" if timed_out else "network", before_generation=_never_sent(error))
+    return failed(provider, "timeout" if timed_out else "network", before_generation=never_sent(error))
 
 
 def kind_of_status(status: int, body: str) -> ProviderErrorKind:
@@ -148,7 +150,7 @@ def kind_of_status(status: int, body: str) -> ProviderErrorKind:
         return "quota"
     if status == 429:
         return "rate_limit"
-    if status in (408, 504):
+    if status in (408, *WAITED_IN_VAIN):
         return "timeout"
     if status >= 500:
         return "server"
@@ -179,12 +181,17 @@ def sensible_wait(seconds: float) -> float | None:
     return None if math.isnan(seconds) else min(LONGEST_WAIT_SECONDS, max(0.0, seconds))
 
 
-def _never_sent(error: BaseException | None) -> bool:
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it came from, and so on."""
+    one: BaseException | None = error
+    while one is not None:
+        yield one
+        one = one.__cause__ or one.__context__
+
+
+def never_sent(error: BaseException) -> bool:
     """By what went wrong and what that came from. Where that is aiohttp, its word alone counts: LiteLLM says that no
     connection was made also where one was reset after the request had been sent."""
-    chain = []
-    while error is not None:
-        chain.append(type(error))
-        error = error.__cause__ or error.__context__
+    chain = [type(one) for one in causes(error)]
     told = [one for one in chain if one.__module__.startswith("aiohttp")] or chain
     return any(base.__name__ in _NEVER_SENT for one in told for base in one.__mro__)

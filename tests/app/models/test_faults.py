@@ -3,10 +3,7 @@
 import asyncio
 import contextlib
 import importlib
-import re
 import socket
-import ssl
-import struct
 import time
 import zlib
 from collections import deque
@@ -15,10 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
-from typing import Literal
 
-import aiohttp
-import httpx
 import pytest
 import sqlalchemy as sa
 
@@ -33,7 +27,7 @@ from app.models.gateway import Gateway
 from app.models.lifecycle import TRANSITIONS
 from app.models.providers.bounded import MOST_BYTES
 from app.models.providers.litellm import LiteLLMWire
-from app.models.providers.wire import Message, Prompt, TextDelta, Wire, broken_off, failed, retry_after_seconds
+from app.models.providers.wire import Message, Prompt, TextDelta, Wire, failed, retry_after_seconds
 from app.models.run import Answered, Run, Switched
 from app.models.wires import make_wire
 from app.settings import Settings
@@ -61,9 +55,6 @@ SENTENCES: dict[str, str] = {
     "server": "{} has a problem of its own. Try again in a moment.",
     "invalid_request": "{} does not understand the request for this model. Choose another with /model.",
 }
-
-
-CONNECTING = aiohttp.client_reqrep.ConnectionKey("api.example", 443, True, None, None, None, None)
 
 
 @pytest.fixture
@@ -718,72 +709,6 @@ async def test_nobody_listens(open_one: OpenGateway, providers: FakeProviders, p
     assert isinstance(failure, ProviderFailed)
     assert (failure.kind, failure.before_generation) == ("network", True)
     assert await spent_and_held(purse, "openai") == (0, 0)
-
-
-async def _read_request(reader: asyncio.StreamReader) -> None:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = re.search(rb"content-length: (\d+)", head.lower())
-    await reader.readexactly(int(length[1]) if length else 0)
-
-
-@contextlib.asynccontextmanager
-async def hanging_up(how: Literal["closed", "reset"]) -> AsyncIterator[str]:
-    """The address of a provider that reads each request, and leaves without a byte of an answer."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _read_request(reader)
-        if how == "reset":
-            unsent = struct.pack("ii", 1, 0)
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, unsent)
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-@pytest.mark.parametrize("how", ["closed", "reset"])
-@pytest.mark.parametrize("provider", [name for name in MODELS if name != "ollama"])  # which is free, over OpenAI's wire
-@STREAMED
-async def test_a_request_that_was_read_is_charged_though_no_answer_came(
-    open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database,
-    monkeypatch: pytest.MonkeyPatch, provider: str, stream: bool, how: Literal["closed", "reset"],
-) -> None:  # fmt: skip
-    async with hanging_up(how) as url:
-        gateway = await open_one(
-            anthropic_base_url=url, openai_base_url=f"{url}/v1", gemini_base_url=url, deepseek_base_url=url,
-        )  # fmt: skip
-        monkeypatch.setenv("HOSTED_VLLM_API_BASE", f"{url}/v1")
-
-        failure = await ask(gateway, providers, learner, provider, stream=stream)
-
-    await gateway.log.flush()
-    logged = await call_log.newest(sqlite)
-    assert isinstance(failure, ProviderFailed)
-    assert (failure.kind, failure.before_generation) == ("network", False)
-    assert [call["cost_microusd"] for call in logged] == [call["held_microusd"] for call in logged]
-
-
-@pytest.mark.parametrize(
-    ("told", "before_generation"),
-    [
-        (aiohttp.ClientConnectorDNSError(CONNECTING, OSError("no such name")), True),
-        (aiohttp.ClientConnectorCertificateError(CONNECTING, ssl.SSLError("expired")), True),
-        (aiohttp.ClientProxyConnectionError(CONNECTING, OSError("refused")), True),
-        (aiohttp.ConnectionTimeoutError("connecting"), True),
-        (aiohttp.SocketTimeoutError("reading"), False),
-        (aiohttp.ClientOSError(104, "reset"), False),
-        (aiohttp.ServerDisconnectedError(), False),
-        (aiohttp.ClientPayloadError("half"), False),
-        (None, True),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_aiohttp_is_believed_and_not_what_it_is_called_after(told: Exception | None, before_generation: bool) -> None:
-    error = httpx.ConnectError("as LiteLLM says of each of them")
-    error.__cause__ = told
-
-    assert broken_off("openai", error).before_generation == before_generation
 
 
 async def test_cached_tokens_cost_less(gateway: Gateway, providers: FakeProviders, learner: User) -> None:
