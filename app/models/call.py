@@ -12,6 +12,7 @@ from app.errors import InvalidInput, ProviderErrorKind, ProviderFailed
 from app.models import selector
 from app.models.breaker import Admission
 from app.models.catalog import Model, Task
+from app.models.providers.departure import Departure, departing
 from app.models.providers.wire import (
     Finished,
     FinishReason,
@@ -142,6 +143,7 @@ class Call:
         self.tokens_counted = False
         self.usage: Usage | None = None
         self.finish: FinishReason | None = None
+        self._departure = Departure()
         self.first_token_ms: int | None = None
         self._text: list[str] = []
         self._characters = self._characters_counted = 0
@@ -173,6 +175,7 @@ class Call:
             ProviderFailed: it refused, broke, was too slow, sent too much, or ended without saying that it ended.
         """
         texts = WholeTexts()
+        departing.set(self._departure)  # for good: the first step may run in another task than the rest
         if self.request.stream:
             async with aclosing(self._streamed(limits)) as stream, aclosing(self._until_finished(stream)) as finished:
                 async for event in finished:
@@ -219,7 +222,7 @@ class Call:
                     return
                 except TimeoutError as error:
                     self.was_hurried = self._is_hurried() and deadline - now < pause
-                    raise failed(self.model.provider, "timeout", before_generation=False) from error
+                    raise self._too_slow() from error
                 yield event
         finally:
             close = getattr(stream, "aclose", None)
@@ -232,7 +235,10 @@ class Call:
                 return await self._wire.complete(self.model, self.prompt)
         except TimeoutError as error:
             self.was_hurried = self._is_hurried()
-            raise failed(self.model.provider, "timeout", before_generation=False) from error
+            raise self._too_slow() from error
+
+    def _too_slow(self) -> ProviderFailed:
+        return failed(self.model.provider, "timeout", before_generation=self._departure.never_left)
 
     def _is_hurried(self) -> bool:
         return self.request.total_seconds is not None and time.monotonic() - self._started < FAIR_SECONDS
@@ -265,8 +271,9 @@ class Call:
         return parts <= usage.input_tokens and is_of_this and usage.output_tokens <= most
 
     def owes_nothing(self, error: ProviderFailed | None) -> bool:
-        """Whether the provider refused before it generated anything."""
-        return error is not None and error.before_generation and not self.has_said
+        """Whether the provider refused before it generated anything, or the call never left."""
+        is_refused = error is not None and error.before_generation
+        return (is_refused or self._departure.never_left) and not self.has_said
 
     def _counts_all(self) -> bool:
         """Whether the usage block came, and after all of the text, and counts no less than can be."""

@@ -12,6 +12,7 @@ from anthropic.types import TextDelta as TextBlockDelta
 
 from app.models.catalog import Model
 from app.models.providers.bounded import ACCEPTED, bounded
+from app.models.providers.departure import watch
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
@@ -44,7 +45,7 @@ class AnthropicWire:
             max_retries=0,
             timeout=self._timeout,
             http_client=anthropic.DefaultAsyncHttpxClient(
-                headers=ACCEPTED, event_hooks={"response": [bounded(httpx2)]}
+                headers=ACCEPTED, event_hooks={"request": [watch], "response": [bounded(httpx2)]}
             ),
         )
 

@@ -11,6 +11,7 @@ from google.genai import errors, types
 
 from app.models.catalog import Model
 from app.models.providers.bounded import ACCEPTED, bounded
+from app.models.providers.departure import watch
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
@@ -42,7 +43,9 @@ class GeminiWire:
         async def limit(request: httpx.Request) -> None:  # the SDK sends without any limit, whatever its client says
             request.extensions["timeout"] = {"connect": connect_seconds, "pool": connect_seconds}
 
-        self._http = httpx.AsyncClient(headers=ACCEPTED, event_hooks={"request": [limit], "response": [bounded(httpx)]})
+        self._http = httpx.AsyncClient(
+            headers=ACCEPTED, event_hooks={"request": [limit, watch], "response": [bounded(httpx)]}
+        )
         self._client = genai.Client(
             api_key=api_key,
             http_options=types.HttpOptions(base_url=base_url, httpx_async_client=self._http),

@@ -11,6 +11,7 @@ import openai
 
 from app.models.catalog import Model
 from app.models.providers.bounded import ACCEPTED, bounded
+from app.models.providers.departure import watch
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
@@ -98,7 +99,9 @@ class OpenAIWire:
             organization=organization,
             max_retries=0,
             timeout=httpx.Timeout(600, connect=connect_seconds),
-            http_client=openai.DefaultAsyncHttpxClient(headers=ACCEPTED, event_hooks={"response": [bounded(httpx)]}),
+            http_client=openai.DefaultAsyncHttpxClient(
+                headers=ACCEPTED, event_hooks={"request": [watch], "response": [bounded(httpx)]}
+            ),
         )
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:

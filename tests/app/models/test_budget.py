@@ -115,6 +115,15 @@ async def test_a_call_is_booked_once_at_its_real_cost(purse: Purse, clock: Clock
     assert (budget.spent_microusd, budget.held_microusd) == (12, 0)
 
 
+async def test_a_call_may_be_as_dear_as_a_limit(purse: Purse, clock: Clock, ada: User) -> None:
+    await _limit(purse, clock, ada, 1_000_000)
+    await _reserve(purse, clock, ada, "dear", 900_000)
+
+    settled = await purse.settle("dear", cost_microusd=800_000 * MICROUSD, now=clock())
+
+    assert (settled.booked, (await _openai(purse, clock)).spent_microusd) == (True, 800_000 * MICROUSD)
+
+
 async def test_a_released_hold_costs_nothing(purse: Purse, clock: Clock, ada: User) -> None:
     await _reserve(purse, clock, ada, "call", 5)
 

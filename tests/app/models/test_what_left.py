@@ -22,6 +22,7 @@ from yarl import URL
 from app.errors import ProviderErrorKind, ProviderFailed
 from app.identity.accounts import User
 from app.models import log as call_log
+from app.models.budget import Purse
 from app.models.catalog import load_catalog
 from app.models.gateway import Gateway
 from app.models.providers import anthropic, gemini
@@ -30,13 +31,13 @@ from app.models.providers.openai import OpenAIWire
 from app.models.providers.wire import Message, Prompt, broken_off
 from app.models.run import Answered
 from app.storage.database import Database
-from tests.app.models.conftest import MODELS, OpenGateway, request_to
+from tests.app.models.conftest import MODELS, OpenGateway, request_to, spent_and_held
 from tests.fakes.providers import FakeProviders, Script
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the SDKs' own deprecations
 
 STREAMED = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
-How = Literal["close", "reset", "busy", "silence"]
+How = Literal["close", "reset", "busy", "silence", "nothing"]
 CONNECTING = aiohttp.client_reqrep.ConnectionKey("api.example", 443, True, None, None, None, None)
 WHOLE_STREAM = "".join(
     f"data: {json.dumps(said)}\n\n"
@@ -53,8 +54,8 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding
 
 @dataclass
 class Reading:
-    """A provider that reads each request, and then does ``how``: leaves without a byte of an answer, refuses, or says it
-    all and does not end it."""
+    """A provider that reads each request, and then does ``how``: leaves without a byte of an answer, refuses, says it all
+    and does not end it, or says nothing."""
 
     how: How
     url: str = ""
@@ -62,11 +63,17 @@ class Reading:
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:  # it was given up
+            writer.close()
+            return
         length = re.search(rb"content-length: (\d+)", head.lower())
         await reader.readexactly(int(length[1]) if length else 0)
         self.read += 1
-        if self.how == "reset":
+        if self.how == "nothing":
+            await self.left.wait()
+        elif self.how == "reset":
             unsent = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, unsent)
         elif self.how == "busy":
@@ -119,6 +126,49 @@ async def test_a_request_that_was_read_is_charged_and_sent_once_though_no_answer
     assert isinstance(failure, ProviderFailed)
     assert (failure.kind, failure.before_generation, there.read) == ("network", False, 1)
     assert logged["cost_microusd"] == logged["held_microusd"]
+
+
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["too slow", "stopped"])
+@pytest.mark.parametrize("is_encrypted", [True, False], ids=["connecting", "connected"])
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini"])
+@STREAMED
+async def test_what_is_given_up_costs_nothing_until_it_left(
+    open_one: OpenGateway, purse: Purse, learner: User, sqlite: Database, monkeypatch: pytest.MonkeyPatch,
+    provider: str, stream: bool, is_encrypted: bool, is_stopped: bool,
+) -> None:  # fmt: skip
+    async with reading(
+        "nothing"
+    ) as there:  # which to whoever greets it encrypted is one that never answers the greeting
+        url = there.url.replace("http:", "https:") if is_encrypted else there.url
+        gateway = await open_at(open_one, url, monkeypatch)
+        request = request_to(learner, MODELS[provider], stream=stream, total_seconds=None if is_stopped else 0.5)
+        asking = asyncio.ensure_future(gateway.complete(request))
+        await asyncio.wait({asking}, timeout=0.4 if is_stopped else 5)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+    await gateway.settled()
+    await gateway.log.flush()
+    (logged,) = await call_log.newest(sqlite)
+    assert logged["status"] == "stopped"
+    assert logged["cost_microusd"] == (0 if is_encrypted else logged["held_microusd"])
+    assert await spent_and_held(purse, provider) == (logged["cost_microusd"], 0)
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "busy"])
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini"])
+async def test_a_proxy_that_leads_nowhere_costs_nothing(
+    open_one: OpenGateway, purse: Purse, learner: User, monkeypatch: pytest.MonkeyPatch, provider: str, how: How
+) -> None:
+    async with reading(how) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        gateway = await open_at(open_one, "https://api.example", monkeypatch)
+
+        failure = await ask(gateway, learner, provider)
+
+    assert isinstance(failure, ProviderFailed)
+    assert (failure.kind, proxy.read > 0) == ("network", True)
+    assert await spent_and_held(purse, provider) == (0, 0)
 
 
 @pytest.mark.parametrize("how", ["reset", "busy"])
