@@ -80,7 +80,7 @@ class Carrier:
             chain.extend(free_first)
             return None
         except BaseException:  # stopped while it was reserved: the call never left
-            await self._surely(self._never_left(call))
+            await self._surely(self._give_back(call))
             raise
         return call
 
@@ -142,7 +142,7 @@ class Carrier:
     ) -> tuple[Call, AsyncGenerator[StreamEvent], StreamEvent | None]:
         """Ask a second model when the first is slower to begin than 95 of 100 times; the slower of the two is stopped.
 
-        Both are booked: the one that is stopped in full, since it may have begun.
+        Both are booked: the one that is stopped in full, unless it had not left.
         """
         patience = self._standing.usual_first_token_seconds(call.model.id)
         runner = asyncio.ensure_future(anext(stream, None))
@@ -207,7 +207,7 @@ class Carrier:
         finally:
             await self._end(run, call, stopped=True)
 
-    async def _never_left(self, call: Call) -> None:
+    async def _give_back(self, call: Call) -> None:
         await self._purse.release(call.id, now=self._clock(), has_left=False)
         assert call.admission is not None
         await self._breaker.abandon(call.admission)

@@ -14,8 +14,8 @@ from app.models.providers.bounded import ACCEPTED, bounded
 from app.models.providers.departure import watch
 from app.models.providers.wire import (
     BROKEN_ANSWER,
+    MAY_BE_BILLED,
     MOST_LISTED,
-    WAITED_IN_VAIN,
     Finished,
     FinishReason,
     Prompt,
@@ -129,7 +129,7 @@ def _translated() -> Iterator[None]:
 def _is_refusal(error: errors.APIError) -> bool:
     """Whether the answer itself has an error status, and not only an error in it: the SDK makes the same of both."""
     status = error.response.status_code if isinstance(error.response, httpx.Response) else 0
-    return status >= 400 and status not in WAITED_IN_VAIN
+    return status >= 400 and status not in MAY_BE_BILLED
 
 
 def _retry_after(error: errors.APIError) -> float | None:

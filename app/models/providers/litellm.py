@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
-from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -16,6 +15,7 @@ import structlog
 from app.errors import ProviderFailed
 from app.models.catalog import Model
 from app.models.providers.bounded import bounded
+from app.models.providers.departure import departing
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     FinishReason,
@@ -49,8 +49,6 @@ _OTHER_KEYS = {
 # What is raised for want of a key before anything is sent, by whose libraries LiteLLM asks.
 _NO_KEY = {("openai", "OpenAIError"), ("google", "DefaultCredentialsError"), ("botocore", "NoCredentialsError")}
 _HELPERS = "litellm.litellm_core_utils.core_helpers"
-# The hosts that a call was sent to, so far as it was over LiteLLM's own transport.
-_SENT: ContextVar[list[str] | None] = ContextVar("sent", default=None)
 logger = structlog.get_logger()
 
 
@@ -66,6 +64,8 @@ class LiteLLMWire:
             stream = await litellm.acompletion(
                 **self._request(model, prompt), stream=True, stream_options={"include_usage": True}
             )
+            if not hasattr(stream, "chunks"):  # models that only complete texts: nothing was sent yet
+                raise failed(model.provider, "invalid_request", before_generation=True)
             ending = _Ending(stream, self._reasons)
             async with aclosing(stream):
                 async for chunk in stream:
@@ -133,8 +133,7 @@ class LiteLLMWire:
     @contextmanager
     def _translated(self, model: Model) -> Iterator[None]:
         exceptions = self._module.exceptions
-        sent: list[str] = []
-        _SENT.set(sent)  # for good: a stream's first step may run in another task than the rest
+        departure = departing.get()
         try:
             yield
         except ProviderFailed:
@@ -146,7 +145,8 @@ class LiteLLMWire:
             if isinstance(error, exceptions.UnsupportedParamsError):  # it does not send what it cannot translate
                 raise failed(model.provider, "invalid_request", before_generation=True) from error
             if isinstance(error, exceptions.AuthenticationError) or _has_no_key(error):
-                raise failed(model.provider, "auth", before_generation=not sent) from error
+                has_left = departure is not None and departure.has_begun
+                raise failed(model.provider, "auth", before_generation=not has_left) from error
             if isinstance(error, BROKEN_ANSWER):
                 raise failed(model.provider, "server", before_generation=False) from error
             raise broken_off(model.provider, error, timed_out=isinstance(error, exceptions.Timeout)) from error
@@ -154,7 +154,7 @@ class LiteLLMWire:
 
 @cache
 def _patched() -> Any:  # Any: as above
-    """LiteLLM as we need it, once in a process."""
+    """LiteLLM as we need it."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     module: Any = importlib.import_module("litellm")
@@ -181,15 +181,15 @@ class _Ending:
         self._chunks: list[Any] = stream.chunks  # Any: LiteLLM's, of which there come ever more
         self._reasons = reasons
         self._seen = 0
-        self._is_told = False
+        self._told: str | None = None
 
     def news(self, reason: str | None) -> list[StreamEvent]:
         """What was said since it was asked last; ``reason`` is why it ended."""
         said = [usage for chunk in self._chunks[self._seen :] if (usage := getattr(chunk, "usage", None)) is not None]
         self._seen = len(self._chunks)
         events: list[StreamEvent] = [_usage(said[-1])] if said else []
-        if reason and not self._is_told:
-            self._is_told = True
+        if reason and reason != self._told:  # some say that all is well so far, and how it ended at the end
+            self._told = reason
             events.append(ended(self._reasons.get(reason, "stop"), _FINISH))
         return events
 
@@ -211,13 +211,11 @@ def _bound(handler: Any) -> None:  # Any: LiteLLM's class of HTTP clients
 
     def bounded_transport(*args: Any, **options: Any) -> Any:  # Any: as LiteLLM's
         transport = create(*args, **options)
-        if transport is None:
-            return None
         send = transport.handle_async_request
 
         async def handle(request: httpx.Request) -> httpx.Response:
-            if (sent := _SENT.get()) is not None:
-                sent.append(request.url.host)
+            if (departure := departing.get()) is not None:
+                departure.has_begun = True
             try:
                 response: httpx.Response = await send(request)
             except httpx.ConnectError as error:  # which LiteLLM tries again, also where the request was sent
@@ -231,6 +229,7 @@ def _bound(handler: Any) -> None:  # Any: LiteLLM's class of HTTP clients
         return transport
 
     handler.create_async_transport = staticmethod(bounded_transport)
+    handler.should_use_aiohttp_transport = staticmethod(lambda: True)  # there is no other that is ours
 
 
 def _real_answer(error: BaseException) -> httpx.Response | None:

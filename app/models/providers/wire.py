@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from app.errors import ProviderErrorKind, ProviderFailed
 from app.models.catalog import Model
+from app.models.providers.departure import departing
 
 Role = Literal["user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter", "error"]  # an "error" ends no answer
@@ -102,7 +103,8 @@ _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "Clien
                          "ConnectionTimeoutError", "ClientHttpProxyError",
                          "ConnectionRefusedError", "LocalProtocolError", "UnsupportedProtocol",
                          "UnicodeEncodeError"})  # fmt: skip
-WAITED_IN_VAIN = (504, 524)  # a gateway's time-out, and Cloudflare's: what is behind it may go on generating
+# A gateway's time-out, Cloudflare's, and its word for half an answer or none: what is behind it may go on generating.
+MAY_BE_BILLED = (504, 520, 524)
 _TOO_LONG = ("context_length", "context length", "context limit", "context window", "prompt is too long", "token count",
              "too many tokens", "input is too long", "maximum number of tokens")  # fmt: skip
 
@@ -130,15 +132,17 @@ def ended(reason: str, known: Mapping[str, FinishReason]) -> "Finished":
 
 
 def refused(provider: str, status: int, body: str, headers: Mapping[str, str] | None) -> ProviderFailed:
-    """A provider's answer with an error status: it bills nothing, unless somebody between us waited for it in vain."""
+    """A provider's answer with an error status: it bills nothing, unless it is from somebody between us."""
     wait = None if headers is None else retry_after_seconds(headers)
-    free = status not in WAITED_IN_VAIN
+    free = status not in MAY_BE_BILLED
     return failed(provider, kind_of_status(status, body), before_generation=free, retry_after_seconds=wait)
 
 
 def broken_off(provider: str, error: BaseException, *, timed_out: bool = False) -> ProviderFailed:
-    """A connection that failed: nothing was billed only if it was never made."""
-    return failed(provider, "timeout" if timed_out else "network", before_generation=never_sent(error))
+    """A connection that failed: nothing was billed only if it was never made, or nothing was sent over it."""
+    departure = departing.get()
+    free = never_sent(error) or (departure is not None and departure.never_left)
+    return failed(provider, "timeout" if timed_out else "network", before_generation=free)
 
 
 def kind_of_status(status: int, body: str) -> ProviderErrorKind:
@@ -150,7 +154,7 @@ def kind_of_status(status: int, body: str) -> ProviderErrorKind:
         return "quota"
     if status == 429:
         return "rate_limit"
-    if status in (408, *WAITED_IN_VAIN):
+    if status in (408, 504, 524):
         return "timeout"
     if status >= 500:
         return "server"
@@ -182,9 +186,9 @@ def sensible_wait(seconds: float) -> float | None:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, what it came from, and so on."""
+    """An error, what it came from, and so on, as far as it is of one call."""
     one: BaseException | None = error
-    while one is not None:
+    while one is not None and not isinstance(one, ProviderFailed):
         yield one
         one = one.__cause__ or one.__context__
 

@@ -28,7 +28,7 @@ from app.models.gateway import Gateway
 from app.models.providers import anthropic, gemini
 from app.models.providers.litellm import LiteLLMWire
 from app.models.providers.openai import OpenAIWire
-from app.models.providers.wire import Message, Prompt, broken_off
+from app.models.providers.wire import Message, Prompt, broken_off, failed
 from app.models.run import Answered
 from app.storage.database import Database
 from tests.app.models.conftest import MODELS, OpenGateway, request_to, spent_and_held
@@ -39,25 +39,30 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # the SDKs' own deprecations
 STREAMED = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
 How = Literal["close", "reset", "busy", "silence", "nothing"]
 CONNECTING = aiohttp.client_reqrep.ConnectionKey("api.example", 443, True, None, None, None, None)
-WHOLE_STREAM = "".join(
-    f"data: {json.dumps(said)}\n\n"
-    for said in (
-        {"choices": [{"index": 0, "delta": {"content": "Hello from the fake."}, "finish_reason": None}]},
-        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-        {"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}},
-    )
-) + "data: [DONE]\n\n"  # fmt: skip
 TO_PROXY = aiohttp.RequestInfo(URL("http://proxy.example"), "CONNECT", CIMultiDictProxy(CIMultiDict()))
 SOME_MODEL = load_catalog(None, today=date(2026, 3, 2)).models[0]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
+def whole(so_far: str | None = None, at_the_end: str = "stop") -> bytes:
+    """A stream to its last word, with what it says of its end."""
+    documents = (
+        {"choices": [{"index": 0, "delta": {"content": "Hello from "}, "finish_reason": so_far}]},
+        {"choices": [{"index": 0, "delta": {"content": "the fake."}, "finish_reason": so_far}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": at_the_end}]},
+        {"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}},
+    )
+    said = "".join(f"data: {json.dumps(one)}\n\n" for one in documents) + "data: [DONE]\n\n"
+    return f"{len(said):x}\r\n{said}\r\n".encode()
+
+
 @dataclass
 class Reading:
-    """A provider that reads each request, and then does ``how``: leaves without a byte of an answer, refuses, says it all
-    and does not end it, or says nothing."""
+    """A provider that reads each request, and then does ``how``: leaves without a byte of an answer, refuses, says
+    ``said`` and does not end it, or says nothing."""
 
     how: How
+    said: bytes = b""
     url: str = ""
     read: int = 0
     left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -79,15 +84,14 @@ class Reading:
         elif self.how == "busy":
             writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
         elif self.how == "silence":
-            said = WHOLE_STREAM.encode()
-            writer.write(HEAD + f"{len(said):x}\r\n".encode() + said + b"\r\n")
+            writer.write(HEAD + self.said)
             await self.left.wait()
         writer.close()
 
 
 @contextlib.asynccontextmanager
-async def reading(how: How) -> AsyncIterator[Reading]:
-    provider = Reading(how)
+async def reading(how: How, said: bytes = b"") -> AsyncIterator[Reading]:
+    provider = Reading(how, said)
     server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
     provider.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
@@ -167,7 +171,7 @@ async def test_a_proxy_that_leads_nowhere_costs_nothing(
         failure = await ask(gateway, learner, provider)
 
     assert isinstance(failure, ProviderFailed)
-    assert (failure.kind, proxy.read > 0) == ("network", True)
+    assert (failure.kind, failure.before_generation, proxy.read > 0) == ("network", True, True)
     assert await spent_and_held(purse, provider) == (0, 0)
 
 
@@ -216,13 +220,26 @@ async def test_what_litellm_itself_refuses_costs_nothing(
 async def test_an_answer_that_is_whole_is_booked_by_its_usage_though_its_end_is_not(
     open_one: OpenGateway, learner: User, sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with reading("silence") as there:
+    async with reading("silence", whole()) as there:
         gateway = await open_at(open_one, there.url, monkeypatch)
 
         answer = await ask(gateway, learner, "litellm")
 
     assert isinstance(answer, Answered)
     assert (answer.text, answer.cost_microusd, there.read) == ("Hello from the fake.", 120, 1)
+
+
+@pytest.mark.parametrize("at_the_end", ["length", "content_filter"])
+async def test_the_last_word_counts_of_a_stream_that_says_at_each_step_how_it_ends(
+    open_one: OpenGateway, learner: User, monkeypatch: pytest.MonkeyPatch, at_the_end: str
+) -> None:
+    async with reading("silence", whole(so_far="stop", at_the_end=at_the_end)) as there:
+        gateway = await open_at(open_one, there.url, monkeypatch)
+
+        answer = await ask(gateway, learner, "litellm")
+
+    assert isinstance(answer, Answered)
+    assert (answer.text, answer.finish) == ("Hello from the fake.", at_the_end)
 
 
 ERROR = '{"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}'
@@ -255,10 +272,16 @@ async def test_an_error_within_an_answer_that_was_taken_is_no_refusal(
     assert logged["cost_microusd"] == logged["held_microusd"]
 
 
-@pytest.mark.parametrize("status", [504, 524])
+@pytest.mark.parametrize(("status", "kind"), [(504, "timeout"), (520, "server"), (524, "timeout")])
 @pytest.mark.parametrize("provider", [name for name in MODELS if name != "ollama"])
 async def test_who_waited_in_vain_for_an_answer_says_nothing_of_what_it_costs(
-    open_one: OpenGateway, providers: FakeProviders, learner: User, sqlite: Database, provider: str, status: int
+    open_one: OpenGateway,
+    providers: FakeProviders,
+    learner: User,
+    sqlite: Database,
+    provider: str,
+    status: int,
+    kind: ProviderErrorKind,
 ) -> None:
     gateway = await open_one()
     providers.scripts["*"] = Script(status=status)
@@ -268,7 +291,7 @@ async def test_who_waited_in_vain_for_an_answer_says_nothing_of_what_it_costs(
     await gateway.log.flush()
     (logged,) = await call_log.newest(sqlite)
     assert isinstance(failure, ProviderFailed)
-    assert (failure.kind, len(providers.calls)) == ("timeout", 1)
+    assert (failure.kind, len(providers.calls)) == (kind, 1)
     assert logged["cost_microusd"] == logged["held_microusd"]
 
 
@@ -283,6 +306,15 @@ def test_what_breaks_in_an_encrypted_connection_is_a_broken_connection(
         raise ssl.SSLError("a bad record")
 
     assert (failure.value.kind, failure.value.before_generation) == ("network", False)
+
+
+def test_what_another_call_met_says_nothing_of_this_one() -> None:
+    before = failed("openai", "network", before_generation=True)
+    before.__cause__ = httpx.ConnectError("refused")
+    error = httpx.ReadError("cut off")
+    error.__context__ = before  # whoever asks again because the first failed
+
+    assert not broken_off("openai", error).before_generation
 
 
 @pytest.mark.parametrize(
