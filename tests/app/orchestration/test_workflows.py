@@ -229,7 +229,7 @@ async def test_what_another_server_left_when_it_died_is_finished_at_a_tick(
     dying.kill()
     await dying.wait()
 
-    async with asyncio.timeout(40):  # of several servers, one does at each tick what is to be done
+    async with asyncio.timeout(100):  # of several servers, one does at each tick what is to be done
         while not (execution := await engine.store.execution(execution_id)).ended:
             await asyncio.sleep(0.1)
 
