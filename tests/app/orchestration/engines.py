@@ -13,11 +13,14 @@ from typing import Any
 from app.analytics.reports import ReportService
 from app.context.repositories import RepositoryService
 from app.opening import utc_now
+from app.orchestration import engine as orchestration
 from app.orchestration.actions import Actions
 from app.orchestration.engine import WorkflowEngine
 from app.orchestration.executor import ExecutorSlot, FileSlot, PostgresSlot
 from app.orchestration.store import WorkStore
 from app.storage.database import Database
+
+EACH_SECOND = "* * * * * *"  # for all servers of a test: the schedule is one, and the last that starts sets it
 
 
 def engine_of(database: Database, folder: Path, clock: Callable[[], datetime]) -> WorkflowEngine:
@@ -41,6 +44,7 @@ def engine_of(database: Database, folder: Path, clock: Callable[[], datetime]) -
 
 
 async def _begin_and_hang(database_url: str, folder: str, user_id: str, workflow_id: str) -> None:
+    orchestration.TICK = EACH_SECOND
     engine = engine_of(Database(database_url), Path(folder), utc_now)
     never = asyncio.Event()
 

@@ -24,7 +24,7 @@ from app.orchestration.schedules import next_daily, parse_time
 from app.orchestration.store import Execution, Schedule
 from app.orchestration.templates import TEMPLATES
 from app.storage.database import Database
-from tests.app.orchestration.engines import engine_of
+from tests.app.orchestration.engines import EACH_SECOND, engine_of
 from tests.fakes.clock import Clock
 
 DROP_LOCKS = (
@@ -187,7 +187,7 @@ async def test_a_schedule_fires_each_slot_once(engine: WorkflowEngine, ada: User
 @pytest.fixture
 def fast_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each second, for engines that are opened after it."""
-    monkeypatch.setattr(orchestration, "TICK", "* * * * * *")
+    monkeypatch.setattr(orchestration, "TICK", EACH_SECOND)
 
 
 async def test_the_minutes_tick_fires_what_is_due_though_one_schedule_cannot(
@@ -229,7 +229,7 @@ async def test_what_another_server_left_when_it_died_is_finished_at_a_tick(
     dying.kill()
     await dying.wait()
 
-    async with asyncio.timeout(100):  # of several servers, one does at each tick what is to be done
+    async with asyncio.timeout(30):  # of several servers, one does at each tick what is to be done
         while not (execution := await engine.store.execution(execution_id)).ended:
             await asyncio.sleep(0.1)
 
