@@ -73,7 +73,7 @@ async def _solution(sandbox: Sandbox, challenge: CodeChallenge, language: Langua
     """A reference solution, and the wrong ones of its language: the editor's start, the empty value, the mistakes that
     the file lists, and changed references."""
     title = LANGUAGES[language].title
-    problems, advice = [], []
+    problems, advice, failed = [], [], 0
     graded = await kinds.grade_challenge(lambda: sandbox, challenge, language, solution)
     if graded.verdict != "passed":
         problems.append(f"the solution in {title} does not pass: {_reason(graded)}")
@@ -86,20 +86,24 @@ async def _solution(sandbox: Sandbox, challenge: CodeChallenge, language: Langua
         wrong.append(("a test that accepts everything", _ACCEPTS[language]))
     for what, code in wrong:
         graded = await kinds.grade_challenge(lambda: sandbox, challenge, language, code)
+        failed += graded.verdict not in ("passed", "compile_error")
         if graded.verdict == "passed":
             problems.append(f"{what} passes in {title}: a case is missing that tells it from a right solution")
         elif graded.verdict == "compile_error" and what.startswith("the mistake"):
             problems.append(f"{what} cannot be read: {graded.message}")
     if not isinstance(challenge, TestChallenge):
-        advice = await _changed(sandbox, challenge, language, solution)
+        advice = await _changed(sandbox, challenge, language, solution, failed)
     return Report(problems=tuple(problems), advice=tuple(advice), languages=(language,))
 
 
-async def _changed(sandbox: Sandbox, challenge: CodeChallenge, language: LanguageName, solution: str) -> list[str]:
+async def _changed(
+    sandbox: Sandbox, challenge: CodeChallenge, language: LanguageName, solution: str, failed: int
+) -> list[str]:
     """Change a solution in one place at a time. In Python, SQL and Bash, whose programs start at once, many times, to
-    find changes that no case notices; in the others until two have failed, as wrong solutions must."""
+    find changes that no case notices; in the others until, with the ``failed``, two that could be run have failed, as
+    wrong solutions must."""
     title = LANGUAGES[language].title
-    unnoticed, failed = [], 0
+    unnoticed = []
     for mutant in islice(mutants(solution), MOST_MUTANTS):
         if language not in STARTS_AT_ONCE and failed == WRONG_ONES:
             break
