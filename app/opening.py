@@ -15,6 +15,7 @@ from app.models.breaker import Breaker
 from app.models.budget import Purse
 from app.models.call import TimeLimits
 from app.models.catalog import Catalog, load_catalog
+from app.models.chooser import Taste
 from app.models.gateway import Gateway, Rules
 from app.models.keys import KeyService, cipher_of
 from app.models.log import CallLog
@@ -97,9 +98,11 @@ async def open_gateway(settings: Settings, database: Database, purse: Purse) -> 
                 between_tokens_seconds=settings.between_tokens_timeout_seconds,
                 total_seconds=settings.total_timeout_seconds,
             ),
-            tie_order=settings.tie_order, fallback=settings.provider_fallback_enabled,
-            hedging=settings.tooloo_hedging, exploration_share=settings.tooloo_exploration_share,
-            default_models=frozenset(f"{provider}/{name}" for provider, name in _preferred(settings)),
+            taste=Taste(
+                tie_order=settings.tie_order, exploration_share=settings.tooloo_exploration_share,
+                default_models=frozenset(f"{provider}/{name}" for provider, name in _preferred(settings)),
+            ),
+            fallback=settings.provider_fallback_enabled, hedging=settings.tooloo_hedging,
         ),
         ollama=LocalOllama(settings.ollama_base_url, lambda: make_wire(settings, "ollama", "ollama")),
     )  # fmt: skip

@@ -4,7 +4,6 @@ import asyncio
 import re
 import uuid
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import chainlit as cl
@@ -16,10 +15,12 @@ from chainlit.user import PersistedUser
 
 from app.bootstrap import Services
 from app.chat import snapshots
+from app.chat.attachments import with_files
 from app.chat.history import History
 from app.chat.ownership import check_thread_id
 from app.chat.render import Answer
 from app.chat.sharing import DEFAULT_DAYS, SharingService
+from app.chat.stopping import stopped_once
 from app.errors import InvalidInput, NotAllowed, Stopped, TooLooError
 from app.identity.accounts import User
 from app.learning import views
@@ -40,7 +41,6 @@ STARTERS = (
 
 SHOWN_CHANGES = 12
 SHOWN_OUTPUT = 4000
-MOST_FILE_CHARACTERS = 60_000
 Json = dict[str, Any]  # Any: JSON
 
 
@@ -94,7 +94,8 @@ class Chat:
     async def message(self, message: cl.Message) -> None:
         files = [element for element in message.elements if element.path]
         is_unnamed = (not message.content.strip() or message.command == "keys") and len(chat_context.get()) == 1
-        await self._answer(message.content, picked=message.command, attached=files, said=message.to_dict())
+        answering = self._answer(message.content, picked=message.command, attached=files, said=message.to_dict())
+        await stopped_once(answering)
         if is_unnamed and message.command:
             await self._name_thread(f"/{message.command}")
 
@@ -112,7 +113,7 @@ class Chat:
         cl.context.session.current_task = task
         await cl.context.emitter.task_start()
         try:
-            await self._answer(text)
+            await stopped_once(self._answer(text))
         finally:
             await cl.context.emitter.task_end()
 
@@ -341,28 +342,6 @@ class Chat:
 
 def icon_path(name: str) -> str:
     return f"/public/icons/{name}.svg"
-
-
-async def with_files(text: str, attached: Any) -> str:  # Any: the chat library's elements
-    """A message with the text files that came with it, each as a fenced block."""
-    parts = [text]
-    for element in attached:
-        content = await asyncio.to_thread(_read_text, element.path)
-        parts.append(f"`{element.name}`:\n```\n{content}\n```")
-    return "\n\n".join(parts)
-
-
-def _read_text(path: str) -> str:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInput("The attached file is not text. Attach source code or plain text.") from error
-    if len(text) > MOST_FILE_CHARACTERS:
-        raise InvalidInput(
-            f"The attached file is too long: {len(text):,} characters of at most {MOST_FILE_CHARACTERS:,}. Attach the "
-            "part that matters, or load its folder with /repo."
-        )
-    return text
 
 
 def _user() -> User:

@@ -124,10 +124,7 @@ class Purse:
         Raises:
             BudgetExceeded: it does not fit; nothing is held.
         """
-        own = [budget_id("user", user_id), budget_id("allowance", user_id)]
-        own += [budget_id("intent", intent_owner(user_id, intent))] if intent else []
-        ways = [[budget_id("provider", provider), *own]]
-        ways += [[budget_id("burst", provider), *own]] if allow_burst else []
+        ways = _ways(provider, user_id, intent, allow_burst=allow_burst)
 
         def hold(connection: sa.Connection) -> str | None:
             held = ledger.hold_one_way(connection, ways, amount_microusd)
@@ -145,6 +142,23 @@ class Purse:
         refused = await self._database.run(hold)
         if refused is not None:
             raise BudgetExceeded(refused)
+
+    async def refuse(
+        self, *, provider: str, user_id: str, amount_microusd: int, now: datetime, intent: str | None = None,
+        allow_burst: bool = False,
+    ) -> str | None:  # fmt: skip
+        """Why a call is not even tried to be held, as ``reserve`` would say and note it; None where it would fit."""
+        ways = _ways(provider, user_id, intent, allow_burst=allow_burst)
+
+        def look(connection: sa.Connection) -> str | None:
+            refused = ledger.way_that_fits(connection, ways, amount_microusd)
+            if isinstance(refused, str) and ledger.roll_off(connection, [one for way in ways for one in way], now):
+                refused = ledger.way_that_fits(connection, ways, amount_microusd)
+            if not isinstance(refused, str):
+                return None
+            return spent_message(refused, ledger.note_refusal(connection, refused, now), amount=amount_microusd)
+
+        return await self._database.run(look)
 
     async def settle(self, call_id: str, *, cost_microusd: int | None, now: datetime) -> Settled:
         """Book what a call cost, once; None books the whole hold."""
@@ -265,22 +279,6 @@ class Purse:
             if budget.kind not in OWN_KINDS or budget.owner.split(":", 1)[0] == user_id
         ]
 
-    async def room(
-        self, user_id: str | None, intent: str | None, now: datetime, *, allow_burst: bool = False
-    ) -> dict[str, int]:
-        """How much one more call may cost at each provider, in micro-dollars; where a user is named, by their own caps,
-        too."""
-        known = await self.budgets(now)
-        own = {budget_id("user", user_id), budget_id("allowance", user_id)} if user_id else set()
-        own |= {budget_id("intent", intent_owner(user_id, intent))} if user_id and intent else set()
-        caps = [budget.remaining_microusd for budget in known if budget.id in own and budget.active]
-        kinds = ("provider", "burst") if allow_burst else ("provider",)
-        room: dict[str, int] = {}
-        for budget in known:
-            if budget.kind in kinds and budget.active:
-                room[budget.owner] = max(room.get(budget.owner, 0), min([budget.remaining_microusd, *caps]))
-        return room
-
     async def spent_by(self, user_id: str, *, since: datetime | None = None, thread_id: str | None = None) -> int:
         """What a user's calls have cost since then, in micro-dollars; of one thread, if given."""
         query = sa.select(sa.func.coalesce(sa.func.sum(call_costs.c.amount_microusd), 0)).where(
@@ -353,11 +351,13 @@ class Purse:
                 told += [alert] if noted is not None else []
         return told
 
-    async def closed(self, now: datetime) -> dict[str, Literal["off", "spent"]]:
-        """Providers whose budget is switched off, or spent."""
-        known = [budget for budget in await self.budgets(now) if budget.kind == "provider"]
-        spent = {b.owner for b in known if b.spent_microusd >= b.limit_microusd}
-        return {b.owner: "spent" if b.active else "off" for b in known if b.owner in spent or not b.active}
+
+def _ways(provider: str, user_id: str, intent: str | None, *, allow_burst: bool) -> list[list[str]]:
+    """Which budgets a call is held on: the provider's, or else its burst, and those of the user and the intent."""
+    own = [budget_id("user", user_id), budget_id("allowance", user_id)]
+    own += [budget_id("intent", intent_owner(user_id, intent))] if intent else []
+    ways = [[budget_id("provider", provider), *own]]
+    return [*ways, [budget_id("burst", provider), *own]] if allow_burst else ways
 
 
 def _check_capped(intent: str) -> None:

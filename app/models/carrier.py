@@ -19,7 +19,7 @@ from app.models.log import CallLog
 from app.models.metrics import Metrics
 from app.models.providers.wire import Finished, StreamEvent, TextDelta, Wire, empty, failed
 from app.models.run import MOST_MODELS, Answer, Run, Switched
-from app.models.standing import Standing
+from app.models.standing import NO_ROOM, Standing
 
 logger = structlog.get_logger()
 
@@ -73,7 +73,7 @@ class Carrier:
             await self._log.put(None, *run.beginning(call, self._clock()))
         except BudgetExceeded as error:
             await self._breaker.abandon(admission)
-            run.exclude(model, "over budget")
+            run.exclude(model, NO_ROOM)
             run.spent.append(error.user_message)
             free_first = sorted(chain, key=lambda other: not other.is_free)
             chain.clear()

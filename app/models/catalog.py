@@ -89,6 +89,14 @@ class Model:
         prices = (self.input_price, self.output_price, self.request_price, self.cached_price, self.cache_write_price)
         return not any(prices)
 
+    @cached_property
+    def ceilings(self) -> tuple[float, float, float]:
+        """No less, in micro-dollars, than what a request costs, a token of input, and one of output."""
+        prices: list[Model | LongPrice] = [self, *self.long_prices]
+        of_input = [price for one in prices for price in (one.input_price, one.cached_price, one.cache_write_price)]
+        dearest_input = max(price for price in of_input if price is not None)
+        return float(self.request_price), float(dearest_input), float(max(one.output_price for one in prices))
+
     def cost_microusd(
         self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0, cache_write_tokens: int = 0
     ) -> int:

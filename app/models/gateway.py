@@ -3,10 +3,10 @@
 import asyncio
 import random
 import time
-from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -14,28 +14,25 @@ import structlog
 from app.errors import BudgetSpent, InvalidInput, NoModelAvailable, ProviderFailed, StorageFailed
 from app.models import quality, selector
 from app.models.breaker import Breaker
-from app.models.budget import Purse, budget_id
-from app.models.call import LEAST_SECONDS, Call, CallRequest, TimeLimits, check_request, hold_microusd, likely_tokens
+from app.models.budget import Purse
+from app.models.call import LEAST_SECONDS, Call, CallRequest, TimeLimits, check_request
 from app.models.carrier import Carrier
 from app.models.catalog import Catalog, Model, Task
+from app.models.chooser import PATIENCE_SECONDS, Chooser, Taste
 from app.models.log import CallLog
 from app.models.metrics import Metrics
 from app.models.ollama import LocalOllama
 from app.models.providers.null import NULL_MODEL
 from app.models.providers.wire import Message, Wire
 from app.models.run import MOST_MODELS, Answer, Answered, Run
-from app.models.standing import SPENT, WAITS, Standing
-from app.models.wording import spent_message
+from app.models.standing import NO_ROOM, Standing
 from app.storage.database import Database
 
 logger = structlog.get_logger()
 
-EXPECTED_OUTPUT_TOKENS = 500
 PREVIEWED_INTENT = "general.chat"
-NO_ROOM = "over budget"
 MOST_RETRIES = 2  # of one model, beside the first try
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 0.25, 4.0
-PATIENCE_SECONDS = 8.0  # the longest Retry-After that we wait for; beyond it another model is asked
 MOST_OF_ONE = 2  # models of one provider that fail before others are asked
 PROVIDER_WIDE_KINDS = frozenset({"auth", "quota"})
 MOST_RETIRED = 8  # wires of keys that were replaced; calls may still run on them
@@ -43,15 +40,12 @@ MOST_RETIRED = 8  # wires of keys that were replaced; calls may still run on the
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How the gateway behaves; all of it comes from the settings. ``default_models`` (``provider/name``) come first
-    among those of their provider, where a provider is asked for and not a model."""
+    """How the gateway behaves; all of it comes from the settings."""
 
     limits: TimeLimits
-    tie_order: tuple[str, ...] = ()
+    taste: Taste = field(default_factory=Taste)
     fallback: bool = True
     hedging: bool = False
-    exploration_share: float = 0.0
-    default_models: frozenset[str] = frozenset()
 
 
 class Gateway:
@@ -70,9 +64,11 @@ class Gateway:
         self._retired: deque[Wire] = deque()
         self._rules = rules
         self._random = randomness or random.Random()  # for pauses and exploration, not for secrets
-        self._purse = purse
-        self._standing = Standing(database=database, purse=purse, breaker=breaker, clock=clock)
         self._clock = clock
+        self._standing = Standing(database=database, purse=purse, breaker=breaker, clock=clock)
+        self.chooser = Chooser(
+            standing=self._standing, purse=purse, taste=rules.taste, clock=clock, randomness=self._random
+        )
         self._database = database
         self._noting: set[asyncio.Task[None]] = set()
         self._ollama = ollama
@@ -114,38 +110,14 @@ class Gateway:
         allow_burst: bool = False,
     ) -> list[selector.Scored]:  # fmt: skip
         """The ranking that a question of usual length would get now, in the order in which its models would be asked.
-        What does not fit into the provider's budget, or a cap of the user's, is left out."""
+        What no budget has room for, of the provider's and the user's, is left out."""
         question = Message(role="user", content="?" * 400)
         await self.refresh()
         request = CallRequest(
             task=task, user_id=user_id or "", thread_id=None, system="", messages=(question,), prefer=prefer,
-            allow_burst=allow_burst,
+            allow_burst=allow_burst, intent=PREVIEWED_INTENT,
         )  # fmt: skip
-        ranking = await self._rank(request)
-        models = [self._model(scored) for scored in ranking]
-        room = await self._purse.room(user_id, PREVIEWED_INTENT, self._clock(), allow_burst=allow_burst)
-        unfit = {
-            model.id for model in models
-            if not model.is_free and hold_microusd(request, model) > room.get(model.provider, 0)
-        }  # fmt: skip
-        first = next((scored for scored in ranking if scored.excluded is None), None)
-        free_first = bool(self._passed_over(ranking)) or (first is not None and first.model_id in unfit)
-        free = {model.id for model in models if model.is_free}
-        shown = [
-            replace(one, excluded=NO_ROOM) if one.excluded is None and one.model_id in unfit else one for one in ranking
-        ]
-        return sorted(shown, key=lambda one: (one.excluded is not None, free_first and one.model_id not in free))
-
-    def best_of(self, provider: str, ranking: Sequence[selector.Scored]) -> str | None:
-        """The model that answers where a provider is asked for: its default one, else the first in the ranking. That a
-        budget has no room for it now is no reason: it may have some when it is asked."""
-        usable = [
-            scored.model_id for scored in ranking
-            if scored.provider == provider and scored.excluded in (None, NO_ROOM, SPENT)
-        ]  # fmt: skip
-        return next(
-            (model_id for model_id in usable if model_id in self._rules.default_models), next(iter(usable), None)
-        )
+        return await self.chooser.preview(request, await self.models())
 
     def why_unusable(self, provider: str) -> str | None:
         """Why no call goes to a provider now; None when one does."""
@@ -242,6 +214,24 @@ class Gateway:
                 async for chunk in chunks:
                     yield chunk
 
+    async def _chain(self, run: Run) -> deque[Model]:
+        candidates = await self._candidates(run.request)
+        choice = await self.chooser.choose(run.request, candidates, free_first=bool(run.spent))
+        run.ranking, run.explored = choice.ranking, choice.explored
+        run.spent += choice.spent
+        if not choice.models:
+            raise run.nothing_left()
+        return deque(choice.models)
+
+    async def _candidates(self, request: CallRequest) -> list[Model]:
+        if request.model == NULL_MODEL.id:
+            return [NULL_MODEL] if self.wire_of(NULL_MODEL) else []
+        models = await self.models()
+        if request.model is None:
+            return models
+        pinned = self.catalog.find(request.model)
+        return [model for model in models if pinned is not None and model.id == pinned.id]
+
     async def _through(self, run: Run, chain: deque[Model]) -> AsyncGenerator[Answer]:
         """Ask one model after the other until one has answered to its end."""
         while chain and run.models_tried < MOST_MODELS and (run.failure is None or run.seconds_left() > LEAST_SECONDS):
@@ -268,10 +258,16 @@ class Gateway:
                 break
         if run.failure is not None:
             run.failure.cost_microusd = run.cost_microusd
-            if run.spent:  # others might have answered
-                run.failure.user_message += f" {run.spent[0]}"
+            if why := run.spent[0] if run.spent else await self._kept_back(run):  # others might have answered
+                run.failure.user_message += f" {why}"
             raise run.failure
         raise run.nothing_left()
+
+    async def _kept_back(self, run: Run) -> str | None:
+        """Which budget has no room for a model that would have been asked after those that failed."""
+        left_out = next((one.model_id for one in run.ranking if one.excluded == NO_ROOM), None)
+        model = self.catalog.by_id.get(left_out or "")
+        return None if model is None else await self.chooser.why_no_room(run.request, model)
 
     async def _reserved(self, run: Run, model: Model, chain: deque[Model]) -> Call | None:
         """A call that may leave. Where nobody else is left, a provider that asks for a moment is given it."""
@@ -280,51 +276,6 @@ class Gateway:
         if is_last and 0 < wait <= PATIENCE_SECONDS and wait + LEAST_SECONDS < run.seconds_left():
             await asyncio.sleep(wait + self._random.uniform(0, RETRY_BASE_SECONDS))
         return await self._carrier.reserved(run, model, chain)
-
-    async def _chain(self, run: Run) -> deque[Model]:
-        ranking = await self._rank(run.request)
-        run.ranking = selector.explore(
-            ranking, share=self._rules.exploration_share, roll=self._random.random(), pick=self._random.random()
-        )
-        if ranking and run.ranking[0] != ranking[0]:
-            run.explored = run.ranking[0].model_id
-        order = run.request.providers
-        asked_for = [scored for scored in run.ranking if not order or scored.provider in order]
-        models = [self._model(scored) for scored in asked_for if scored.excluded is None]
-        if not models and (soon := self._standing.soonest({s.provider for s in asked_for}, within=PATIENCE_SECONDS)):
-            models = [self._model(one) for one in asked_for if one.provider == soon and WAITS in (one.excluded or "")]
-        run.spent += self._passed_over([scored for scored in ranking if not order or scored.provider in order])
-        if run.spent:  # what costs nothing comes first where a budget is spent
-            models.sort(key=lambda model: not model.is_free)
-        if order:
-            defaults = self._rules.default_models
-            asked = sorted(models, key=lambda m: (order.index(m.provider), m.id not in defaults))
-            models = _in_turns(asked, each=max(1, MOST_MODELS // len(order)))
-        if not models:
-            raise run.nothing_left()
-        return deque(models)
-
-    def _passed_over(self, ranking: Sequence[selector.Scored]) -> list[str]:
-        """Sentences on spent budgets that keep back a model which would have come first."""
-        best = max((scored.score for scored in ranking if scored.excluded is None), default=0.0)
-        better = {scored.provider for scored in ranking if scored.excluded == SPENT and scored.score > best}
-        return [spent_message(budget_id("provider", name)) for name in sorted(better)]
-
-    async def _rank(self, request: CallRequest) -> list[selector.Scored]:
-        if request.model == NULL_MODEL.id:
-            models = [NULL_MODEL] if self.wire_of(NULL_MODEL) else []
-        else:
-            models = await self.models()
-        if request.model and request.model != NULL_MODEL.id:
-            pinned = self.catalog.find(request.model)
-            models = [model for model in models if pinned is not None and model.id == pinned.id]
-        need = selector.Need(
-            task=request.task, input_tokens=likely_tokens(request),
-            output_tokens=min(EXPECTED_OUTPUT_TOKENS, request.max_output_tokens),
-            capabilities=frozenset({"streaming"} if request.stream else ()), prefer=request.prefer,
-        )  # fmt: skip
-        knowledge = self._standing.knowledge(models, allow_burst=request.allow_burst)
-        return selector.rank(models, need, knowledge, tie_order=self._rules.tie_order)
 
     # -- what comes after a failure ----------------------------------------------------------------------------
 
@@ -369,11 +320,6 @@ class Gateway:
     def _failed_provider(self, run: Run) -> str:
         return (run.failed_model_id or "").partition("/")[0]
 
-    def _model(self, scored: selector.Scored) -> Model:
-        model = NULL_MODEL if scored.model_id == NULL_MODEL.id else self.catalog.by_id.get(scored.model_id)
-        assert model is not None
-        return model
-
     async def _look_for_ollama(self) -> None:
         if self._ollama is None or not await self._ollama.look():
             return
@@ -385,14 +331,3 @@ class Gateway:
 def _is_unreachable(error: ProviderFailed) -> bool:
     """Whether no connection was made, so that no other model of the provider can be reached either."""
     return error.kind in ("network", "timeout") and error.before_generation
-
-
-def _in_turns(models: Sequence[Model], *, each: int) -> list[Model]:
-    """Some models of each provider before the rest of any, so that no provider with many keeps the others from being
-    asked."""
-    before: Counter[str] = Counter()
-    turns = []
-    for model in models:
-        turns.append(before[model.provider] // each)
-        before[model.provider] += 1
-    return [model for _, model in sorted(zip(turns, models, strict=True), key=lambda pair: pair[0])]

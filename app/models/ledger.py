@@ -139,18 +139,23 @@ def _is_own(budget: str) -> bool:
 
 def hold_one_way(connection: sa.Connection, ways: Sequence[Sequence[str]], amount: int) -> list[str] | str:
     """Hold on all budgets of the first way that fits and return them; else the id that refused the last way."""
+    applying = way_that_fits(connection, ways, amount)
+    if applying and not isinstance(applying, str):
+        changed = _HOLD.run(connection, applying, amount=amount)
+        assert changed == len(applying), "a locked budget changed"
+    return applying
+
+
+def way_that_fits(connection: sa.Connection, ways: Sequence[Sequence[str]], amount: int) -> list[str] | str:
+    """Lock the budgets, and find the first way of which all have room; else the id that refused the last way."""
     rows = lock(connection, [wanted for way in ways for wanted in way])
     refused = ""
     for way in ways:
         applying = [wanted for wanted in way if _applies(wanted, rows, amount)]
         refusing = next((wanted for wanted in applying if not _fits(rows.get(wanted), amount)), None)
-        if refusing is not None:
-            refused = refusing
-            continue
-        if applying:
-            changed = _HOLD.run(connection, applying, amount=amount)
-            assert changed == len(applying), "a locked budget changed"
-        return applying
+        if refusing is None:
+            return applying
+        refused = refusing
     return refused
 
 

@@ -177,14 +177,18 @@ def rank(models: Sequence[Model], need: Need, knowledge: Knowledge, *, tie_order
 
 
 def explore(ranking: Sequence[Scored], *, share: float, roll: float, pick: float) -> list[Scored]:
-    """Now and then another candidate first, so that what is never chosen is still known.
+    """Now and then another candidate first, so that what is never chosen is still known; where some are preferred
+    (what is free, for who wants that), one of them.
 
     ``roll`` and ``pick`` are random numbers of [0, 1); nothing changes when ``roll`` is not below ``share``.
     """
-    staying = sum(scored.excluded is None for scored in ranking)
-    if roll >= share or staying < 2:
+    others = [
+        place for place, scored in enumerate(ranking)
+        if place > 0 and scored.excluded is None and scored.priority >= ranking[0].priority
+    ]  # fmt: skip
+    if roll >= share or not others:
         return list(ranking)
-    chosen = 1 + int(pick * (staying - 1))
+    chosen = others[int(pick * len(others))]
     return [ranking[chosen], *ranking[:chosen], *ranking[chosen + 1 :]]
 
 

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from app.models import quality
 from app.models.breaker import Breaker
-from app.models.budget import Purse
+from app.models.budget import Budget, Purse
 from app.models.catalog import Model
 from app.models.log import recent_outcomes
+from app.models.room import closed
 from app.models.selector import Knowledge, Learned, Outcome, Track
 from app.storage.database import Database
 from app.storage.tables.models import provider_rate_limits
@@ -25,6 +26,7 @@ FIRST_TOKENS_KEPT = 200
 FEWEST_FIRST_TOKENS = 20  # before a 95th percentile means anything
 HEDGE_PERCENTILE = 0.95
 SPENT = "its budget is spent"
+NO_ROOM = "over budget"
 WAITS = "it asked us to wait"
 
 
@@ -38,6 +40,7 @@ class Standing:
         self._first_tokens: dict[str, deque[int]] = {}
         self._learned: Mapping[tuple[str, str], Learned] = {}
         self._closed: Mapping[str, Literal["off", "spent"]] = {}
+        self.budgets: Sequence[Budget] = ()
         self._limited_until: dict[str, datetime] = {}
         self._refreshed_at = float("-inf")
         self._refreshing = asyncio.Lock()
@@ -55,7 +58,8 @@ class Standing:
         async with self._refreshing:
             if not force and time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
                 return
-            self._closed = await self._purse.closed(self._clock())
+            self.budgets = await self._purse.budgets(self._clock())
+            self._closed = closed(self.budgets)
             self._learned = await quality.learned(self._database)
             await self._breaker.refresh()
             async with self._database.read() as connection:

@@ -132,7 +132,7 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
         found = next((m for m in callable_models if name.lower() in (m.id.lower(), m.name.lower())), None)
         found = found or next((m for m in callable_models if name.lower() in m.id.lower()), None)
     else:
-        best = deps.gateway.best_of(provider or "", await deps.gateway.preview("chat"))
+        best = deps.gateway.chooser.best_of(provider or "", await deps.gateway.preview("chat"))
         found = next((model for model in callable_models if model.id == best), None)
     if found is None and provider and (why := deps.gateway.why_unusable(provider)):
         raise InvalidInput(f"No model of {provider} can answer now: {why}. See /models.")

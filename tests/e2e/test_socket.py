@@ -13,6 +13,7 @@ from socketio.exceptions import ConnectionError as Refused
 
 from tests.e2e.conftest import Server, free_port
 from tests.e2e.test_team import PASSWORD, add_account
+from tests.fakes.providers import FakeProviders, Script
 
 MESSAGES = 200
 
@@ -116,6 +117,36 @@ async def test_a_message_that_is_none_gets_a_sentence(server: Server, text: str,
         await page.client.disconnect()
 
     assert told in answers[0]
+
+
+@pytest.mark.parametrize("stops", [1, 2, 3])
+async def test_a_stop_that_comes_more_than_once_ends_the_call_and_says_what_it_cost(
+    serve: Callable[..., Server], providers: FakeProviders, stops: int
+) -> None:
+    providers.scripts["*"] = Script(endless=True, pause_seconds=0.05)
+    server = serve(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"{providers.url}/v1")
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        page = await Page(server, await cookie_of(client)).open()
+        await asyncio.sleep(1)  # what the library does at a chat's start would be stopped in place of the answer
+        await page.say("tell me about the history of unix")
+        async with asyncio.timeout(60):
+            while not providers.calls:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        for _ in range(stops):
+            await page.client.emit("stop")
+        async with asyncio.timeout(10):
+            while not providers.closed_early or not any("Stopped" in said for said in await answers_of(client)):
+                await asyncio.sleep(0.1)
+        answers = await answers_of(client)
+        budget = (await client.get("/api/v1/budget/status")).json()
+        await page.client.disconnect()
+
+    assert len(answers) == 1
+    assert "*Stopped. It cost $0." in answers[0]
+    openai = next(one for one in budget["items"] if one["provider"] == "openai")
+    assert openai["heldUsd"] == 0
+    assert openai["spentUsd"] > 0
 
 
 async def test_what_no_page_would_send_harms_nobody(server: Server) -> None:

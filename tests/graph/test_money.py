@@ -6,6 +6,7 @@ from app.bootstrap import Services
 from app.errors import InvalidInput, NotAllowed, NotFound
 from app.identity.accounts import User
 from app.models.budget import CAPPED_INTENTS, MICROUSD, budget_id
+from app.models.room import closed
 from app.models.tasks import KIND_OF
 from graph.intents.money import is_order, wish_of
 from graph.reply import Reply
@@ -315,7 +316,7 @@ async def test_an_administrator_switches_a_provider_off_and_on(services: Service
 
     off = await _switch(services, owner, "openai", "off")
     burst_off = await _switch(services, owner, "openai", "burst off")
-    closed = await purse.closed(now)
+    shut = closed(await purse.budgets(now))
     budgets = await purse.budgets(now, ids=["provider:openai", "burst:openai"])
     on = await _switch(services, owner, "openai", "on")
     with pytest.raises(NotFound, match="There is no provider 'opensesame'"):
@@ -324,10 +325,10 @@ async def test_an_administrator_switches_a_provider_off_and_on(services: Service
     assert "is not asked any more; `/budget openai on`" in off.text
     assert [row["active"] for row in off.blocks[0].props["providers"] if row["name"] == "openai"] == [False]
     assert "burst budget for **openai** is not used any more; `/budget openai burst on`" in burst_off.text
-    assert closed.get("openai") == "off"
+    assert shut.get("openai") == "off"
     assert [one.active for one in budgets] == [False, False]
     assert "**openai** is asked again" in on.text
-    assert "openai" not in await purse.closed(now)
+    assert "openai" not in closed(await purse.budgets(now))
 
 
 async def test_who_is_no_administrator_switches_no_provider(services: Services) -> None:
@@ -336,4 +337,4 @@ async def test_who_is_no_administrator_switches_no_provider(services: Services) 
     with pytest.raises(NotAllowed, match="Only an administrator"):
         await _switch(services, eve, "openai", "off")
 
-    assert "openai" not in await services.deps.purse.closed(services.deps.clock())
+    assert "openai" not in closed(await services.deps.purse.budgets(services.deps.clock()))

@@ -17,7 +17,8 @@ from chainlit.session import HTTPSession
 from chainlit.user import PersistedUser
 
 from app.bootstrap import Services, open_services
-from app.chat.handlers import Chat, with_files
+from app.chat.attachments import with_files
+from app.chat.handlers import Chat
 from app.chat.history import History
 from app.chat.sharing import SharingService
 from app.errors import StorageFailed

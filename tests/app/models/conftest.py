@@ -1,7 +1,6 @@
 """A gateway with all wires against the fake provider, on SQLite."""
 
 import gc
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,7 +88,7 @@ async def open_one(
 
     async def open_with(**more: object) -> Gateway:
         gateway = await open_gateway(settings_for(providers, tmp_path, tooloo_catalog=catalog, **more), sqlite, purse)
-        gateway._random = random.Random(7)  # the same pauses in every run
+        gateway._random.seed(7)  # the same pauses in every run
         opened.append(gateway)
         return gateway
 

@@ -20,12 +20,13 @@ from app.events import log as event_log
 from app.identity.accounts import User
 from app.models import log as call_log
 from app.models.budget import MICROUSD, Purse, limit_of
-from app.models.call import Call, TimeLimits
+from app.models.call import Call, TimeLimits, hold_microusd
 from app.models.catalog import Model, load_catalog
 from app.models.gateway import Gateway
 from app.models.ledger import Settled
 from app.models.providers.wire import Prompt, StreamEvent, TextDelta, Usage, failed
 from app.models.run import Answered, Run
+from app.models.standing import NO_ROOM
 from app.models.wires import wires
 from app.opening import open_gateway
 from app.settings import Settings
@@ -473,8 +474,8 @@ async def test_a_default_model_answers_where_its_provider_is_asked_for(open_one:
     unnamed = await gateway.complete(request_to(learner))
 
     assert named.model_id == ranked[-1] != ranked[0]
-    assert gateway.best_of("openai", await gateway.preview("chat")) == ranked[-1]
-    assert usual.best_of("openai", await usual.preview("chat")) == ranked[0]
+    assert gateway.chooser.best_of("openai", await gateway.preview("chat")) == ranked[-1]
+    assert usual.chooser.best_of("openai", await usual.preview("chat")) == ranked[0]
     assert unnamed.model_id == (await usual.preview("chat"))[0].model_id
 
 
@@ -572,6 +573,48 @@ async def test_what_is_shown_first_is_what_is_asked_where_a_budget_has_no_room(
 
     assert first.model_id != shown[0].model_id == answer.model_id == "ollama/qwen:7b"
     assert {one.excluded for one in shown if one.model_id == first.model_id} == {"over budget"}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+async def test_what_no_budget_has_room_for_falls_out_before_the_rest_is_scored(
+    open_one: OpenGateway, purse: Purse, learner: User, share: float
+) -> None:
+    gateway = await open_one(tooloo_exploration_share=share)
+    request = request_to(learner)
+    holds = {model.id: hold_microusd(request, model) for model in await gateway.models()}
+    dearest_first = sorted(holds, key=lambda model_id: -holds[model_id])
+    cap = holds[dearest_first[len(holds) // 2]]
+    await purse.set_limit("user", learner.id, limit_microusd=cap, active=True, actor=learner.id, now=datetime.now(UTC))
+    await gateway.refresh(force=True)
+
+    answer = await gateway.complete(request)
+
+    staying = [scored for scored in answer.ranking if scored.excluded is None]
+    assert {scored.model_id for scored in answer.ranking if scored.excluded == NO_ROOM} == {
+        model_id for model_id, hold in holds.items() if hold > cap
+    }
+    assert min(scored.cost for scored in staying) == 0  # of the dearest that fits
+    assert answer.model_id == staying[0].model_id
+    assert holds[answer.model_id] <= cap
+    assert answer.spent == ()  # what would have come first has room
+
+
+async def test_a_model_that_would_come_next_and_has_no_room_is_told_of_where_the_first_fails(
+    open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User
+) -> None:
+    gateway = await open_one()
+    request = request_to(learner)
+    first = (await gateway.preview("chat"))[0].model_id
+    cheap = next(model for model in await gateway.models() if model.id == first)
+    cap = hold_microusd(request, cheap)
+    await purse.set_limit("user", learner.id, limit_microusd=cap, active=True, actor=learner.id, now=datetime.now(UTC))
+    await gateway.refresh(force=True)
+    providers.scripts["*"] = Script(status=401)
+
+    with pytest.raises(ProviderFailed) as raised:
+        await gateway.complete(request)
+
+    assert "Your budget has no room for this call, which may cost up to" in raised.value.user_message
 
 
 async def test_a_limit_below_what_is_spent_keeps_back_nothing_that_is_free(

@@ -172,6 +172,17 @@ def test_exploring_moves_one_candidate_to_the_front_and_loses_none(roll: float, 
     assert explored[-1].excluded == "off"
 
 
+@given(pick=st.floats(0, 0.999))
+def test_who_prefers_what_is_free_explores_what_is_free(pick: float) -> None:
+    models = [model("a", price=0), model("b", price=0, quality=0.5), model("c", price=3)]
+    off = {"p/b": "off"}
+
+    free = explore(ranked(*models, prefer="free"), share=0.5, roll=0, pick=pick)
+    only = explore(ranked(*models, prefer="free", excluded=off), share=0.5, roll=0, pick=pick)
+
+    assert (free[0].model_id, only[0].model_id) == ("p/b", "p/a")
+
+
 def test_a_choice_to_explore_says_so() -> None:
     ranking = ranked(model("a", price=1), model("b", price=2))
 

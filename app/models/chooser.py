@@ -1,0 +1,168 @@
+"""Which models a request is asked of, and in what order: the ranking, less what is over budget."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from app.models import selector
+from app.models.budget import Budget, Purse, budget_id
+from app.models.call import CallRequest, hold_microusd, likely_tokens
+from app.models.catalog import Model
+from app.models.room import too_dear
+from app.models.run import MOST_MODELS
+from app.models.standing import NO_ROOM, SPENT, WAITS, Standing
+from app.models.wording import spent_message
+
+EXPECTED_OUTPUT_TOKENS = 500
+PATIENCE_SECONDS = 8.0  # the longest wait that a provider asked for and that we keep; beyond it another model is asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taste:
+    """What the settings prefer. ``default_models`` (``provider/name``) come first among those of their provider, where
+    a provider is asked for and not a model."""
+
+    tie_order: tuple[str, ...] = ()
+    exploration_share: float = 0.0
+    default_models: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """``models`` in the order in which they are asked. ``spent`` says which budgets keep back what would have come
+    first; ``explored`` is the model that comes first to be known better, though another scores higher."""
+
+    ranking: list[selector.Scored]
+    models: list[Model]
+    spent: list[str] = field(default_factory=list)
+    explored: str | None = None
+
+
+class Chooser:
+    """Ranks with what is known a second ago, and reads the budgets anew where they are tight."""
+
+    def __init__(
+        self, *, standing: Standing, purse: Purse, taste: Taste, clock: Callable[[], datetime],
+        randomness: random.Random,
+    ) -> None:  # fmt: skip
+        self._standing = standing
+        self._purse = purse
+        self._taste = taste
+        self._clock = clock
+        self._random = randomness
+
+    async def choose(self, request: CallRequest, models: Sequence[Model], *, free_first: bool = False) -> Choice:
+        """The order in which these models are asked; none of them where none can be. What costs nothing comes first
+        where a budget has no room for what would."""
+        by_merit, ranking = await self._ranked(request, models, self._standing.budgets)
+        explored = selector.explore(
+            ranking, share=self._taste.exploration_share, roll=self._random.random(), pick=self._random.random()
+        )
+        first = next(iter(self._usable(request, models, by_merit)), None)
+        spent = self._spent([scored for scored in ranking if _is_asked_for(request, scored)])
+        if first is not None and first.id in _over_budget(ranking) and (why := await self.why_no_room(request, first)):
+            spent.append(why)
+        usable = self._usable(request, models, explored) or self._waiting(request, models, ranking)
+        return Choice(
+            ranking=explored,
+            models=self._in_order(request, usable, free_first=free_first or bool(spent)),
+            spent=spent,
+            explored=explored[0].model_id if explored[:1] != ranking[:1] else None,
+        )
+
+    async def preview(self, request: CallRequest, models: Sequence[Model]) -> list[selector.Scored]:
+        """The ranking in the order in which its models would be asked now, then what would be left out."""
+        by_merit, ranking = await self._ranked(request, models, await self._purse.budgets(self._clock()))
+        over = _over_budget(ranking)
+        free_first = bool(self._spent(ranking)) or any(scored.model_id in over for scored in by_merit[:1])
+        free = {model.id for model in models if model.is_free}
+        return sorted(ranking, key=lambda one: (one.excluded is not None, free_first and one.model_id not in free))
+
+    def best_of(self, provider: str, ranking: Sequence[selector.Scored]) -> str | None:
+        """The model that answers where a provider is asked for: its default one, else the first in the ranking. That a
+        budget has no room for it now is no reason: it may have some when it is asked."""
+        usable = [
+            scored.model_id for scored in ranking
+            if scored.provider == provider and scored.excluded in (None, NO_ROOM, SPENT)
+        ]  # fmt: skip
+        return next(
+            (model_id for model_id in usable if model_id in self._taste.default_models), next(iter(usable), None)
+        )
+
+    async def why_no_room(self, request: CallRequest, model: Model) -> str | None:
+        """Which budget has no room for a call of this model, in a sentence; that is noted with the budget. None where
+        it has some by now."""
+        return await self._purse.refuse(
+            provider=model.provider, user_id=request.user_id, intent=request.intent, allow_burst=request.allow_burst,
+            amount_microusd=hold_microusd(request, model), now=self._clock(),
+        )  # fmt: skip
+
+    async def _ranked(
+        self, request: CallRequest, models: Sequence[Model], budgets: Sequence[Budget]
+    ) -> tuple[list[selector.Scored], list[selector.Scored]]:
+        """The ranking without regard to what budgets have room for, and with it."""
+        need = selector.Need(
+            task=request.task, input_tokens=likely_tokens(request),
+            output_tokens=min(EXPECTED_OUTPUT_TOKENS, request.max_output_tokens),
+            capabilities=frozenset({"streaming"} if request.stream else ()), prefer=request.prefer,
+        )  # fmt: skip
+        knowledge = self._standing.knowledge(models, allow_burst=request.allow_burst)
+        by_merit = selector.rank(models, need, knowledge, tie_order=self._taste.tie_order)
+        usable = {scored.model_id for scored in by_merit if scored.excluded is None}
+        candidates = [model for model in models if model.id in usable]
+        over = too_dear(request, candidates, budgets)
+        if over:  # as they were a second ago
+            over = too_dear(request, candidates, await self._purse.budgets(self._clock()))
+        if not over:
+            return by_merit, by_merit
+        knowledge = replace(knowledge, excluded={**knowledge.excluded, **dict.fromkeys(over, NO_ROOM)})
+        return by_merit, selector.rank(models, need, knowledge, tie_order=self._taste.tie_order)
+
+    def _usable(self, request: CallRequest, models: Sequence[Model], ranking: Sequence[selector.Scored]) -> list[Model]:
+        by_id = {model.id: model for model in models}
+        return [by_id[one.model_id] for one in ranking if one.excluded is None and _is_asked_for(request, one)]
+
+    def _waiting(
+        self, request: CallRequest, models: Sequence[Model], ranking: Sequence[selector.Scored]
+    ) -> list[Model]:
+        """Those of the provider that can be asked soonest, of those that want to be left alone for a moment."""
+        asked_for = {scored.provider for scored in ranking if _is_asked_for(request, scored)}
+        soon = self._standing.soonest(asked_for, within=PATIENCE_SECONDS)
+        by_id = {model.id: model for model in models}
+        return [by_id[s.model_id] for s in ranking if s.provider == soon and WAITS in (s.excluded or "")]
+
+    def _in_order(self, request: CallRequest, models: Sequence[Model], *, free_first: bool) -> list[Model]:
+        """With the providers as they are asked for."""
+        order, defaults = request.providers, self._taste.default_models
+        ordered = sorted(models, key=lambda model: free_first and not model.is_free)
+        if not order:
+            return ordered
+        ordered.sort(key=lambda model: (order.index(model.provider), model.id not in defaults))
+        return _in_turns(ordered, each=max(1, MOST_MODELS // len(order)))
+
+    def _spent(self, ranking: Sequence[selector.Scored]) -> list[str]:
+        """Sentences on spent budgets that keep back a model which would have come first."""
+        best = max((scored.score for scored in ranking if scored.excluded is None), default=0.0)
+        better = {scored.provider for scored in ranking if scored.excluded == SPENT and scored.score > best}
+        return [spent_message(budget_id("provider", name)) for name in sorted(better)]
+
+
+def _is_asked_for(request: CallRequest, scored: selector.Scored) -> bool:
+    return not request.providers or scored.provider in request.providers
+
+
+def _over_budget(ranking: Sequence[selector.Scored]) -> set[str]:
+    return {scored.model_id for scored in ranking if scored.excluded == NO_ROOM}
+
+
+def _in_turns(models: Sequence[Model], *, each: int) -> list[Model]:
+    """Some models of each provider before the rest of any, so that no provider with many keeps the others from being
+    asked."""
+    before: Counter[str] = Counter()
+    turns = []
+    for model in models:
+        turns.append(before[model.provider] // each)
+        before[model.provider] += 1
+    return [model for _, model in sorted(zip(turns, models, strict=True), key=lambda pair: pair[0])]
