@@ -9,7 +9,7 @@ import structlog
 
 NOISY = (
     "LiteLLM", "aiosqlite", "alembic", "anthropic", "asyncio", "chainlit", "dbos", "engineio", "google_genai",
-    "httpcore", "httpx", "httpx2", "openai", "socketio", "sqlalchemy",
+    "httpcore", "httpcore2", "httpx", "httpx2", "openai", "socketio", "sqlalchemy",
 )  # fmt: skip
 
 

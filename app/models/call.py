@@ -95,6 +95,17 @@ def check_request(request: CallRequest) -> None:
         raise InvalidInput("A message of the conversation is empty.")
     if request.max_output_tokens < 1:
         raise InvalidInput("maxTokens must be at least 1.")
+    if not _is_whole(request.system) or not all(_is_whole(message.content) for message in request.messages):
+        raise InvalidInput("A message holds half of a character. Write it again.")
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it is text that can be sent: no half of a character, which JSON can name."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def most_tokens(request: CallRequest) -> int:
@@ -208,13 +219,12 @@ class Call:
     async def _streamed(self, limits: TimeLimits) -> AsyncGenerator[StreamEvent]:
         stream = self._wire.stream(self.model, self.prompt)
         deadline = self._started + self._seconds
-        first_by = self._started + limits.first_token_seconds  # whatever else it sends, such as what it thinks
+        # Whatever else it sends, such as what it thinks, or counts of tokens, is no word, and no end.
+        next_by = self._started + limits.first_token_seconds
         try:
             while True:
                 now = time.monotonic()
-                pause = limits.between_tokens_seconds if self._text else first_by - now
-                if self.finish is not None:  # only its usage is to come
-                    pause = min(limits.between_tokens_seconds, USAGE_SECONDS)
+                pause = next_by - now
                 try:
                     async with asyncio.timeout(min(pause, deadline - now)):
                         event = await anext(stream)
@@ -223,7 +233,12 @@ class Call:
                 except TimeoutError as error:
                     self.was_hurried = self._is_hurried() and deadline - now < pause
                     raise self._too_slow() from error
+                had_ended = self.finish is not None
                 yield event
+                if self.finish is None and isinstance(event, TextDelta):
+                    next_by = time.monotonic() + limits.between_tokens_seconds
+                elif self.finish is not None and not had_ended:  # only its usage is to come
+                    next_by = time.monotonic() + min(limits.between_tokens_seconds, USAGE_SECONDS)
         finally:
             close = getattr(stream, "aclose", None)
             if close is not None:

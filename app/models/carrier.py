@@ -61,7 +61,9 @@ class Carrier:
             return None
         if not run.request.stream and run.shares_time:  # nothing is heard of it until its end: others get a chance too
             seconds *= PLAIN_SHARE
-        call = Call(run.request, model, wire, now=self._clock(), seconds=seconds, shown="".join(run.shown))
+        shown = "".join(run.shown)
+        shown = shown if shown.strip() else ""  # some providers refuse to go on from mere white space
+        call = Call(run.request, model, wire, now=self._clock(), seconds=seconds, shown=shown)
         call.admission = admission
         try:
             await self._purse.reserve(
@@ -113,7 +115,7 @@ class Carrier:
         except ProviderFailed as error:
             if not call.has_ended:  # the slower one of two has, and the other broke off
                 run.failed_model_id = call.model.id
-            if run.shown:
+            if call.has_said and "".join(run.shown).strip():
                 run.broke_off = call.model.id
             await self._surely(self._end(run, call, error=error))
             raise
@@ -303,8 +305,11 @@ def _check_said(run: Run, call: Call) -> None:
 
 
 def _begins_well(task: "asyncio.Future[StreamEvent | None]") -> bool:
-    """Whether what came first is the beginning of an answer, and neither an error nor the word for one."""
-    return task.exception() is None and task.result() != Finished(reason="error")
+    """Whether what came first is the beginning of an answer, and neither an error nor an end that says nothing."""
+    if task.exception() is not None:
+        return False
+    event = task.result()
+    return event is not None and (not isinstance(event, Finished) or event.reason == "length")
 
 
 async def _cancelled(task: "asyncio.Future[StreamEvent | None]") -> None:

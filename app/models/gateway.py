@@ -11,7 +11,7 @@ from datetime import datetime
 
 import structlog
 
-from app.errors import BudgetSpent, InvalidInput, NoModelAvailable, ProviderFailed, StorageFailed
+from app.errors import BudgetSpent, NoModelAvailable, ProviderFailed, StorageFailed, TooLooError
 from app.models import quality, selector
 from app.models.breaker import Breaker
 from app.models.budget import Purse
@@ -33,6 +33,7 @@ logger = structlog.get_logger()
 PREVIEWED_INTENT = "general.chat"
 MOST_RETRIES = 2  # of one model, beside the first try
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 0.25, 4.0
+PATIENCE_BESIDE_OTHERS_SECONDS = 2.0  # the same where another provider can be asked
 MOST_OF_ONE = 2  # models of one provider that fail before others are asked
 PROVIDER_WIDE_KINDS = frozenset({"auth", "quota"})
 MOST_RETIRED = 8  # wires of keys that were replaced; calls may still run on them
@@ -191,15 +192,13 @@ class Gateway:
             async with aclosing(self._answers(run)) as chunks:
                 async for chunk in chunks:
                     yield chunk
-        except (InvalidInput, NoModelAvailable) as error:
+        except BaseException as error:  # also of who stops it, or leaves
             if not run.life.is_over:
                 run.life.to("Failed")
             if run.models_tried == 0:
-                await self.log.put(run.refusal(error.user_message, self._clock()))
+                why = error.user_message if isinstance(error, TooLooError) else "stopped before a model was asked"
+                await asyncio.shield(self.log.put(run.refusal(why, self._clock())))
             raise
-        finally:
-            if not run.life.is_over:
-                run.life.to("Failed")
 
     async def _answers(self, run: Run) -> AsyncGenerator[Answer]:
         try:
@@ -290,9 +289,11 @@ class Gateway:
         if not (error.retryable and error.before_generation) or run.shown or retries >= MOST_RETRIES:
             return None
         goes_on = self._rules.fallback and run.models_tried < MOST_MODELS
-        if goes_on and _is_unreachable(error) and any(one.provider != self._failed_provider(run) for one in chain):
+        if goes_on and _is_unreachable(error) and self._has_others(run, chain):
             return None
         asked_for = error.retry_after_seconds or 0.0
+        if goes_on and asked_for > PATIENCE_BESIDE_OTHERS_SECONDS and self._has_others(run, chain):
+            return None
         wait = asked_for + self._random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**retries))
         if asked_for > PATIENCE_SECONDS or wait + LEAST_SECONDS > run.seconds_left():
             return None
@@ -316,6 +317,9 @@ class Gateway:
         if run.life.state != "Retrying":
             run.life.to("Retrying")
         return True
+
+    def _has_others(self, run: Run, chain: deque[Model]) -> bool:
+        return any(model.provider != self._failed_provider(run) for model in chain)
 
     def _failed_provider(self, run: Run) -> str:
         return (run.failed_model_id or "").partition("/")[0]

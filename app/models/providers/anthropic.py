@@ -13,6 +13,7 @@ from anthropic.types import TextDelta as TextBlockDelta
 from app.models.catalog import Model
 from app.models.providers.bounded import ACCEPTED, bounded
 from app.models.providers.departure import watch
+from app.models.providers.kinds import kind_in_stream
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
@@ -118,8 +119,8 @@ def _translated() -> Iterator[None]:
         yield
     except anthropic.APIStatusError as error:
         if error.status_code < 400:  # an error event within a stream that began well
-            raise failed("Anthropic", "server", before_generation=False) from error
-        raise refused("Anthropic", error.status_code, str(error.body), error.response.headers) from error
+            raise failed("Anthropic", kind_in_stream(error.body), before_generation=False) from error
+        raise refused("Anthropic", error.status_code, error.body, error.response.headers) from error
     except anthropic.APITimeoutError as error:
         raise broken_off("Anthropic", error, timed_out=True) from error
     except (anthropic.APIConnectionError, httpx2.HTTPError, OSError) as error:

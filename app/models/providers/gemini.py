@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from google.genai import errors, types
 from app.models.catalog import Model
 from app.models.providers.bounded import ACCEPTED, bounded
 from app.models.providers.departure import watch
+from app.models.providers.kinds import kind_of_status
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MAY_BE_BILLED,
@@ -25,17 +27,24 @@ from app.models.providers.wire import (
     broken_off,
     ended,
     failed,
-    kind_of_status,
     retry_after_seconds,
     sensible_wait,
 )
 
-_BLOCKED = ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII")
+_BLOCKED = ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY")
 _FINISH: dict[str, FinishReason] = {
     "STOP": "stop",
     "MAX_TOKENS": "length",
     **dict.fromkeys(_BLOCKED, "content_filter"),
 }
+
+
+_answering: ContextVar[list[httpx.Response] | None] = ContextVar("answering", default=None)
+
+
+async def _note(answer: httpx.Response) -> None:
+    if (answers := _answering.get()) is not None:
+        answers.append(answer)
 
 
 class GeminiWire:
@@ -44,7 +53,7 @@ class GeminiWire:
             request.extensions["timeout"] = {"connect": connect_seconds, "pool": connect_seconds}
 
         self._http = httpx.AsyncClient(
-            headers=ACCEPTED, event_hooks={"request": [limit, watch], "response": [bounded(httpx)]}
+            headers=ACCEPTED, event_hooks={"request": [limit, watch], "response": [bounded(httpx), _note]}
         )
         self._client = genai.Client(
             api_key=api_key,
@@ -52,12 +61,18 @@ class GeminiWire:
         )
 
     async def stream(self, model: Model, prompt: Prompt) -> AsyncIterator[StreamEvent]:
-        with _translated():
-            # The SDK sends nothing before the first step of the iteration: only then does a refusal show.
-            stream = await self._client.aio.models.generate_content_stream(**_request(model, prompt))
-            async for chunk in stream:
-                for event in _events_of(chunk):
-                    yield event
+        answers: list[httpx.Response] = []
+        _answering.set(answers)
+        try:
+            with _translated():
+                # The SDK sends nothing before the first step of the iteration: only then does a refusal show.
+                stream = await self._client.aio.models.generate_content_stream(**_request(model, prompt))
+                async for chunk in stream:
+                    for event in _events_of(chunk):
+                        yield event
+        finally:  # whoever leaves a stream of the SDK leaves its connection open, over which the provider goes on
+            for answer in answers:
+                await answer.aclose()
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         with _translated():
@@ -114,9 +129,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except errors.APIError as error:
-        details = str(error.details)
-        kind = "auth" if error.code == 400 and "API_KEY_INVALID" in details else kind_of_status(error.code, details)
-        wait = _retry_after(error)
+        kind, wait = kind_of_status(error.code, error.details), _retry_after(error)
         raise failed("Gemini", kind, before_generation=_is_refusal(error), retry_after_seconds=wait) from error
     except httpx.TimeoutException as error:
         raise broken_off("Gemini", error, timed_out=True) from error

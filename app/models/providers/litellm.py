@@ -122,7 +122,14 @@ class LiteLLMWire:
         }
 
     async def _loaded(self) -> Any:  # Any: as above
-        return self._module or await asyncio.to_thread(self._load)
+        if self._module is None:
+            departure = departing.get()
+            if departure is not None:  # whoever is stopped while it is imported has sent nothing
+                departure.is_watched = True
+            await asyncio.to_thread(self._load)
+            if departure is not None:
+                departure.is_watched = False
+        return self._module
 
     def _load(self) -> Any:  # Any: as above
         module = _patched()
@@ -141,7 +148,7 @@ class LiteLLMWire:
         except Exception as error:  # LiteLLM's errors share no base, and their status is often made up
             answer = _real_answer(error)
             if answer is not None:
-                raise refused(model.provider, answer.status_code, str(error), answer.headers) from error
+                raise refused(model.provider, answer.status_code, _body(answer, error), answer.headers) from error
             if isinstance(error, exceptions.UnsupportedParamsError):  # it does not send what it cannot translate
                 raise failed(model.provider, "invalid_request", before_generation=True) from error
             if isinstance(error, exceptions.AuthenticationError) or _has_no_key(error):
@@ -240,6 +247,14 @@ def _real_answer(error: BaseException) -> httpx.Response | None:
         if not made_up and isinstance(answer, httpx.Response) and answer.status_code >= 400:
             return answer
     return None
+
+
+def _body(answer: httpx.Response, error: Exception) -> object:
+    """What an answer says as JSON, or else what LiteLLM made of it."""
+    try:
+        return answer.json()
+    except (httpx.StreamError, *BROKEN_ANSWER):  # it was not read, or is no JSON
+        return str(error)
 
 
 def _has_no_key(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ import openai
 from app.models.catalog import Model
 from app.models.providers.bounded import ACCEPTED, bounded
 from app.models.providers.departure import watch
+from app.models.providers.kinds import kind_in_stream
 from app.models.providers.wire import (
     BROKEN_ANSWER,
     MOST_LISTED,
@@ -153,12 +154,14 @@ class OpenAIWire:
         try:
             yield
         except openai.APIStatusError as error:
-            raise refused(self._provider, error.status_code, str(error.body), error.response.headers) from error
+            raise refused(self._provider, error.status_code, error.body, error.response.headers) from error
         except openai.APITimeoutError as error:
             raise broken_off(self._provider, error, timed_out=True) from error
         except (openai.APIConnectionError, httpx.HTTPError, OSError) as error:
             raise broken_off(self._provider, error) from error
-        except (openai.APIError, *BROKEN_ANSWER) as error:
+        except openai.APIError as error:
+            raise failed(self._provider, kind_in_stream(error.body), before_generation=False) from error
+        except BROKEN_ANSWER as error:
             raise failed(self._provider, "server", before_generation=False) from error
 
 

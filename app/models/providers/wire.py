@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from app.errors import ProviderErrorKind, ProviderFailed
 from app.models.catalog import Model
 from app.models.providers.departure import departing
+from app.models.providers.kinds import kind_of_status
 
 Role = Literal["user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter", "error"]  # an "error" ends no answer
@@ -80,7 +81,7 @@ MOST_LISTED = 100
 LONGEST_WAIT_SECONDS = 86_400.0
 
 # What an SDK raises where an answer is not what its provider documents.
-BROKEN_ANSWER = (ValueError, TypeError, AttributeError, LookupError)
+BROKEN_ANSWER = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 
 # Providers by the names that people know them by.
 NAMES = {
@@ -105,8 +106,6 @@ _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "Clien
                          "UnicodeEncodeError"})  # fmt: skip
 # A gateway's time-out, Cloudflare's, and its word for half an answer or none: what is behind it may go on generating.
 MAY_BE_BILLED = (504, 520, 524)
-_TOO_LONG = ("context_length", "context length", "context limit", "context window", "prompt is too long", "token count",
-             "too many tokens", "input is too long", "maximum number of tokens")  # fmt: skip
 
 
 def failed(
@@ -131,7 +130,7 @@ def ended(reason: str, known: Mapping[str, FinishReason]) -> "Finished":
     return Finished(reason=known.get(reason, "error"))
 
 
-def refused(provider: str, status: int, body: str, headers: Mapping[str, str] | None) -> ProviderFailed:
+def refused(provider: str, status: int, body: object, headers: Mapping[str, str] | None) -> ProviderFailed:
     """A provider's answer with an error status: it bills nothing, unless it is from somebody between us."""
     wait = None if headers is None else retry_after_seconds(headers)
     free = status not in MAY_BE_BILLED
@@ -143,26 +142,6 @@ def broken_off(provider: str, error: BaseException, *, timed_out: bool = False) 
     departure = departing.get()
     free = never_sent(error) or (departure is not None and departure.never_left)
     return failed(provider, "timeout" if timed_out else "network", before_generation=free)
-
-
-def kind_of_status(status: int, body: str) -> ProviderErrorKind:
-    """Sort by status code; words of the body only tell apart what shares a code."""
-    words = body.lower()
-    if status in (401, 403):
-        return "auth"
-    if status == 402 or "insufficient_quota" in words or "credit balance" in words:
-        return "quota"
-    if status == 429:
-        return "rate_limit"
-    if status in (408, 504, 524):
-        return "timeout"
-    if status >= 500:
-        return "server"
-    if status == 413 or any(sign in words for sign in _TOO_LONG):
-        return "context_length"
-    if any(sign in words for sign in ("content_filter", "content_policy", "content management policy")):
-        return "content_filter"
-    return "invalid_request"
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

@@ -168,3 +168,21 @@ async def test_who_stops_while_both_run_stops_and_books_both(
     assert {rows[first]["status"], rows[second]["status"]} == {"stopped"}
     assert all(row["cost_microusd"] == row["held_microusd"] for row in rows.values())
     assert await held(purse) == 0
+
+
+@pytest.mark.parametrize(
+    "second_does",
+    [
+        pytest.param(Script(words=(), finish="content_filter"), id="declines"),
+        pytest.param(Script(words=()), id="says nothing"),
+    ],
+)
+async def test_a_second_that_has_no_answer_does_not_win(
+    hedge: Hedge, providers: FakeProviders, learner: User, second_does: Script
+) -> None:
+    gateway, first, second = await hedge(Script(first_pause_seconds=0.8), second_does)
+
+    answer = await gateway.complete(request_to(learner, providers=("openai",)))
+
+    assert answer.model_id == first
+    assert [call["model"] for call in providers.calls] == [one.partition("/")[2] for one in (first, second)]

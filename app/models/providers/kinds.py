@@ -1,0 +1,71 @@
+"""Which kind of error a provider's refusal is: by its status, and by what it says of itself where kinds share one."""
+
+from collections.abc import Iterator, Mapping
+
+from app.errors import ProviderErrorKind
+
+_QUOTA = ("insufficient_quota", "credit balance")
+_TOO_LONG = ("context_length", "context length", "context limit", "context window", "prompt is too long", "token count",
+             "too many tokens", "input is too long", "maximum number of tokens")  # fmt: skip
+# OpenAI's and Azure's, Anthropic's and DeepSeek's words for what they do not answer.
+_FILTERED = ("content_filter", "content_policy", "content management policy", "invalid_prompt", "usage policy",
+             "content filtering policy", "content exists risk")  # fmt: skip
+_BY_TYPE: dict[str, ProviderErrorKind] = {
+    "rate_limit": "rate_limit", "authentication_error": "auth", "permission_error": "auth", "timeout_error": "timeout",
+}  # fmt: skip
+_TOLD = ("code", "type", "status", "message", "msg", "detail", "details", "reason", "error", "errors")
+MOST_WORDS = 4000
+DEEPEST = 6
+
+
+def kind_of_status(status: int, body: object) -> ProviderErrorKind:
+    """Sort by status code; what ``body`` (JSON, or text) says only tells apart what shares a code."""
+    words = _words(body)
+    if status == 403 and "model_not_found" in words:
+        return "invalid_request"
+    if status == 401 or (status == 400 and "api_key_invalid" in words):
+        return "auth"
+    if status == 402 or (status in (400, 403, 429) and _any(_QUOTA, words)):
+        return "quota"
+    if status == 403:
+        return "auth"
+    if status == 429:
+        return "rate_limit"
+    if status in (408, 504, 524):
+        return "timeout"
+    if status >= 500:
+        return "server"
+    if status == 413 or _any(_TOO_LONG, words):
+        return "context_length"
+    return "content_filter" if _any(_FILTERED, words) else "invalid_request"
+
+
+def kind_in_stream(body: object) -> ProviderErrorKind:
+    """Sort an error that comes within an answer which began well, and so has no status of its own."""
+    words = _words(body)
+    if _any(_QUOTA, words):
+        return "quota"
+    if _any(_FILTERED, words):
+        return "content_filter"
+    return next((kind for sign, kind in _BY_TYPE.items() if sign in words), "server")
+
+
+def _any(signs: tuple[str, ...], words: str) -> bool:
+    return any(sign in words for sign in signs)
+
+
+def _words(body: object) -> str:
+    """What an error says, in lower case: of JSON its codes, types and messages alone, since some servers repeat the
+    whole request beside them, and a learner's words say nothing of what went wrong."""
+    return " ".join(_said(body, DEEPEST)).lower()[:MOST_WORDS]
+
+
+def _said(body: object, depth: int) -> Iterator[str]:
+    if isinstance(body, str):
+        yield body
+    elif depth > 0 and isinstance(body, Mapping):
+        for name in _TOLD:
+            yield from _said(body.get(name), depth - 1)
+    elif depth > 0 and isinstance(body, list):
+        for one in body:
+            yield from _said(one, depth - 1)
