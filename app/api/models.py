@@ -1,7 +1,7 @@
 """Budgets and model choices over REST."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field, SecretStr
@@ -28,19 +28,22 @@ from app.models.wording import name_of, spent_message
 
 router = APIRouter(tags=["models"])
 Json = dict[str, Any]  # Any: JSON
+# Money is set by numbers and truth values of JSON, not by what can be read as one.
+Dollars = Annotated[float, Field(strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
 ALERTS = ("budget.warning", "budget.exceeded")
 
 
 class Limits(Body):
-    monthly_usd: float | None = Field(None, ge=0)
-    burst_usd: float | None = Field(None, ge=0)
-    active: bool | None = Field(None, description="Whether the provider is asked at all")
-    burst_active: bool | None = Field(None, description="Whether its burst budget may be used")
+    monthly_usd: Dollars | None = Field(None, ge=0)
+    burst_usd: Dollars | None = Field(None, ge=0)
+    active: Switch | None = Field(None, description="Whether the provider is asked at all")
+    burst_active: Switch | None = Field(None, description="Whether its burst budget may be used")
 
 
 class OwnLimit(Body):
-    monthly_usd: float = Field(ge=0)
-    active: bool = True
+    monthly_usd: Dollars = Field(ge=0)
+    active: Switch = True
 
 
 class Choice(Body):
@@ -72,7 +75,7 @@ async def status(user: Reader, using: Using) -> Json:
 
 class Check(Body):
     provider: str = Field(max_length=32)
-    amount_usd: float = Field(ge=0, le=LARGEST_LIMIT_USD)
+    amount_usd: Dollars = Field(ge=0, le=LARGEST_LIMIT_USD)
 
 
 @router.post("/budget/check")
@@ -91,13 +94,13 @@ async def check(body: Check, user: Reader, using: Using) -> Json:
     return {
         "fits": not refusing,
         "remainingUsd": _usd(min(b.remaining_microusd if b.active else 0 for b in applying)),
-        "reason": spent_message(refusing[0].id) if refusing else None,
+        "reason": spent_message(refusing[0].id, vars(refusing[0]), amount=wanted) if refusing else None,
     }
 
 
 class Cost(Body):
     provider: str = Field(max_length=32)
-    cost_usd: float = Field(ge=0, le=LARGEST_LIMIT_USD)
+    cost_usd: Dollars = Field(ge=0, le=LARGEST_LIMIT_USD)
     call_id: str = Field(min_length=1, max_length=60, pattern=r"^[\w.:-]+$")
 
 
@@ -132,8 +135,8 @@ async def alerts(user: Reader, using: Using, cursor: str | None = None, limit: i
 
 class IntentLimit(Body):
     intent: str = Field(max_length=48)
-    monthly_usd: float = Field(ge=0)
-    active: bool = True
+    monthly_usd: Dollars = Field(ge=0)
+    active: Switch = True
 
 
 @router.put("/budget/own/intent")

@@ -14,7 +14,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.errors import BudgetExceeded, Conflict, InvalidInput, NotFound
 from app.models import audit, ledger
@@ -131,7 +131,8 @@ class Purse:
             if isinstance(held, str) and ledger.roll_off(connection, [wanted for way in ways for wanted in way], now):
                 held = ledger.hold_one_way(connection, ways, amount_microusd)
             if isinstance(held, str):
-                return spent_message(held, ledger.note_refusal(connection, held, now), amount=amount_microusd)
+                row = ledger.note_refusal(connection, held, now)
+                return spent_message(held, row, amount=amount_microusd, model=f"{provider}/{model}" if model else "")
             ledger.write_holds(connection, call_id, held, amount_microusd, now, now + lifetime)
             ledger.open_cost(
                 connection, call_id, user_id=user_id, thread_id=thread_id, intent=intent, provider=provider,
@@ -144,8 +145,8 @@ class Purse:
             raise BudgetExceeded(refused)
 
     async def refuse(
-        self, *, provider: str, user_id: str, amount_microusd: int, now: datetime, intent: str | None = None,
-        allow_burst: bool = False,
+        self, *, provider: str, model: str, user_id: str, amount_microusd: int, now: datetime,
+        intent: str | None = None, allow_burst: bool = False,
     ) -> str | None:  # fmt: skip
         """Why a call is not even tried to be held, as ``reserve`` would say and note it; None where it would fit."""
         ways = _ways(provider, user_id, intent, allow_burst=allow_burst)
@@ -156,7 +157,8 @@ class Purse:
                 refused = ledger.way_that_fits(connection, ways, amount_microusd)
             if not isinstance(refused, str):
                 return None
-            return spent_message(refused, ledger.note_refusal(connection, refused, now), amount=amount_microusd)
+            row = ledger.note_refusal(connection, refused, now)
+            return spent_message(refused, row, amount=amount_microusd, model=f"{provider}/{model}")
 
         return await self._database.run(look)
 
@@ -212,7 +214,10 @@ class Purse:
             audit.record(connection, actor, "budget.record", budget_id("provider", provider), detail, at=now)
             return Settled(booked=True, cost_microusd=cost_microusd)
 
-        return await self._database.run(book)
+        try:
+            return await self._database.run(book)
+        except IntegrityError:  # another process booked for it meanwhile, with another provider
+            return await self._database.run(book)
 
     async def set_limit(
         self, kind: BudgetKind, owner: str, *, limit_microusd: int | None, active: bool | None, actor: str,
@@ -236,6 +241,10 @@ class Purse:
                 _check_capped(owner.partition(":")[2])
             if before is None and active is False and limit_microusd is None:
                 raise NotFound("There is no such cap to lift. See /budget for those there are.")
+            if before is not None and limit_microusd in (None, before["limit_microusd"]) and active in (
+                None, before["active"],
+            ):  # fmt: skip
+                return
             if before is None:
                 row = {"id": wanted, "kind": kind, "owner": owner, "limit_microusd": limit_microusd or 0}
                 connection.execute(budgets.insert().values(**row, active=active is not False))
@@ -246,10 +255,10 @@ class Purse:
                 ledger.catch_up(connection, wanted, user_id=user_id, intent=intent or None, now=now)
             ledger.roll_off(connection, [wanted], now)
             ledger.note_shares(connection, [wanted], now)
-            detail = {"limitMicrousd": limit_microusd, "active": active}
-            ledger.append(connection, "budget.changed", wanted, now, detail, user_id=actor)
-            old = None if before is None else {"limitMicrousd": before["limit_microusd"], "active": before["active"]}
-            audit.record(connection, actor, "budget.change", wanted, {"before": old, "after": detail}, at=now)
+            old = None if before is None else _limit_detail(before)
+            new = _limit_detail(ledger.lock(connection, [wanted])[wanted])
+            ledger.append(connection, "budget.changed", wanted, now, new, user_id=actor)
+            audit.record(connection, actor, "budget.change", wanted, {"before": old, "after": new}, at=now)
 
         await self._database.run(change)
         return (await self.budgets(now, ids=[wanted]))[0]
@@ -350,6 +359,10 @@ class Purse:
                 )  # fmt: skip
                 told += [alert] if noted is not None else []
         return told
+
+
+def _limit_detail(row: ledger.Row) -> dict[str, object]:
+    return {"limitMicrousd": row["limit_microusd"], "active": bool(row["active"])}
 
 
 def _ways(provider: str, user_id: str, intent: str | None, *, allow_burst: bool) -> list[list[str]]:

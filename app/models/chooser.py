@@ -95,8 +95,8 @@ class Chooser:
         """Which budget has no room for a call of this model, in a sentence; that is noted with the budget. None where
         it has some by now."""
         return await self._purse.refuse(
-            provider=model.provider, user_id=request.user_id, intent=request.intent, allow_burst=request.allow_burst,
-            amount_microusd=hold_microusd(request, model), now=self._clock(),
+            provider=model.provider, model=model.name, user_id=request.user_id, intent=request.intent,
+            allow_burst=request.allow_burst, amount_microusd=hold_microusd(request, model), now=self._clock(),
         )  # fmt: skip
 
     async def _ranked(
@@ -146,7 +146,9 @@ class Chooser:
         """Sentences on spent budgets that keep back a model which would have come first."""
         best = max((scored.score for scored in ranking if scored.excluded is None), default=0.0)
         better = {scored.provider for scored in ranking if scored.excluded == SPENT and scored.score > best}
-        return [spent_message(budget_id("provider", name)) for name in sorted(better)]
+        rows = {budget.id: vars(budget) for budget in self._standing.budgets}
+        ids = [budget_id("provider", name) for name in sorted(better)]
+        return [spent_message(one, rows.get(one)) for one in ids]
 
 
 def _is_asked_for(request: CallRequest, scored: selector.Scored) -> bool:

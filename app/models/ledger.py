@@ -147,10 +147,11 @@ def hold_one_way(connection: sa.Connection, ways: Sequence[Sequence[str]], amoun
 
 
 def way_that_fits(connection: sa.Connection, ways: Sequence[Sequence[str]], amount: int) -> list[str] | str:
-    """Lock the budgets, and find the first way of which all have room; else the id that refused the last way."""
+    """Lock the budgets, and find the first way of which all have room; else the id that refused the last way, or that
+    of a provider's budget which is switched off: nobody is asked there, whatever else has room."""
     rows = lock(connection, [wanted for way in ways for wanted in way])
-    refused = ""
-    for way in ways:
+    refused = next((way[0] for way in ways[:1] if way[0] in rows and not rows[way[0]]["active"]), "")
+    for way in () if refused else ways:
         applying = [wanted for wanted in way if _applies(wanted, rows, amount)]
         refusing = next((wanted for wanted in applying if not _fits(rows.get(wanted), amount)), None)
         if refusing is None:
@@ -237,7 +238,7 @@ def book(connection: sa.Connection, call_id: str, ids: Sequence[str], cost: int,
     row = {"call_id": call_id, "amount_microusd": cost, "charged_at": now}
     _NEW_CHARGE.run(connection, *({**row, "budget_id": wanted} for wanted in ids))
     append(connection, "budget.settled", call_id, now, {"amountMicrousd": cost})
-    near = sorted(row["id"] for row in charged if _share(row) >= WARNING_SHARE)
+    near = sorted(row["id"] for row in charged if row["active"] and _share(row) >= WARNING_SHARE)
     if near:
         roll_off(connection, near, now)
         _note_near(connection, lock(connection, near), now)

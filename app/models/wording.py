@@ -40,16 +40,21 @@ def name_of(wanted: str) -> str:
             return f"The budget for {owner}"
 
 
-def spent_message(refused: str, row: Mapping[Any, Any] | None = None, *, amount: int = 0) -> str:  # Any: a row
-    """That a budget has no room; where its row is given, with what is left of it and what the call may cost."""
-    said = f"{name_of(refused)} has no room for this call"
+def spent_message(
+    refused: str, row: Mapping[str, Any] | None, *, amount: int = 0, model: str = ""
+) -> str:  # Any: a row
+    """That a budget has no room for a call of ``model``; with what is left of it, and what the call may cost."""
     if row is None:
-        return f"{said}. See /budget; it frees up as the last 30 days roll on."
-    left = max(0, row["limit_microusd"] - row["spent_microusd"] - row["held_microusd"])
-    limit = exact_dollars(row["limit_microusd"])
-    said += f", which may cost up to {dollars(amount)}: {exact_dollars(left)} of {limit} is left"
-    frees_up = "; it frees up as the last 30 days roll on" if row["spent_microusd"] else ""
-    return f"{said}. See /budget{frees_up}."
+        return f"{name_of(refused)} is not there. See /budget."
+    if not row["active"]:
+        return f"{name_of(refused)} is switched off. See /budget."
+    limit, left = row["limit_microusd"], max(0, row["limit_microusd"] - row["spent_microusd"] - row["held_microusd"])
+    said = f"{name_of(refused)} has no room for {f'a call of {model}' if model else 'this call'}"
+    if amount:
+        said += f", which may cost up to {dollars(amount)}"
+    said += f": {exact_dollars(left)} of {exact_dollars(limit)} is left"
+    will_free = row["spent_microusd"] and limit and amount <= limit
+    return f"{said}. See /budget{'; it frees up as the last 30 days roll on' if will_free else ''}."
 
 
 def alert_text(alert: Alert) -> str:

@@ -240,12 +240,13 @@ def amount_of(text: str) -> float | str:
     return number * (1000 if match["k"] else 1)
 
 
+_ASSIGNS = re.compile(r"[a-z_]\w* ?:?= ?[\w$]|[a-z_]\w*: ?\d[\d.,_]*\W*$")  # a line of a program, or of its settings
 _ONE_MODEL = re.compile(r"\b(?:gpt|claude|gemini|deepseek)-[\w.-]*\w")
 
 
 def _limit(order: str) -> Wish:
     sets = _SETS.match(order)
-    if sets is None or _TELLS.search(order[sets.end() :]):
+    if sets is None or _ASSIGNS.match(order) or _TELLS.search(order[sets.end() :]):
         return Wish()
     amount = amount_of(order)
     if isinstance(amount, str):

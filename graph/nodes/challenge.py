@@ -9,6 +9,7 @@ from app.learning.started import Started
 from app.learning.submission import Revealed, Submission
 from app.models.wording import dollars
 from graph import wording
+from graph.answering import say_alerts
 from graph.deps import Deps
 from graph.intents.handed_in import fenced_code
 from graph.nodes.base import Run, said, say_badges, speaker
@@ -35,6 +36,7 @@ async def challenge(state: State, runtime: Run) -> Update:
         _say_solution(say, await runtime.context.challenges.reveal(state["user_id"], started.id))
     elif wanted == "coach":
         _say_coached(say, await runtime.context.coach.ask(state["user_id"], started.id))
+        await say_alerts(state, runtime.context, say)
     else:
         await runtime.context.challenges.skip(state["user_id"], started.id)
         say.text(f"Skipped **{started.challenge.title}**. It will come back.")

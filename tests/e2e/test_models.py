@@ -74,7 +74,7 @@ def test_cost_alerts_and_thumbs(
     chat.page.get_by_role("button", name="Bad answer").last.click()
     chat.page.get_by_role("button", name="Submit feedback").click()
     chat.say("tell me about the history of make")
-    expect(chat.page.get_by_text("Your budget has no room for this call").first).to_be_visible()
+    expect(chat.page.get_by_text("Your budget has no room for a call of").first).to_be_visible()
     chat.shot("budget-spent")
     chat.say("what have I spent")
     expect(chat.card("budget-gauge")).to_contain_text("your own cap")

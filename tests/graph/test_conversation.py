@@ -203,7 +203,7 @@ async def test_a_spent_budget_is_said(services: Services, owner: User) -> None:
 
     answer = await say(services, owner, "why is the sky blue in css")
 
-    assert "Your budget has no room for this call" in answer.text
+    assert "Your budget has no room for a call of" in answer.text
     assert "Without a model I can still set challenges" in answer.text
 
 
@@ -347,7 +347,7 @@ async def test_a_chat_goes_on_when_the_budget_of_its_pinned_model_is_spent(
 
     cheaper, pinned = (call["model"] for call in providers.calls)
     assert cheaper != pinned == "gpt-5.4"
-    assert "The budget for openai has no room for this call" in said.text
+    assert "The budget for openai has no room for a call of" in said.text
     assert f"{cheaper} answered instead." in said.text
 
 

@@ -223,6 +223,26 @@ async def test_changing_a_limit_leaves_a_provider_switched_off(client: httpx.Asy
     assert (changed.json()["monthlyUsd"], changed.json()["active"]) == (7, False)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "budget/openai", {"monthlyUsd": True}),
+        ("PUT", "budget/openai", {"burstUsd": "7"}),
+        ("PUT", "budget/openai", {"active": "no"}),
+        ("PUT", "budget/own", {"monthlyUsd": "5"}),
+        ("PUT", "budget/own/intent", {"intent": "general.chat", "monthlyUsd": False}),
+        ("POST", "budget/check", {"provider": "openai", "amountUsd": True}),
+        ("POST", "budget/record-cost", {"provider": "openai", "costUsd": "1", "callId": "a"}),
+    ],
+)
+async def test_money_is_no_word_and_no_truth(
+    client: httpx.AsyncClient, method: str, path: str, body: dict[str, object]
+) -> None:
+    refused = await client.request(method, f"{API}/{path}", json=body)
+
+    assert refused.status_code == 422
+
+
 async def test_a_burst_budget_is_switched_by_itself(client: httpx.AsyncClient) -> None:
     off = (await client.put(f"{API}/budget/openai", json={"burstActive": False})).json()
     await client.put(f"{API}/budget/openai", json={"active": False})

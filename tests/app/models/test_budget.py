@@ -12,7 +12,7 @@ from sqlalchemy.util.concurrency import await_
 from app.errors import BudgetExceeded, Conflict, InvalidInput, NotFound
 from app.events import log as event_log
 from app.identity.accounts import User
-from app.models import ledger
+from app.models import audit, ledger
 from app.models.budget import HOLD_LIFETIME, MICROUSD, Budget, Purse, intent_owner, limit_of, microusd
 from app.models.log import prune
 from app.storage.database import Database
@@ -523,3 +523,80 @@ async def test_a_clock_that_was_far_ahead_gives_no_budget_back(
     await purse.sweep(clock())
 
     assert (await _openai(purse, clock)).spent_microusd == 5 * MICROUSD
+
+
+async def test_a_cap_that_was_lifted_raises_no_alert(purse: Purse, clock: Clock, ada: User) -> None:
+    for kind in ("user", "allowance"):
+        await purse.set_limit(kind, ada.id, limit_microusd=limit_of(1), active=False, actor=ada.id, now=clock())  # type: ignore[arg-type]
+    await _reserve(purse, clock, ada, "call", 5)
+    await purse.settle("call", cost_microusd=None, now=clock())
+    await purse.record("bill", provider="openai", user_id=ada.id, cost_microusd=MICROUSD, actor=ada.id, now=clock())
+
+    assert await _alerts(purse, clock, ada) == []
+
+
+async def test_a_provider_that_is_switched_off_is_not_paid_from_its_burst(
+    purse: Purse, clock: Clock, ada: User
+) -> None:
+    await purse.set_limit("provider", "openai", limit_microusd=None, active=False, actor=ada.id, now=clock())
+
+    with pytest.raises(BudgetExceeded, match=r"^The budget for openai is switched off\. See /budget\.$"):
+        await _reserve(purse, clock, ada, "call", 1, allow_burst=True)
+
+    assert all(budget.held_microusd == 0 for budget in await purse.budgets(clock()))
+
+
+async def test_what_is_said_of_a_budget_without_room_is_true(purse: Purse, clock: Clock, ada: User) -> None:
+    async def refused(dollars: float, **more: Any) -> str:
+        with pytest.raises(BudgetExceeded) as raised:
+            await _reserve(purse, clock, ada, "call", dollars, **more)
+        return str(raised.value.user_message)
+
+    await _limit(purse, clock, ada, 0)
+    none = await refused(1)
+    await _limit(purse, clock, ada, 2)
+    await purse.record("bill", provider="openai", user_id=ada.id, cost_microusd=MICROUSD, actor=ada.id, now=clock())
+    later, never = await refused(1.5, model="gpt-5"), await refused(3)
+    await purse.set_limit("burst", "openai", limit_microusd=None, active=False, actor=ada.id, now=clock())
+    burst = await refused(3, allow_burst=True)
+
+    assert none.endswith("$0 of $0 is left. See /budget.")
+    assert "for a call of openai/gpt-5, which may cost up to $1.50: $1.00 of $2.00 is left" in later
+    assert later.endswith("it frees up as the last 30 days roll on.")
+    assert never.endswith("$1.00 of $2.00 is left. See /budget.")
+    assert burst == "The burst budget for openai is switched off. See /budget."
+
+
+async def test_one_bill_with_several_providers_at_once_is_booked_with_one(
+    purse: Purse, clock: Clock, ada: User
+) -> None:
+    async def book(provider: str, bill: int) -> str:
+        try:
+            settled = await purse.record(
+                f"bill-{bill}", provider=provider, user_id=ada.id, cost_microusd=1, actor=ada.id, now=clock()
+            )
+        except Conflict:
+            return "conflict"
+        return "booked" if settled.booked else "known"
+
+    providers = ("openai", "anthropic", "ollama")
+    told = await asyncio.gather(*(book(provider, bill) for bill in range(8) for provider in providers))
+
+    assert sorted(told) == ["booked"] * 8 + ["conflict"] * 16
+    assert sum(budget.spent_microusd for budget in await purse.budgets(clock()) if budget.kind == "provider") == 8
+
+
+async def test_a_limit_that_does_not_change_leaves_no_trace_and_one_that_does_all_of_it(
+    purse: Purse, clock: Clock, ada: User, database: Database
+) -> None:
+    for limit, active in ((None, None), (limit_of(20), True), (limit_of(7), None)):
+        await purse.set_limit(
+            "provider", "openai", limit_microusd=limit, active=active, actor=ada.id, now=clock()
+        )
+
+    rows = await audit.newest(database)
+
+    assert [row.detail for row in rows if row.action == "budget.change"] == [
+        {"before": {"limitMicrousd": 20 * MICROUSD, "active": True},
+         "after": {"limitMicrousd": 7 * MICROUSD, "active": True}}
+    ]  # fmt: skip

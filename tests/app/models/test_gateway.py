@@ -614,7 +614,7 @@ async def test_a_model_that_would_come_next_and_has_no_room_is_told_of_where_the
     with pytest.raises(ProviderFailed) as raised:
         await gateway.complete(request)
 
-    assert "Your budget has no room for this call, which may cost up to" in raised.value.user_message
+    assert "Your budget has no room for a call of " in raised.value.user_message
 
 
 async def test_a_limit_below_what_is_spent_keeps_back_nothing_that_is_free(
