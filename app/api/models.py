@@ -1,9 +1,11 @@
 """Budgets and model choices over REST."""
 
+import asyncio
 from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
 from pydantic import Field, SecretStr
 
 from app.api.identity import Admin, IsAdmin, Reader, Using, Writer
@@ -31,6 +33,7 @@ Json = dict[str, Any]  # Any: JSON
 # Money is set by numbers and truth values of JSON, not by what can be read as one.
 Dollars = Annotated[float, Field(strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
+MOST_RANKINGS = 100  # on a page: each is some kilobytes
 ALERTS = ("budget.warning", "budget.exceeded")
 
 
@@ -241,12 +244,12 @@ async def provider_health(_user: Reader, using: Using, hours: int = Query(24, ge
 
 @router.get("/providers/selections")
 async def selections(
-    user: Reader, using: Using, cursor: str | None = None, limit: int = Query(50, ge=1, le=1000)
-) -> Json:
+    user: Reader, using: Using, cursor: str | None = None, limit: int = Query(50, ge=1, le=MOST_RANKINGS)
+) -> JSONResponse:
     """Why models were chosen, or none was: the rankings of your newest requests."""
     await using.deps.gateway.log.flush()
     calls = await call_log.newest(using.database, user_id=user.id, before=cursor, limit=limit + 1)
-    return page(
+    shown = page(
         [
             {
                 "callId": call["id"], "requestId": call["request_id"], "task": call["task"],
@@ -259,6 +262,7 @@ async def selections(
         ],
         calls[limit - 1]["id"] if len(calls) > limit else None,
     )  # fmt: skip
+    return await asyncio.to_thread(JSONResponse, shown)
 
 
 class Key(Body):
@@ -315,7 +319,9 @@ async def costs(
     await using.deps.gateway.log.flush()
     since = using.deps.clock() - WINDOW
     spent = await using.deps.purse.spent_by(user.id, since=since)
-    calls = await call_log.newest(using.database, user_id=user.id, asked=True, before=cursor, limit=limit + 1)
+    calls = await call_log.newest(
+        using.database, user_id=user.id, asked=True, before=cursor, limit=limit + 1, rankings=False
+    )
     items = [
         {
             "callId": call["id"], "provider": call["provider"], "model": call["model"], "status": call["status"],

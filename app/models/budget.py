@@ -6,7 +6,7 @@ a budget and two reservations never deadlock, in however many processes they run
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -361,7 +361,7 @@ class Purse:
         return told
 
 
-def _limit_detail(row: ledger.Row) -> dict[str, object]:
+def _limit_detail(row: Mapping[str, object]) -> dict[str, object]:
     return {"limitMicrousd": row["limit_microusd"], "active": bool(row["active"])}
 
 

@@ -40,6 +40,9 @@ LATE_CHARACTERS = 8  # the half of a character that was held back may come after
 
 USAGE_SECONDS = 5.0
 LEAST_SECONDS = 0.5  # that are worth a call
+FEWEST_MEASURED_TOKENS, SHORTEST_MEASURED_SECONDS = 20, 0.05  # of an answer whose speed says something
+UNSEEN_SHARE = 3  # more tokens than are shown by so much were not for the eye
+LONG_SECONDS = 1.0  # after which words that come all at once were held back
 FAIR_SECONDS = 30.0  # after which silence speaks against a model, also where its caller has no patience
 
 GO_ON = (
@@ -178,6 +181,23 @@ class Call:
 
     def elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
+
+    def tokens_per_second(self) -> float | None:
+        """How fast the answer came, once it began; None where it is too short to tell.
+
+        Where most was thought unseen, or all was held back to the end, there was no answer yet for whoever waited: then
+        it is what was shown, over the whole time.
+        """
+        told = 0 if self.usage is None else self.usage.output_tokens
+        if told < FEWEST_MEASURED_TOKENS:
+            return None
+        total = self.elapsed_ms() / 1000
+        begun = total - (self.first_token_ms or 0) / 1000
+        shown = min(told, len(self.text.encode()) / CHARACTERS_PER_TOKEN)
+        is_unseen = told > UNSEEN_SHARE * shown
+        if is_unseen or (total >= LONG_SECONDS and begun < total / 4):
+            return shown / total if total > 0 else None
+        return told / begun if begun > SHORTEST_MEASURED_SECONDS else None
 
     async def events(self, limits: TimeLimits) -> AsyncGenerator[StreamEvent]:
         """What the provider sends, under our time limits.

@@ -247,7 +247,8 @@ class Carrier:
             await self._tell_circuit(run, call, error, stopped=says_nothing)
         status = "stopped" if says_nothing else "failed" if error else "ok"
         record = run.record(call, status, None if says_nothing else error)
-        if not says_nothing:
+        if not says_nothing and (error is None or call.model.id not in run.blamed):
+            run.blamed |= {call.model.id} if error else set()
             self._standing.remember(
                 selector.Outcome(
                     model_id=call.model.id, error_kind=record.error_kind, at=now,

@@ -33,6 +33,7 @@ DEFAULT_OUTPUT_TOKENS = 4096
 # What these serve runs on one's own machines, so that a price of 0 is one.
 SELF_HOSTED = frozenset({"ollama", "ollama_chat", "hosted_vllm", "vllm", "lm_studio", "llamafile", "xinference",
                          "docker_model_runner", "lemonade"})  # fmt: skip
+_ANSWERING = ("chat", "completion")
 # What some models charge beside tokens and searches, and we do not count.
 UNCOUNTED_FEES = ("citation_cost_per_token",)
 
@@ -129,11 +130,11 @@ class CatalogEntry(BaseModel):
     provider: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     name: str = Field(min_length=1, max_length=120)
     wire: Literal["anthropic", "openai", "gemini", "litellm"] | None = None
-    input_usd_per_million: Decimal | None = Field(None, ge=0)
-    cached_input_usd_per_million: Decimal | None = Field(None, ge=0)
-    cache_write_usd_per_million: Decimal | None = Field(None, ge=0)
-    output_usd_per_million: Decimal | None = Field(None, ge=0)
-    usd_per_request: Decimal | None = Field(None, ge=0)
+    input_usd_per_million: Decimal | None = Field(None, ge=0, le=MILLION)
+    cached_input_usd_per_million: Decimal | None = Field(None, ge=0, le=MILLION)
+    cache_write_usd_per_million: Decimal | None = Field(None, ge=0, le=MILLION)
+    output_usd_per_million: Decimal | None = Field(None, ge=0, le=MILLION)
+    usd_per_request: Decimal | None = Field(None, ge=0, le=MILLION)
     context_tokens: int | None = Field(None, gt=0)
     max_output_tokens: int | None = Field(None, gt=0)
     quality: dict[str, Share] = Field(default_factory=lambda: {"default": 0.6})
@@ -246,6 +247,8 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
     ends_on = known.get("deprecation_date")
     if ends_on and date.fromisoformat(ends_on) <= today:
         return f"its provider ends it on {ends_on}"
+    if known.get("mode", "chat") not in _ANSWERING and wire_of(entry.provider) != "litellm":
+        return f"it gives no answers in a chat (LiteLLM's price map says: {known['mode']})"
     mapped = {} if _is_unpriced(entry, known) else known
     input_price = _first(entry.input_usd_per_million, _per_million(mapped.get("input_cost_per_token")))
     output_price = _first(entry.output_usd_per_million, _dearer_output(mapped))
@@ -267,7 +270,7 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
         max_output_tokens=entry.max_output_tokens or known.get("max_output_tokens") or DEFAULT_OUTPUT_TOKENS,
         quality={task: entry.quality.get(task, default) for task in TASKS}, speed=entry.speed,
         capabilities=frozenset(entry.capabilities) if entry.capabilities is not None else _capabilities(known),
-        long_prices=() if _is_priced_by_hand(entry) else _long_prices(entry, known),
+        long_prices=_long_prices(entry, known),
         # Anthropic's models think only where they are asked to, and we do not ask.
         thinks_unseen=bool(known.get("supports_reasoning")) and entry.provider != "anthropic",
     )  # fmt: skip
@@ -280,10 +283,6 @@ def _is_unpriced(entry: CatalogEntry, known: PriceEntry) -> bool:
         return False
     prices = (known.get("input_cost_per_token"), known.get("output_cost_per_token"))
     return not all(prices) or any(known.get(fee) for fee in UNCOUNTED_FEES)
-
-
-def _is_priced_by_hand(entry: CatalogEntry) -> bool:
-    return entry.input_usd_per_million is not None or entry.output_usd_per_million is not None
 
 
 def _dearer_output(known: PriceEntry) -> Decimal | None:
@@ -311,8 +310,10 @@ def _cache_write_price(entry: CatalogEntry, known: PriceEntry, suffix: str) -> D
 
 
 def _long_prices(entry: CatalogEntry, known: PriceEntry) -> tuple[LongPrice, ...]:
-    """The steps in which a price rises with the length of the input, the shortest first."""
-    steps = []
+    """The steps in which a price rises with the length of the input, the shortest first. A price by hand has none."""
+    steps: list[LongPrice] = []
+    if entry.input_usd_per_million is not None:
+        return ()
     for name, price in known.items():
         if (step := LONG_INPUT.fullmatch(name)) and price:
             suffix = f"_above_{step[1]}k_tokens"
@@ -320,9 +321,11 @@ def _long_prices(entry: CatalogEntry, known: PriceEntry) -> tuple[LongPrice, ...
             cached = known.get(f"cache_read_input_token_cost{suffix}") or price
             written = _cache_write_price(entry, known, suffix)
             prices = [Decimal(str(value)) * MILLION for value in (price, output, cached)]
+            by_hand = entry.output_usd_per_million
             steps.append(
                 LongPrice(
-                    above_tokens=int(step[1]) * 1000, input_price=prices[0], output_price=prices[1],
+                    above_tokens=int(step[1]) * 1000, input_price=prices[0],
+                    output_price=prices[1] if by_hand is None else by_hand,
                     cached_price=prices[2], cache_write_price=prices[0] if written is None else written,
                 )
             )  # fmt: skip
@@ -351,9 +354,14 @@ def price_of(provider: str, name: str) -> PriceEntry:
     prices = _price_map()
     for key in (f"{provider}/{name}", name):
         entry = prices.get(key)
-        if entry is not None and entry.get("litellm_provider", provider) == provider:
+        if entry is not None and _is_of(entry.get("litellm_provider", provider), provider):
             return entry
     return {}
+
+
+def _is_of(named: str, provider: str) -> bool:
+    """Whether the map means the provider; it has names of its own for some of its ways to be asked."""
+    return named in (provider, f"{provider}_converse", f"{provider}_chat") or named.startswith(f"{provider}-")
 
 
 @lru_cache(maxsize=1)

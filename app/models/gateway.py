@@ -81,7 +81,7 @@ class Gateway:
     # -- what there is -----------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Remember how the calls of the last day went."""
+        """Remember how the calls of the last days went."""
         await self._standing.open()
 
     async def models(self) -> list[Model]:
@@ -95,6 +95,7 @@ class Gateway:
 
     async def use_wire(self, provider: str, wire: Wire | None) -> None:
         """Take another key into use, or none. Calls that run go on with the old one, which is closed after them."""
+        self._standing.forgive(provider)
         old = self._wires.pop(provider, None)
         if wire is not None:
             self._wires[provider] = wire

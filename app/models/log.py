@@ -57,14 +57,7 @@ class CallRecord:
     total_ms: int | None
     selection: dict[str, Any]  # Any: JSON
     created_at: datetime
-
-    @property
-    def tokens_per_second(self) -> float | None:
-        """How fast the answer came once it began; None for answers too short to tell."""
-        if self.total_ms is None:
-            return None
-        seconds = (self.total_ms - (self.first_token_ms or 0)) / 1000
-        return self.output_tokens / seconds if self.output_tokens >= 20 and seconds > 0.05 else None
+    tokens_per_second: float | None = None  # of the metrics alone
 
     def metrics(self) -> dict[str, Any]:  # Any: a row
         return {
@@ -155,6 +148,7 @@ class CallLog:
 
 
 _TABLES = (provider_logs, provider_metrics)
+_LOGGED = tuple(column.name for column in provider_logs.c)
 _LOST = (
     sa.select(call_costs)
     .join(users, users.c.id == call_costs.c.user_id)
@@ -225,7 +219,7 @@ def _write_all(connection: sa.Connection, records: list[CallRecord], events: lis
 
 def _insert(connection: sa.Connection, records: list[CallRecord], *, replacing: bool) -> None:
     into_log, into_metrics = _inserts(connection.dialect.name, replacing=replacing)
-    connection.execute(into_log, [vars(record) for record in records])
+    connection.execute(into_log, [{name: vars(record)[name] for name in _LOGGED} for record in records])
     connection.execute(into_metrics, [record.metrics() for record in records])
 
 
@@ -261,15 +255,17 @@ async def recent_outcomes(
 
 async def newest(
     database: Database, *, user_id: str | None = None, thread_id: str | None = None, provider: str | None = None,
-    failed: bool = False, asked: bool = False, before: str | None = None, limit: int = 20,
+    failed: bool = False, asked: bool = False, before: str | None = None, limit: int = 20, rankings: bool = True,
 ) -> list[dict[str, Any]]:  # Any: a row for people  # fmt: skip
     """The newest calls first, of everybody or of one user, thread or provider; only those that failed, or for which a
-    model was asked, if wanted; ``before`` is the id of the last one of the page before.
+    model was asked, if wanted; ``before`` is the id of the last one of the page before. Without ``rankings`` they lack
+    their selection, which is most of a row.
 
     Raises:
         InvalidInput: there is no such call.
     """
-    query = sa.select(provider_logs).order_by(provider_logs.c.created_at.desc(), provider_logs.c.id).limit(limit)
+    columns = [column for column in provider_logs.c if rankings or column.name != "selection"]
+    query = sa.select(*columns).order_by(provider_logs.c.created_at.desc(), provider_logs.c.id).limit(limit)
     for column, wanted in (("user_id", user_id), ("thread_id", thread_id), ("provider", provider)):
         if wanted is not None:
             query = query.where(provider_logs.c[column] == wanted)

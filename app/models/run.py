@@ -54,7 +54,8 @@ Answer = TextDelta | Switched | Answered
 class Run:
     """``deadline`` is a time of the monotonic clock. ``shown`` is what the learner has read; ``spent`` the sentences of
     budgets that had no room; ``explored`` the model that comes first to be known better, though another scores higher;
-    ``shares_time`` says that another provider could be asked after the one that is.
+    ``shares_time`` says that another provider could be asked after the one that is; ``blamed`` are the models whose
+    failure is remembered, once for a request, however often it was tried.
     """
 
     request: CallRequest
@@ -71,6 +72,7 @@ class Run:
     explored: str | None = None
     models_tried: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    blamed: set[str] = field(default_factory=set)
     shares_time: bool = False
     _reasons: dict[str, str] = field(default_factory=dict)
 
@@ -146,6 +148,7 @@ class Run:
             cached_tokens=usage.cached_tokens, output_tokens=usage.output_tokens, tokens_counted=call.tokens_counted,
             held_microusd=call.hold_microusd, cost_microusd=call.cost_microusd, first_token_ms=call.first_token_ms,
             total_ms=call.elapsed_ms(), selection=selection, created_at=call.created_at,
+            tokens_per_second=call.tokens_per_second(),
         )  # fmt: skip
 
     def refusal(self, why: str, now: datetime) -> CallRecord:

@@ -1,7 +1,7 @@
 """Which model answers: a pure score over candidates, with every number kept so that it can be shown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ QUALITY_FLOORS: dict[Task, float] = {
 SUCCESS_HALF_LIFE_SECONDS = 15 * 60
 UPTIME_HALF_LIFE_SECONDS = 24 * 3600
 PRIOR_SUCCESSES = 2.0
+PRIOR_CALLS_UP = 20.0  # calls that a new model is taken to have been there for: one failure is no outage
 DOWNTIME_KINDS = frozenset({"server", "network", "timeout"})
 NOT_ITS_FAULT = frozenset({"content_filter", "context_length"})
 
@@ -84,11 +85,15 @@ class Track:
 
         An old failure weighs less and less, so that a provider that recovered is found again.
         """
-        return _share(self.recent_good, self.recent_total, self._faded(now, SUCCESS_HALF_LIFE_SECONDS))
+        return _share(self.recent_good, self.recent_total, self._faded(now, SUCCESS_HALF_LIFE_SECONDS), PRIOR_SUCCESSES)
 
     def uptime(self, now: datetime) -> float:
         """The same over days, counting as failures only that the provider was not there."""
-        return _share(self.day_up, self.day_total, self._faded(now, UPTIME_HALF_LIFE_SECONDS))
+        return _share(self.day_up, self.day_total, self._faded(now, UPTIME_HALF_LIFE_SECONDS), PRIOR_CALLS_UP)
+
+    def forgiven(self) -> "Track":
+        """The track without its recent failures: what they were due to is no more."""
+        return replace(self, recent_good=0.0, recent_total=0.0)
 
     def speed(self, prior: float) -> float:
         return (prior * SPEED_PSEUDO_COUNT + self.speed_sum) / (SPEED_PSEUDO_COUNT + self.speed_count)
@@ -261,8 +266,8 @@ def _unfit(model: Model, need: Need) -> str | None:
     return None
 
 
-def _share(good: float, total: float, weight: float) -> float:
-    return (PRIOR_SUCCESSES + good * weight) / (PRIOR_SUCCESSES + total * weight)
+def _share(good: float, total: float, weight: float, prior: float) -> float:
+    return (prior + good * weight) / (prior + total * weight)
 
 
 def _is_preferred(model: Model, quality: float, speed: float, prefer: Preference | None) -> bool:

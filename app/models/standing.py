@@ -20,6 +20,7 @@ from app.storage.database import Database
 from app.storage.tables.models import provider_rate_limits
 
 OUTCOMES_KEPT = 1000
+REMEMBERED = timedelta(days=3)  # what is older weighs next to nothing
 REFRESH_SECONDS = 1.0  # how old may be what other processes have written
 LONGEST_WAIT = timedelta(hours=1)
 FIRST_TOKENS_KEPT = 200
@@ -46,8 +47,8 @@ class Standing:
         self._refreshing = asyncio.Lock()
 
     async def open(self) -> None:
-        """Remember how the calls of the last day went."""
-        since = self._clock() - timedelta(days=1)
+        """Remember how the calls of the last days went."""
+        since = self._clock() - REMEMBERED
         for outcome, first_token_ms in await recent_outcomes(self._database, since, limit=OUTCOMES_KEPT):
             self.remember(outcome, first_token_ms=first_token_ms)
 
@@ -113,6 +114,12 @@ class Standing:
         if first_token_ms is not None:
             kept = self._first_tokens.setdefault(outcome.model_id, deque(maxlen=FIRST_TOKENS_KEPT))
             kept.append(first_token_ms)
+
+    def forgive(self, provider: str) -> None:
+        """Forget recent failures of a provider's models: it has another key."""
+        for model_id, track in self._tracks.items():
+            if model_id.partition("/")[0] == provider:
+                self._tracks[model_id] = track.forgiven()
 
     def usual_first_token_seconds(self, model_id: str) -> float | None:
         """By when 95 of 100 answers of a model have begun; None before enough were seen."""

@@ -590,9 +590,7 @@ async def test_a_limit_that_does_not_change_leaves_no_trace_and_one_that_does_al
     purse: Purse, clock: Clock, ada: User, database: Database
 ) -> None:
     for limit, active in ((None, None), (limit_of(20), True), (limit_of(7), None)):
-        await purse.set_limit(
-            "provider", "openai", limit_microusd=limit, active=active, actor=ada.id, now=clock()
-        )
+        await purse.set_limit("provider", "openai", limit_microusd=limit, active=active, actor=ada.id, now=clock())
 
     rows = await audit.newest(database)
 

@@ -617,6 +617,49 @@ async def test_a_model_that_would_come_next_and_has_no_room_is_told_of_where_the
     assert "Your budget has no room for a call of " in raised.value.user_message
 
 
+@pytest.mark.parametrize(
+    ("script", "slowest", "fastest"),
+    [
+        pytest.param(Script(words=(" word",) * 20, pause_seconds=0.02, output_tokens=25), 10, 80, id="in words"),
+        pytest.param(
+            Script(words=(" word",) * 20, first_pause_seconds=1, pause_seconds=0.005, output_tokens=2000), 5, 30,
+            id="thought unseen",
+        ),
+        pytest.param(
+            Script(words=(" word" * 50,) * 2, first_pause_seconds=1.2, pause_seconds=0.05, output_tokens=125), 20, 110,
+            id="held back",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_model_is_as_fast_as_whoever_waits_for_it_sees(
+    gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database, script: Script, slowest: float,
+    fastest: float,
+) -> None:  # fmt: skip
+    providers.scripts["*"] = script
+
+    await gateway.complete(request_to(learner, MODELS["openai"]))
+    await gateway.log.flush()
+
+    [stats] = await call_log.stats(sqlite, since=datetime.now(UTC) - timedelta(days=1))
+    assert stats.tokens_per_second is not None
+    assert slowest < stats.tokens_per_second < fastest
+
+
+async def test_the_tries_of_one_request_are_one_failure(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    providers.queues["gpt-5-mini"] = deque([Script(status=500)] * 3)
+
+    with pytest.raises(ProviderFailed):
+        await gateway.complete(request_to(learner, MODELS["openai"]))
+    once = gateway._standing._tracks[MODELS["openai"]]
+    await gateway.complete(request_to(learner, MODELS["openai"]))
+
+    assert len(providers.calls) == 4
+    assert (once.day_total, once.day_up) == (1, 0)
+    assert gateway._standing._tracks[MODELS["openai"]].day_total == pytest.approx(2)
+
+
 async def test_a_limit_below_what_is_spent_keeps_back_nothing_that_is_free(
     open_one: OpenGateway, providers: FakeProviders, purse: Purse, learner: User
 ) -> None:

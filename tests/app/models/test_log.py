@@ -26,6 +26,7 @@ def record(number: int, *, at: datetime, status: str = "ok") -> CallRecord:
         provider="openai", model="m", status=status, states="Idle", error_kind=None if status == "ok" else "server",
         input_tokens=10, cached_tokens=0, output_tokens=40, tokens_counted=False, held_microusd=9, cost_microusd=5,
         first_token_ms=100, total_ms=1100, selection={"reason": "only one", "ranking": []}, created_at=at,
+        tokens_per_second=40.0,
     )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def ranked(
     *models: Model, prefer: str | None = None, needs: frozenset[str] = frozenset(), **known: object
 ) -> list[Scored]:
     need = Need(task="chat", input_tokens=1000, output_tokens=1000, prefer=prefer, capabilities=needs)  # type: ignore[arg-type]
-    return rank(models, need, Knowledge(now=NOW, **known))  # type: ignore[arg-type]
+    return rank(models, need, Knowledge(**{"now": NOW, **known}))  # type: ignore[arg-type]
 
 
 def after(*outcomes: Outcome, since: datetime = NOW) -> Track:
@@ -131,7 +131,26 @@ def test_what_is_not_the_models_fault_does_not_count(kind: str) -> None:
 def test_uptime_counts_only_that_the_provider_was_not_there() -> None:
     track = after(failure("rate_limit"), failure("server"))
 
-    assert track.uptime(NOW) == pytest.approx((2 + 1) / (2 + 2))
+    assert track.uptime(NOW) == pytest.approx((20 + 1) / (20 + 2))
+
+
+def test_one_failure_keeps_nobody_from_the_best_for_days() -> None:
+    best, next_best = model("a", quality=0.85), model("b", quality=0.8)
+    track = after(failure())
+
+    order = [
+        ranked(best, next_best, tracks={"p/a": track}, now=NOW + timedelta(hours=hours))[0].model_id for hours in (0, 2)
+    ]
+
+    assert order == ["p/b", "p/a"]
+
+
+def test_a_new_key_does_not_wait_for_what_the_old_one_was_told() -> None:
+    track = after(*[failure("auth")] * 5, failure("server"))
+
+    assert track.success_rate(NOW) < 0.3
+    assert track.forgiven().success_rate(NOW) == 1
+    assert track.forgiven().uptime(NOW) == track.uptime(NOW) < 1
 
 
 def test_observed_speed_moves_the_prior() -> None:
@@ -268,7 +287,12 @@ def test_a_price_by_hand_is_the_only_one(tmp_path: Path) -> None:
 
     model = load_catalog(tmp_path / "c.yaml", today=TODAY).by_id["openai/gpt-5.4"]
 
-    assert (model.output_price, model.long_prices, model.request_price) == (100, (), 0)
+    mapped = load_catalog(None, today=TODAY).by_id["openai/gpt-5.4"]
+    assert (model.output_price, model.request_price) == (100, 0)
+    assert [(long.above_tokens, long.input_price, long.output_price) for long in model.long_prices] == [
+        (long.above_tokens, long.input_price, 100) for long in mapped.long_prices
+    ]
+    assert model.long_prices
 
 
 def test_the_end_of_a_stream_may_correct_what_was_asked() -> None:
