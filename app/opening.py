@@ -72,16 +72,31 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         await database.close()
 
 
+def read_catalog(settings: Settings) -> Catalog:
+    """The catalog as the settings want it.
+
+    Raises:
+        SettingsError: its file does not fit, or a provider is named that there is not.
+    """
+    catalog = load_catalog(settings.tooloo_catalog, _preferred(settings), today=utc_now().date())
+    known = set(_providers(catalog))
+    if unknown := next((name for name in settings.tie_order if name not in known), None):
+        raise SettingsError(
+            f"PRIMARY_PROVIDER or FALLBACK_CHAIN names {unknown!r}. There are: {', '.join(sorted(known))}."
+        )
+    return catalog
+
+
 async def open_gateway(settings: Settings, database: Database, purse: Purse) -> Gateway:
     """The gateway with a wire for each provider that has a key in the environment; Ollama needs none.
 
     Raises:
         SettingsError: the catalog does not fit.
     """
-    today = utc_now().date()
-    catalog = await asyncio.to_thread(load_catalog, settings.tooloo_catalog, _preferred(settings), today=today)
+    catalog = await asyncio.to_thread(read_catalog, settings)
+    variables = {f"{provider}/{name}": variable for variable, provider, name in _named(settings)}
     for model_id, reason in catalog.refused.items():
-        logger.warning("model.refused", model=model_id, reason=reason)
+        logger.warning("model.refused", model=model_id, reason=reason, named_by=variables.get(model_id))
     await purse.open(_providers(catalog))
     gateway = Gateway(
         database=database, purse=purse, catalog=catalog, clock=utc_now,
@@ -123,12 +138,19 @@ async def open_keys(settings: Settings, database: Database, gateway: Gateway) ->
 
 
 def _preferred(settings: Settings) -> Sequence[tuple[str, str]]:
+    return [(provider, name) for _, provider, name in _named(settings)]
+
+
+def _named(settings: Settings) -> Sequence[tuple[str, str, str]]:
+    """Variables that name a model, with its provider and its name."""
     named = (
-        ("anthropic", settings.claude_default_model),
-        ("openai", settings.openai_default_model),
-        ("gemini", settings.gemini_default_model),
+        ("CLAUDE_DEFAULT_MODEL", "anthropic", settings.claude_default_model),
+        ("OPENAI_DEFAULT_MODEL", "openai", settings.openai_default_model),
+        ("GEMINI_DEFAULT_MODEL", "gemini", settings.gemini_default_model),
     )
-    return [(provider, name) for provider, name in named if name]
+    return [
+        (variable, provider, name.strip().removeprefix(f"{provider}/")) for variable, provider, name in named if name
+    ]
 
 
 def _providers(catalog: Catalog) -> list[str]:

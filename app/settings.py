@@ -35,12 +35,21 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _is_address(value: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and value.isprintable()
+    except ValueError:  # of a port that is no number, or of brackets that do not close
+        return False
+
+
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
+PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 # Providers by the names of what they make, as people write them.
 PROVIDER_ALIASES = {"claude": "anthropic", "gpt": "openai", "chatgpt": "openai", "google": "gemini"}
 
@@ -63,7 +72,7 @@ class Settings(BaseSettings):
     tooloo_repo_roots: Annotated[tuple[Path, ...] | None, NoDecode] = Field(
         None, description="Folders from which repositories may be loaded, separated by commas"
     )
-    tooloo_catalog: AbsolutePath | None = Field(None, description="YAML file with further models and prices")
+    tooloo_catalog: AbsolutePath | None = Field(None, description="YAML or TOML file with further models and prices")
     tooloo_challenges_dir: AbsolutePath | None = Field(None, description="Folder of your own challenges, as YAML files")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="console on a terminal, json otherwise")
@@ -132,15 +141,57 @@ class Settings(BaseSettings):
             return tuple(_absolute(Path(word.strip())) for word in value.split(",") if word.strip())
         return value
 
-    @field_validator("anthropic_api_key", "openai_api_key", "google_api_key", "deepseek_api_key", mode="before")
+    @field_validator(
+        "anthropic_api_key", "openai_api_key", "google_api_key", "deepseek_api_key", "openai_organization",
+        "metrics_api_key", mode="before",
+    )  # fmt: skip
     @classmethod
     def _clean_key(cls, value: object) -> object:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not isinstance(text, str):
             return value
         if not text.strip().isascii() or not text.strip().isprintable() or " " in text.strip():
-            raise ValueError("is no key: paste it as the provider shows it, in one line")
+            raise ValueError("cannot be sent: write it as it was given, in one line of plain letters and digits")
         return text.strip() or None
+
+    @field_validator(
+        "anthropic_base_url",
+        "openai_base_url",
+        "gemini_base_url",
+        "deepseek_base_url",
+        "ollama_base_url",
+        mode="before",
+    )
+    @classmethod
+    def _clean_address(cls, value: object) -> object:
+        return value.strip() or None if isinstance(value, str) else value
+
+    @field_validator("anthropic_base_url", "openai_base_url", "gemini_base_url", "deepseek_base_url", "ollama_base_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not _is_address(value):
+            raise ValueError("must be a whole address, such as http://localhost:11434")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not _is_address(value.get_secret_value(), schemes=("redis", "rediss")):
+            raise ValueError("must be a whole address, such as redis://localhost:6379/0")
+        return value
+
+    @field_validator("primary_provider", mode="before")
+    @classmethod
+    def _one_word(cls, value: object) -> object:
+        return value.strip().lower() or None if isinstance(value, str) else value
+
+    @field_validator("primary_provider", "fallback_chain")
+    @classmethod
+    def _providers(cls, value: Any) -> Any:  # Any: of either field
+        names = (value,) if isinstance(value, str) else value or ()
+        if bad := next((name for name in names if not PROVIDER_NAME.fullmatch(name)), None):
+            raise ValueError(f"{bad!r} is no name of a provider; FALLBACK_CHAIN takes several, separated by commas")
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -156,8 +207,7 @@ class Settings(BaseSettings):
     def _whole_address(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        if not _is_address(value):
             raise ValueError("must be a whole address, such as https://coach.example.org")
         return value
 
@@ -235,7 +285,7 @@ def _env_file_values(env_file: Path) -> dict[str, Any]:  # Any: pydantic checks 
 def _readable(detail: object) -> str:
     assert isinstance(detail, dict)
     name = str(detail["loc"][0]).upper() if detail["loc"] else "?"
-    secret = "KEY" in name or name == "DATABASE_URL"
+    secret = "KEY" in name or name in ("DATABASE_URL", "REDIS_URL")
     shown = "" if secret else f" (got {detail['input']!r})"
     message = str(detail["msg"]).removeprefix("Value error, ")
     return f"  {name}: {message}{shown}"

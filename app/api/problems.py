@@ -23,6 +23,8 @@ def problem(error: TooLooError, request_id: str) -> dict[str, object]:
     }
     if error.retryable or isinstance(error, ProviderFailed):
         document["retryable"] = error.retryable
+    if isinstance(error, ProviderFailed) and error.cost_microusd:
+        document["costUsd"] = error.cost_microusd / 1_000_000
     return document
 
 
@@ -39,6 +41,8 @@ def install(app: FastAPI) -> None:
     async def unfit(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part != "body")
+        if first["type"] == "json_invalid":
+            return _answer(request, InvalidInput(f"The body is no JSON: it breaks off at character {place}."), None)
         return _answer(request, InvalidInput(f"{place or 'The body'}: {first['msg']}."), None)
 
     @app.exception_handler(HTTPException)

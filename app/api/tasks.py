@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from app.api.identity import IsAdmin, Reader, Using, Writer
 from app.api.wire import Body
@@ -19,7 +19,7 @@ router = APIRouter(tags=["tasks"])
 Json = dict[str, Any]  # Any: JSON
 
 
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 ProviderName = Annotated[str, Field(min_length=1, max_length=32)]
 
 
@@ -72,12 +72,13 @@ async def submit(body: Submission, request: Request, user: Writer, is_admin: IsA
 
 
 @router.get("/tasks/health")
-async def health(_user: Reader, using: Using) -> Json:
-    """Whether a task could run now, and on what."""
-    ranking = await using.deps.gateway.preview("chat")
+async def health(user: Reader, using: Using) -> Json:
+    """Whether a task of yours could run now, and on what."""
+    ranking = await using.deps.gateway.preview("chat", user_id=user.id)
     usable = [scored.model_id for scored in ranking if scored.excluded is None]
+    is_ready = bool(usable) and await using.tasks.is_ready()
     return {
-        "status": "ok" if usable else "degraded", "usableModels": len(usable), "models": len(ranking),
+        "status": "ok" if is_ready else "degraded", "usableModels": len(usable), "models": len(ranking),
         "next": usable[0] if usable else None,
     }  # fmt: skip
 
@@ -88,7 +89,8 @@ async def metrics(request: Request, using: Using) -> PlainTextResponse:
     wanted = using.settings.metrics_api_key
     if wanted is None:
         raise NotAllowed("Metrics are off. Set METRICS_API_KEY to turn them on.")
-    given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    scheme, _, given = request.headers.get("authorization", "").strip().partition(" ")
+    given = given.strip() if scheme.lower() == "bearer" else ""
     if not secrets.compare_digest(given.encode(), wanted.get_secret_value().encode()):
         raise Unauthenticated("The metrics key is wrong. Send it as: Authorization: Bearer KEY")
     await using.deps.gateway.refresh()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app.identity.access import AccessService
-from app.identity.accounts import OWNER, AccountService
+from app.identity.accounts import COMMAND_LINE, OWNER, AccountService
 from app.opening import open_database, utc_now
 from app.settings import load_settings
 
@@ -70,7 +70,7 @@ def add_token(
     async def run() -> None:
         async with _identity() as (accounts, access):
             owner = await accounts.owner() if user == OWNER else await accounts.by_name(user)
-            token, secret = await access.add_token(owner, name, scope)
+            token, secret = await access.add_token(owner, name, scope, actor=COMMAND_LINE)
             typer.echo(f"Token {token.id} ({', '.join(token.scopes)}) for {owner.name}. It is not shown again:")
             typer.echo(secret)
 
@@ -96,7 +96,7 @@ def revoke_token(token_id: str, user: UserOption = OWNER) -> None:
 
     async def run() -> None:
         async with _identity() as (accounts, access):
-            await access.revoke_token(await accounts.by_name(user), token_id)
+            await access.revoke_token(await accounts.by_name(user), token_id, actor=COMMAND_LINE)
             typer.echo(f"Revoked {token_id}.")
 
     asyncio.run(run())

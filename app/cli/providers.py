@@ -5,7 +5,7 @@ import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -13,16 +13,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from app.errors import BudgetExceeded, NoModelAvailable, NotFound, ProviderFailed
-from app.identity.accounts import AccountService
+from app.identity.accounts import COMMAND_LINE, AccountService
 from app.models import log as call_log
 from app.models.budget import MICROUSD, Purse
 from app.models.call import CallRequest
 from app.models.catalog import TASKS, Task
 from app.models.gateway import Gateway
 from app.models.providers.wire import Message, TextDelta
-from app.models.run import Answered
+from app.models.run import Answered, Switched
 from app.models.selector import reason
 from app.opening import open_database, open_gateway, open_keys, utc_now
 from app.settings import load_settings
@@ -35,6 +36,10 @@ cli.add_typer(circuits, name="circuit")
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for scripts")]
 UNUSABLE = 3  # the exit code of "it answered, and the answer is no"; 1 is an error, 2 a wrong command line
 PIPE_WIDTH = 200
+NUMBERS = frozenset({
+    "calls", "success", "first token ms", "total ms", "tokens/s", "cost usd", "tokens", "ms", "failures", "rank",
+    "estimate usd", "cost", "quality", "speed", "uptime", "score",
+})  # fmt: skip
 TEST_QUESTION = "Answer with the word: ready"
 
 
@@ -55,7 +60,8 @@ def health(as_json: JsonOption = False) -> None:
     _print(rows, as_json, title="Providers")
     if not any(row["usable"] for row in rows):
         if not as_json:
-            typer.echo("No provider can be called. Give a key in the environment or with /keys, or start Ollama.")
+            how = "" if rows else " Give a key in the environment or with /keys, or start Ollama."
+            typer.echo(f"No provider can be called now.{how}")
         raise typer.Exit(UNUSABLE)
 
 
@@ -139,7 +145,7 @@ def circuit_reset(provider: str, as_json: JsonOption = False) -> None:
         known = sorted({*gateway.providers(), *gateway.breaker.circuits()})
         if provider not in known:
             raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(known)}.")
-        await gateway.breaker.reset(provider, actor="command line")
+        await gateway.breaker.reset(provider, actor=COMMAND_LINE)
 
     _with_gateway(run, "Closing")
     if as_json:
@@ -162,14 +168,16 @@ def call_once(
     try:
         row = _with_gateway(run, "" if stream else f"Asking {provider}")
     except (BudgetExceeded, NoModelAvailable, ProviderFailed) as error:
-        row = {"provider": provider, "ok": False, "error": error.user_message}
+        cost = error.cost_microusd / MICROUSD if isinstance(error, ProviderFailed) else 0.0
+        row = {"provider": provider, "ok": False, "error": error.user_message, "costUsd": cost}
     if as_json:
         typer.echo(json.dumps(row))
     elif row["ok"]:
-        said = "" if stream else f": {row['answer'].strip()}"
+        said = "" if stream else f": {_printable(row['answer']).strip()}"
         typer.echo(f"{row['model']} answered in {row['ms']} ms for ${row['costUsd']:.6f}{said}")
     else:
-        typer.secho(row["error"], fg="red", err=True)
+        paid = f" (It cost ${row['costUsd']:.6f}.)" if row["costUsd"] else ""
+        typer.secho(f"{row['error']}{paid}", fg="red", err=True)
     if not row["ok"]:
         raise typer.Exit(UNUSABLE)
 
@@ -224,17 +232,25 @@ async def _answer_of(
         known = ", ".join(gateway.providers()) or "none yet: give a key (/keys, or the environment), or start Ollama"
         raise NotFound(f"There is no provider {provider!r} that can be called. There are: {known}.")
     began = time.monotonic()
-    async for chunk in gateway.stream(request):
-        if isinstance(chunk, TextDelta) and aloud:
-            typer.echo(chunk.text, nl=False)
-        if isinstance(chunk, Answered):
-            if aloud:
-                typer.echo()
-            return {
-                "provider": provider, "ok": True, "model": chunk.model_id, "answer": chunk.text,
-                "ms": round((time.monotonic() - began) * 1000), "costUsd": chunk.cost_microusd / MICROUSD,
-            }  # fmt: skip
+    async with aclosing(gateway.stream(request)) as chunks:
+        async for chunk in chunks:
+            if isinstance(chunk, TextDelta) and aloud:
+                typer.echo(_printable(chunk.text), nl=False)
+            if isinstance(chunk, Switched) and aloud:
+                typer.echo(f"\n({chunk.from_model_id} broke off here; {chunk.to_model_id} goes on.)")
+            if isinstance(chunk, Answered):
+                if aloud:
+                    typer.echo()
+                return {
+                    "provider": provider, "ok": True, "model": chunk.model_id, "answer": chunk.text,
+                    "ms": round((time.monotonic() - began) * 1000), "costUsd": chunk.cost_microusd / MICROUSD,
+                }  # fmt: skip
     raise AssertionError("a stream ends with an Answered")
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would take for an order to itself."""
+    return "".join(character for character in text if character.isprintable() or character in "\n\t")
 
 
 def _with_gateway(work: Any, waiting: str = "") -> Any:  # Any: each command's own coroutine function and result
@@ -244,7 +260,7 @@ def _with_gateway(work: Any, waiting: str = "") -> Any:  # Any: each command's o
 
     if not waiting:
         return asyncio.run(run())
-    with Console(stderr=True).status(f"{waiting} …"):
+    with Console(stderr=True).status(Text(f"{waiting} …")):
         return asyncio.run(run())
 
 
@@ -269,11 +285,12 @@ def _print(rows: list[dict[str, Any]], as_json: bool, *, title: str) -> None:  #
         typer.echo(f"{title}: nothing yet.")
         return
     names = [name for name in rows[0] if name != "states"]  # too long for a table
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in names:
-        table.add_column(name, justify="right" if isinstance(rows[0][name], int | float) else "left", no_wrap=True)
+        is_number = name in NUMBERS
+        table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
     for row in rows:
-        table.add_row(*(_shown(name, row.get(name)) for name in names), style=_style(row))
+        table.add_row(*(Text(_shown(name, row.get(name))) for name in names), style=_style(row))
     console = Console()
     Console(width=None if console.is_terminal else PIPE_WIDTH).print(table)
 

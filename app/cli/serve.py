@@ -11,7 +11,7 @@ import uvicorn
 
 from app.errors import SettingsError, StorageFailed
 from app.identity.accounts import AccountService
-from app.opening import no_accounts, open_database, utc_now
+from app.opening import no_accounts, open_database, read_catalog, utc_now
 from app.settings import Settings, load_settings
 
 STOP_SECONDS = 3
@@ -36,6 +36,7 @@ def serve() -> None:
 async def _check(settings: Settings) -> None:
     """What would keep the server from starting, said before it starts."""
     await asyncio.to_thread(_check_files, settings)
+    await asyncio.to_thread(read_catalog, settings)
     async with open_database(settings) as database:
         accounts = AccountService(database=database, clock=utc_now)
         if not settings.is_single_user and not await accounts.has_accounts():

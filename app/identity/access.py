@@ -105,8 +105,11 @@ class AccessService:
                 .values(ended_at=self._clock())
             )
 
-    async def add_token(self, user: User, name: str, scopes: Sequence[str]) -> tuple[Token, str]:
-        """Make a token for REST; its secret is returned this once and kept only as a hash.
+    async def add_token(
+        self, user: User, name: str, scopes: Sequence[str], *, actor: str | None = None
+    ) -> tuple[Token, str]:
+        """Make a token for REST; its secret is returned this once and kept only as a hash. ``actor`` is who makes it,
+        if not the user.
 
         Raises:
             InvalidInput: an empty name, or an unknown scope, or one above the user's role.
@@ -131,7 +134,8 @@ class AccessService:
                 )
             )  # fmt: skip
             detail = {"token": token.id, "scopes": list(token.scopes)}
-            await connection.run_sync(audit.record, user.id, "token.add", token.name, detail, at=token.created_at)
+            by, at = actor or user.id, token.created_at
+            await connection.run_sync(audit.record, by, "token.add", token.name, detail, at=at)
         return token, secret
 
     async def user_of_token(self, secret: str) -> tuple[User, tuple[Scope, ...]]:
@@ -173,7 +177,7 @@ class AccessService:
                 for row in await connection.execute(query)
             ]  # fmt: skip
 
-    async def revoke_token(self, user: User, token_id: str) -> None:
+    async def revoke_token(self, user: User, token_id: str, *, actor: str | None = None) -> None:
         """Make a token useless at once.
 
         Raises:
@@ -187,7 +191,7 @@ class AccessService:
             )
             if revoked.rowcount == 0:
                 raise NotFound(f"{user.name!r} has no token {token_id!r}. See: tooloo token list")
-            await connection.run_sync(audit.record, user.id, "token.revoke", token_id, {}, at=self._clock())
+            await connection.run_sync(audit.record, actor or user.id, "token.revoke", token_id, {}, at=self._clock())
 
 
 def _hash(secret: str) -> str:

@@ -72,9 +72,15 @@ class KeyService:
         self._clock = clock
         self._in_use: dict[str, datetime] = {}
         self._unreadable: set[str] = set()
+        self._refreshing = asyncio.Lock()
 
     async def refresh(self) -> None:
-        """Take into use what was set here or by another process since the last look."""
+        """Take into use what was set here or by another process since the last look; one look at a time, so that the
+        older of two does not come last."""
+        async with self._refreshing:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         async with self._database.read() as connection:
             rows = {row.provider: row for row in await connection.execute(sa.select(provider_configs))}
         for provider in self._in_use.keys() - rows.keys():
@@ -113,11 +119,15 @@ class KeyService:
                 kind="timeout", before_generation=True,
             ) from error  # fmt: skip
         except ProviderFailed as error:
-            if error.kind != "auth":
-                raise
-            raise InvalidInput(f"{provider} does not accept this key. Nothing was stored.") from error
+            if error.kind == "auth":
+                raise InvalidInput(f"{provider} does not accept this key. Nothing was stored.") from error
+            if error.kind == "invalid_request":
+                raise InvalidInput(_NO_LIST.format(provider=provider)) from error
+            raise
         finally:
             await wire.close()
+        if not models:
+            raise InvalidInput(_NO_LIST.format(provider=provider))
         await self._store(provider, key, actor=actor)
         await self.refresh()
         await self._gateway.refresh(force=True)
@@ -151,7 +161,7 @@ class KeyService:
 
     def _status(self, provider: str, row: sa.Row[tuple[object, ...]] | None) -> KeyStatus:
         if row is not None:
-            problem = "it cannot be read with the present TOOLOO_SECRET_KEY; enter it again"
+            problem = "it cannot be read with the present secret (TOOLOO_SECRET_KEY, or the key file); enter it again"
             return KeyStatus(
                 provider=provider, source="stored", ending=row._mapping["key_ending"],
                 updated_at=row._mapping["updated_at"], problem=problem if provider in self._unreadable else None,
@@ -175,6 +185,12 @@ class KeyService:
     async def _use(self, provider: str, key: str | None) -> None:
         wire = None if key is None else await asyncio.to_thread(self._make_wire, provider, key)
         await self._gateway.use_wire(provider, wire)
+
+
+_NO_LIST = (
+    "What answers for {provider} names no models, so that the key cannot be tested. Nothing was stored. Check the "
+    "address of the provider (its …_BASE_URL)."
+)
 
 
 def _known(provider: str) -> None:

@@ -1,6 +1,7 @@
 """A local Ollama, which is found by itself: the models that it holds now, and the wire to it once there is one."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +12,15 @@ from app.models.providers.wire import Wire
 
 LOOK_SECONDS = 60
 TIMEOUT_SECONDS = 1.0  # for all of its answer
-LONGEST_NAME, MOST_NAMES = 120, 200
+NAME = re.compile(r"[\w.:/@+-]{1,120}", re.ASCII)  # what Ollama lets a model be called, and no mark of a table
+MOST_NAMES = 200
 
 
 class LocalOllama:
     """``make_wire`` is called once, in a thread, when an Ollama is first found: the SDK takes a second to import."""
 
     def __init__(self, base_url: str, make_wire: Callable[[], Wire]) -> None:
-        self._tags_url = f"{base_url.rstrip('/')}/api/tags"
+        self._tags_url = f"{base_url.rstrip('/').removesuffix('/v1')}/api/tags"
         self._make_wire = make_wire
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
@@ -50,7 +52,7 @@ class LocalOllama:
                 names = [str(one["name"]) for one in answer.json().get("models", []) if not _only_embeds(one)]
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
             return []
-        return [name for name in names if len(name) <= LONGEST_NAME][:MOST_NAMES]
+        return [name for name in names if NAME.fullmatch(name)][:MOST_NAMES]
 
 
 def _only_embeds(model: dict[str, Any]) -> bool:  # Any: JSON of Ollama's

@@ -6,7 +6,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -20,7 +20,6 @@ from limits.errors import StorageError
 from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed, TooLooError
 from app.models import audit
 from app.models.answers import Answers, TaskResult
-from app.models.budget import MICROUSD
 from app.models.call import LEAST_SECONDS, CallRequest
 from app.models.catalog import Task
 from app.models.gate import Gate, Priority
@@ -124,9 +123,15 @@ class TaskService:
         )  # fmt: skip
         return result
 
+    async def is_ready(self) -> bool:
+        """Whether the limits can be counted, without which no task runs."""
+        return bool(await self._limiter.storage.check())
+
     def _check_providers(self, request: TaskRequest) -> None:
         known = {model.provider for model in (*self._gateway.catalog.models, NULL_MODEL)} | {"ollama"}
         named = [name for name in (request.preferred_provider, *request.fallback_providers) if name is not None]
+        if NULL_MODEL.provider in request.fallback_providers:
+            raise InvalidInput("The provider 'null' is for tests, and asked alone, as config.preferredProvider.")
         unknown = next((name for name in named if name not in known), None)
         if unknown is not None:
             raise InvalidInput(f"There is no provider {unknown!r}. There are: {', '.join(sorted(known))}.")
@@ -165,9 +170,12 @@ class TaskService:
             except TimeoutError as error:
                 raise _too_slow(request) from error
             except (ProviderFailed, RateLimited) as error:
+                if isinstance(error, ProviderFailed) and shared.is_told:
+                    error = _told_already(error)
+                shared.is_told = True
                 ran_out = isinstance(error, RateLimited) or error.kind == "timeout"
                 if is_first or not ran_out or deadline - time.monotonic() < LEAST_SECONDS:
-                    raise
+                    raise error from None
                 continue
             if shared.is_told:
                 return replace(result, shared=True)
@@ -227,11 +235,11 @@ class TaskService:
             if request.type in STRUCTURED:
                 self._gateway.note_form(answer, fits=fits)
             if fits:
-                return _result(answer, output, cost, tokens, self._clock())
+                return _result(answer, output, cost, tokens, self._clock(), asked=call.providers)
             if not tries_left:
                 failure = ProviderFailed(
-                    f"The model did not answer in the form that this task needs (it cost ${cost / MICROUSD:.6f}). Try "
-                    "again, or with quality best.", kind="server", before_generation=False,
+                    "The model did not answer in the form that this task needs. Try again, or with quality best.",
+                    kind="server", before_generation=False,
                 )  # fmt: skip
                 failure.cost_microusd = cost
                 raise failure
@@ -287,6 +295,14 @@ def _too_slow(request: TaskRequest) -> ProviderFailed:
     return ProviderFailed(
         f"The task took longer than its {request.timeout_seconds:g} s. Try again with a longer config.timeout.",
         kind="timeout", before_generation=False,
+    )  # fmt: skip
+
+
+def _told_already(error: ProviderFailed) -> ProviderFailed:
+    """The same for one of those who shared a call, of which another was told what it cost."""
+    return ProviderFailed(
+        error.user_message, kind=error.kind, before_generation=error.before_generation,
+        retry_after_seconds=error.retry_after_seconds,
     )  # fmt: skip
 
 
@@ -351,9 +367,14 @@ def _check_choice(document: dict[str, Any], name: str, choices: tuple[str, ...])
         raise ValueError("no confidence")
 
 
-def _result(answer: Answered, output: Any, cost: int, tokens: int, now: datetime) -> TaskResult:  # Any: text or JSON
+def _result(
+    answer: Answered, output: Any, cost: int, tokens: int, now: datetime, *, asked: Sequence[str]
+) -> TaskResult:  # Any: text or JSON
     provider, _, model = answer.model_id.partition("/")
-    others = [s.model_id for s in answer.ranking if s.excluded is None and s.model_id != answer.model_id]
+    others = [
+        s.model_id for s in answer.ranking
+        if s.excluded is None and s.model_id != answer.model_id and (not asked or s.provider in asked)
+    ]  # fmt: skip
     return TaskResult(
         task_id=uuid.uuid4().hex, output=output, provider=provider, model=model, execution_ms=answer.total_ms,
         tokens_used=tokens, cost_microusd=cost, finish=answer.finish, reason=answer.reason,

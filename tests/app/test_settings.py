@@ -164,7 +164,35 @@ def test_what_is_no_key_is_said_without_showing_it(tmp_path: Path, key: str) -> 
     file = tmp_path / ".env"
     file.write_text(f"ANTHROPIC_API_KEY='{key}'\n")
 
-    with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY: is no key") as caught:
+    with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY: cannot be sent") as caught:
         load_settings(file)
 
     assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((f"{provider}_BASE_URL", value) for provider in ("ANTHROPIC", "OPENAI", "GEMINI", "DEEPSEEK", "OLLAMA")
+          for value in ("garbage", "localhost:11434", "ftp://x", "http://x:99999", "http://[::1", "http://")),
+        ("REDIS_URL", "garbage"), ("REDIS_URL", "http://x"), ("REDIS_URL", "redis://h:port/0"),
+        ("PRIMARY_PROVIDER", "anthropic,openai"), ("PRIMARY_PROVIDER", "Größe"), ("FALLBACK_CHAIN", "claude;gemini"),
+        ("OPENAI_ORGANIZATION", "\u043e\u0440\u0433"), ("OPENAI_ORGANIZATION", "a\nb"),
+        ("METRICS_API_KEY", "\u043a\u043b\u044e\u0447"),
+    ],
+)  # fmt: skip
+def test_what_could_not_be_used_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=f"{name}: "):
+        load_settings(Path("/nowhere"))
+
+
+def test_an_address_may_stand_between_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_BASE_URL", " http://localhost:11434/v1 ")
+    monkeypatch.setenv("PRIMARY_PROVIDER", " Claude ")
+
+    settings = load_settings(Path("/nowhere"))
+
+    assert settings.ollama_base_url == "http://localhost:11434/v1"
+    assert settings.tie_order[0] == "anthropic"

@@ -101,6 +101,24 @@ async def test_tasks_health_names_what_would_run(client: httpx.AsyncClient) -> N
     assert health["next"].startswith("openai/")
 
 
+async def test_tasks_health_is_that_of_who_asks(client: httpx.AsyncClient) -> None:
+    await client.put(f"{API}/budget/own", json={"monthlyUsd": 0})
+
+    health = (await client.get(f"{API}/tasks/health")).json()
+
+    assert (health["status"], health["next"], health["usableModels"]) == ("degraded", None, 0)
+
+
+async def test_json_that_breaks_off_is_told(client: httpx.AsyncClient) -> None:
+    broken = await client.post(
+        f"{API}/budget/check", content=b'{"provider": ', headers={"Content-Type": "application/json"}
+    )
+
+    assert (broken.status_code, broken.json()["detail"]) == (
+        422, "The body is no JSON: it breaks off at character 13.",
+    )  # fmt: skip
+
+
 async def test_a_budget_can_be_asked_booked_and_watched(client: httpx.AsyncClient) -> None:
     fits = (await client.post(f"{API}/budget/check", json={"provider": "openai", "amountUsd": 5})).json()
     too_much = (await client.post(f"{API}/budget/check", json={"provider": "openai", "amountUsd": 50})).json()

@@ -88,6 +88,10 @@ def test_the_doctor_names_the_challenges_that_are_left_out(tmp_path: Path) -> No
         ({"HOST": "no.such.host.invalid", "PORT": "0"}, "no address of this machine"),
         ({"TOOLOO_DATA_DIR": "/proc/nowhere", "PORT": "0"}, "cannot be written to"),
         ({"DATABASE_URL": "postgresql://127.0.0.1:9/x", "PORT": "0"}, "cannot be reached"),
+        ({"TOOLOO_CATALOG": "/proc/nowhere.yaml", "PORT": "0"}, "TOOLOO_CATALOG"),
+        ({"PRIMARY_PROVIDER": "nonsense", "PORT": "0"}, "names 'nonsense'. There are: anthropic,"),
+        ({"REDIS_URL": "redis://h:notaport/x", "PORT": "0"}, "REDIS_URL: must be a whole address"),
+        ({"OPENAI_BASE_URL": "http://[::1", "PORT": "0"}, "OPENAI_BASE_URL: must be a whole address"),
     ],
 )
 def test_what_keeps_the_server_from_starting_is_a_sentence(

@@ -96,3 +96,48 @@ def test_without_a_key_it_says_how_to_give_one(run: Run, monkeypatch: pytest.Mon
     nothing = run("provider", "health")
 
     assert (nothing.exit_code, "Give a key" in nothing.output) == (3, True)
+
+
+def test_what_looks_like_markup_is_shown_as_it_is(
+    run: Run, providers: FakeProviders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text(
+        'models: [{provider: openai, name: "we[/x]ird", input_usd_per_million: 1, output_usd_per_million: 1}]'
+    )
+    monkeypatch.setenv("TOOLOO_CATALOG", str(catalog))
+    providers.scripts["*"] = Script(words=("\x1b[31m", "red", "\x07"))
+
+    unknown = run("provider", "test", "[/x]")
+    listed = run("models")
+    said = run("provider", "test", "openai", "--stream")
+
+    assert "There is no provider '[/x]'" in str(unknown.exception)
+    assert "we[/x]ird" in listed.output
+    assert said.output.startswith("[31mred\n")
+
+
+def test_a_failure_after_a_paid_call_says_what_it_cost(run: Run, providers: FakeProviders) -> None:
+    providers.scripts["*"] = Script(finish=None)
+
+    failed = run("provider", "test", "openai", "--json")
+    told = run("provider", "test", "openai")
+    budgets = json.loads(run("budget", "list", "--json").stdout)
+
+    cost = json.loads(failed.stdout)["costUsd"]
+    assert cost > 0
+    assert "It cost $0.0" in told.output
+    assert next(row["spentUsd"] for row in budgets if (row["kind"], row["of"]) == ("provider", "openai")) >= cost
+
+
+def test_ollamas_names_that_are_none_are_left_out(
+    run: Run, providers: FakeProviders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    providers.ollama_models = ("", "x|y:1", "new\nline:3", "[/x]a:7b", "hf.co/who/what-GGUF:Q4_K_M")
+    monkeypatch.setenv("OLLAMA_BASE_URL", f"{providers.url}/v1/")
+
+    listed = json.loads(run("models", "--json").stdout)
+
+    assert [row["model"] for row in listed if row["model"].startswith("ollama/")] == [
+        "ollama/hf.co/who/what-GGUF:Q4_K_M"
+    ]

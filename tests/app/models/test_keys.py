@@ -1,5 +1,7 @@
 """Keys that an administrator sets: tested on entry, encrypted at rest, never shown again."""
 
+import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from app.models import audit
 from app.models.budget import Purse
 from app.models.gateway import Gateway
 from app.models.keys import SECRET_FILE, KeyService, cipher_of
+from app.models.providers.wire import Wire
 from app.opening import open_gateway, open_keys
 from app.settings import Settings
 from app.storage.database import Database
@@ -79,6 +82,54 @@ async def test_what_is_no_key_is_refused_unasked(
         await keys.set("nobody", GOOD, actor="ada")
 
     await gateway.close()
+
+
+async def test_of_two_keys_set_at_once_the_one_that_is_stored_is_used(
+    settings: Settings, sqlite: Database, providers: FakeProviders
+) -> None:
+    gateway, keys = await opened(settings, sqlite)
+    providers.accepted_keys = frozenset({f"sk-{letter * 20}" for letter in "abcdef"})
+    make, pauses, used = keys._make_wire, iter([0.3, 0.25, 0.2, 0.15, 0.1, 0.05] * 9), []
+
+    def make_slowly(provider: str, key: str) -> Wire:
+        time.sleep(next(pauses))  # whoever came first is the last to be ready
+        wire = make(provider, key)
+        vars(wire)["key"] = key
+        return wire
+
+    keys._make_wire = make_slowly
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(keys.set("openai", key, actor="ada") for key in sorted(providers.accepted_keys)))
+    used = vars(gateway._wires["openai"])["key"]
+
+    assert (await keys.status())[1].ending == used[-4:]
+    await gateway.close()
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", "null", '{"data": []}', '{"data": "abc"}', '{"models": []}'])
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "gemini", "deepseek"])
+async def test_an_answer_that_names_no_models_proves_no_key(
+    settings: Settings, sqlite: Database, provider: str, body: str
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write((head + body).encode())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    away = settings.model_copy(
+        update={f"{name}_base_url": url for name in ("anthropic", "openai", "gemini", "deepseek")}
+    )
+    gateway, keys = await opened(away, sqlite)
+
+    with pytest.raises((InvalidInput, ProviderFailed)):
+        await keys.set(provider, GOOD, actor="ada")
+
+    assert {status.source for status in await keys.status()} == {"none"}
+    await gateway.close()
+    server.close()
 
 
 async def test_a_provider_that_is_not_there_stores_nothing(settings: Settings, sqlite: Database) -> None:

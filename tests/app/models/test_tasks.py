@@ -21,6 +21,7 @@ from app.identity.accounts import AccountService, User
 from app.models import audit, quality
 from app.models import log as call_log
 from app.models.answers import Answers, OwnAnswers, TaskResult
+from app.models.budget import Purse
 from app.models.gate import EACH_AT_ONCE, MOST_WAITING, Gate
 from app.models.gateway import Gateway
 from app.models.tasks import TaskRequest, TaskService
@@ -641,3 +642,33 @@ async def test_the_fallbacks_are_asked_though_the_preferred_provider_has_many_mo
 
     assert len(broken) >= 4
     assert result.provider == "anthropic"
+
+
+async def test_what_a_shared_failure_cost_is_told_once(
+    service: TaskService, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database
+) -> None:
+    providers.scripts["*"] = says("no JSON at all", first_pause_seconds=0.2)
+
+    failures = await asyncio.gather(*(submit(service, learner) for _ in range(5)), return_exceptions=True)
+
+    told = [failure.cost_microusd for failure in failures if isinstance(failure, ProviderFailed)]
+    audited = [entry.detail.get("costMicrousd", 0) for entry in await audit.newest(sqlite)]
+    spent = await purse.spent_by(learner.id)
+    assert len(told) == 5
+    assert sum(told) == sum(audited) == spent > 0
+
+
+async def test_alternatives_are_of_the_providers_that_were_asked_for(
+    service: TaskService, providers: FakeProviders, learner: User
+) -> None:
+    providers.scripts["*"] = says(POSITIVE)
+
+    result = await submit(service, learner, fallback_providers=("gemini", "deepseek"))
+
+    assert result.alternatives
+    assert {name.partition("/")[0] for name in result.alternatives} <= {"gemini", "deepseek"}
+
+
+async def test_the_provider_for_tests_is_asked_alone(service: TaskService, learner: User) -> None:
+    with pytest.raises(InvalidInput, match="is for tests, and asked alone"):
+        await submit(service, learner, fallback_providers=("openai", "null"))
