@@ -9,6 +9,7 @@ import structlog
 from langchain_core.runnables import RunnableConfig
 
 from app.errors import InvalidInput, RateLimited
+from app.redaction import SECRETS
 from graph.build import build_graph
 from graph.checkpoints import Checkpoints, translated
 from graph.deps import Deps
@@ -55,7 +56,8 @@ class Conversation:
         async with self._one_at_a_time(key):
             config: RunnableConfig = {"configurable": {"thread_id": key}}
             state = State(
-                user_id=turn.user_id, is_admin=turn.is_admin, thread_id=turn.thread_id, text=turn.text,
+                user_id=turn.user_id, is_admin=turn.is_admin, thread_id=turn.thread_id,
+                text=SECRETS.sub("[key]", turn.text),  # neither remembered nor told to a model
                 intent=turn.intent or "", parameters=turn.parameters, options=[],
             )  # fmt: skip
             with translated():

@@ -100,6 +100,15 @@
         for (const item of list.querySelectorAll("li")) if (item.closest("ul") === list) item.setAttribute("role", "none");
       }
     }
+    // A table that is wider than its place is scrolled, for which the keyboard must get there.
+    for (const table of root.querySelectorAll(".ai-message table")) {
+      const place = table.parentElement;
+      if (place.scrollWidth > place.clientWidth && !place.hasAttribute("tabindex")) {
+        place.tabIndex = 0;
+        place.setAttribute("role", "region");
+        place.setAttribute("aria-label", "Table");
+      }
+    }
     const input = document.getElementById("chat-input");
     if (input && !input.getAttribute("aria-label")) input.setAttribute("aria-label", "Your message");
   }

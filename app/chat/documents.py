@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chainlit.step import StepDict
 from chainlit.types import ThreadDict
 
-from app.chat.snapshots import SECRETS
+from app.redaction import SECRETS
 
 LONGEST_NAME = 120
 MESSAGE_TYPES = ("user_message", "assistant_message")

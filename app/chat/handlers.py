@@ -70,6 +70,7 @@ class Chat:
             ("challenge_reveal", self.card_reveal),
             ("challenge_coach", self.card_coach),
             ("mastery_behind", self.mastery_behind),
+            ("keys_list", self.keys_list),
             ("keys_set", self.keys_set),
             ("keys_remove", self.keys_remove),
             ("share_publish", self.share_publish),
@@ -278,11 +279,18 @@ class Chat:
         _require_admin()
         await answer.card("KeysCard", {"keys": await self._key_rows(), **told}, "Keys of model providers are set here.")
 
+    async def keys_list(self, _action: cl.Action) -> Json:
+        return await _card(self._list_keys())
+
     async def keys_set(self, action: cl.Action) -> Json:
         return await _card(self._set_key(action.payload))
 
     async def keys_remove(self, action: cl.Action) -> Json:
         return await _card(self._remove_key(action.payload))
+
+    async def _list_keys(self) -> Json:
+        _require_admin()
+        return {"keys": await self._key_rows()}
 
     async def _set_key(self, payload: Json) -> Json:
         user = _require_admin()

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.redaction import SECRETS
+
 Json = dict[str, Any]  # Any: JSON
 
 LONGEST_SNAPSHOT_MESSAGES = 500
@@ -20,10 +22,6 @@ _QUOTED = re.compile(
 _FILES = re.compile(r"\bfile:/\S+")
 _WINDOWS_PATHS = re.compile(rf"(?:\b[A-Za-z]:[\\/]+|\\\\){_PART}(?:[\\/]+{_PART})*")
 _EMAILS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,200}\w")
-SECRETS = re.compile(
-    r"\b(?:sk-[\w-]{12,}|tooloo_[\w-]{12,}|gh[pousr]_\w{20,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{20,}|AKIA\w{12,}"
-    r"|(?<![\w-])eyJ[\w-]{10,4000}\.[\w-]{10,8000}\.[\w-]{5,2000})\b"
-)  # fmt: skip
 _IDS = re.compile(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
 
 

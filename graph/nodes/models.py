@@ -21,8 +21,8 @@ CONNECT = (
 
 
 WHY_HEAD = (
-    "| Model | Cost | Quality | Speed | Uptime | × success | × priority | Score | Estimate | Left out because |\n"
-    "|---|---|---|---|---|---|---|---|---|---|\n"
+    "| Model | Cost | Quality | Speed | Uptime | × success | × priority | Score | Estimate |\n"
+    "|---|---|---|---|---|---|---|---|---|\n"
 )
 DID = {
     "ok": "answered", "stopped": "was stopped", "failed": "failed", "lost": "was cut off when the server went down",
@@ -151,21 +151,32 @@ async def _list(state: State, deps: Deps, say: Speaker) -> None:
         say.text(CONNECT + _keyless(deps))
         return
     rows = [
-        f"| {place if scored.excluded is None else '–'} | {scored.model_id} | {dollars(scored.estimate_microusd)} "
-        f"| {scored.quality:.2f} | {scored.speed:.2f} | {scored.score:.3f} | {scored.excluded or ''} |"
+        f"| {place if scored.excluded is None else '†'} | {scored.model_id} | {dollars(scored.estimate_microusd)} "
+        f"| {scored.quality:.2f} | {scored.speed:.2f} | {scored.score:.3f} |"
         for place, scored in enumerate(ranking, start=1)
     ]
-    head = "| | Model | Estimate | Quality | Speed | Score | Left out because |\n|---|---|---|---|---|---|---|\n"
+    head = "| | Model | Estimate | Quality | Speed | Score |\n|---|---|---|---|---|---|\n"
     if pinned := state.get("model"):
         first = f"**{pinned}** answers in this chat, as you chose; `/model auto` ends that. The selector's own ranking:"
     elif any(scored.excluded is None for scored in ranking):
         first = f"A question now would go to the first: {reason(ranking)}."
     else:
-        first = "No model could answer a question now; the last column says why."
-    say.text(f"{first}\n\n{head}" + "\n".join(rows) + _keyless(deps))
+        first = "No model could answer a question now; below the table it says why."
+    left_out = _left_out([scored.to_json() for scored in ranking])
+    say.text(f"{first}\n\n{head}" + "\n".join(rows) + left_out + _keyless(deps))
     if deps.gateway.catalog.refused:
         refused = [f"- {name}: {why}" for name, why in deps.gateway.catalog.refused.items()]
         say.text("\n\nNever called:\n\n" + "\n".join(refused))
+
+
+def _left_out(ranking: list[dict[str, Any]]) -> str:  # Any: JSON
+    """Why some of a ranking could not be asked, those with the same reason together."""
+    reasons: dict[str, list[str]] = {}
+    for scored in ranking:
+        if scored["excluded"]:
+            reasons.setdefault(scored["excluded"], []).append(scored["model_id"])
+    lines = [f"- {why}: {', '.join(names)}" for why, names in reasons.items()]
+    return "\n\n† Left out because:\n\n" + "\n".join(lines) if lines else ""
 
 
 def _keyless(deps: Deps) -> str:
@@ -195,12 +206,12 @@ async def _why(state: State, deps: Deps, say: Speaker) -> None:
         say.text(_answered(answered, same_request, ranking))
     if ranking:
         rows = [
-            f"| {s['model_id']} | {s['cost']:.2f} | {_quality(s)} | {s['speed']:.2f} | {s['uptime']:.2f} "
+            f"| {s['model_id']}{' †' if s['excluded'] else ''} | {s['cost']:.2f} | {_quality(s)} | {s['speed']:.2f} | {s['uptime']:.2f} "
             f"| {s['success_rate']:.2f} | {s['priority']:.1f} | **{s['score']:.3f}** "
-            f"| {dollars(s['estimate_microusd'])} | {s['excluded'] or ''} |"
+            f"| {dollars(s['estimate_microusd'])} |"
             for s in ranking
         ]
-        say.text("\n\n" + WHY_HEAD + "\n".join(rows) + "\n\n" + FORMULA)
+        say.text("\n\n" + WHY_HEAD + "\n".join(rows) + "\n\n" + FORMULA + _left_out(ranking))
 
 
 def _answered(last: dict[str, Any], calls: list[dict[str, Any]], ranking: list[dict[str, Any]]) -> str:  # Any: rows

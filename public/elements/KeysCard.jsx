@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 
 const NAMES = { anthropic: "Anthropic (Claude)", openai: "OpenAI", gemini: "Google (Gemini)", deepseek: "DeepSeek" };
 
@@ -49,6 +49,12 @@ function Provider({ row, onChanged }) {
 
 export default function KeysCard() {
   const [rows, setRows] = useState(props.keys);
+  useEffect(() => {
+    // What this message was sent with may have changed since: here, in another chat, or on another server.
+    callAction({ name: "keys_list", payload: {} }).then((answer) => {
+      if (answer && answer.response && answer.response.keys) setRows(answer.response.keys);
+    });
+  }, []);
   return (
     <section className="tl-card" aria-label="Keys of model providers" data-testid="keys-card">
       <h3>Keys of model providers</h3>

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, expect
 
-from tests.e2e.conftest import Chat, Server, press, settle
+from tests.e2e.conftest import Chat, Server, press, serious_findings, settle
 from tests.fakes.providers import FakeProviders, Script
 
 GOOD = "sk-good-0123456789abcdef"
@@ -51,7 +51,13 @@ def test_a_key_is_set_in_the_chat_and_a_model_answers_at_once(
     expect(chat.page.get_by_role("link", name="/keys")).to_be_visible()
     expect(chat.page.get_by_text(TYPED)).to_have_count(0)
 
-    expect(chat.card("keys-card").get_by_test_id("key-openai")).to_be_visible()
+    again = chat.card("keys-card").get_by_test_id("key-openai")
+    expect(again).to_contain_text("stored here ending in cdef")
+    press(again.get_by_role("button", name="Remove"), again.get_by_role("status"))
+    expect(again).to_contain_text("no key")
+    settle(chat)
+    chat.page.reload()
+    expect(chat.card("keys-card").get_by_test_id("key-openai")).to_contain_text("no key")
     server.stop()
     stored = b"".join(file.read_bytes() for file in (server.folder / "data").glob("tooloo.sqlite*"))
     assert GOOD.encode() not in stored
@@ -80,7 +86,13 @@ def test_cost_alerts_and_thumbs(
     expect(chat.card("budget-gauge")).to_contain_text("your own cap")
     chat.command("why")
     expect(chat.page.get_by_text("Score = (0.30 cost").first).to_be_visible()
+    expect(chat.page.get_by_text("† Left out because:").first).to_be_visible()
     chat.shot("why")
+    chat.page.set_viewport_size({"width": 390, "height": 844})
+    expect(chat.page.get_by_text("Feedback updated")).to_have_count(0)  # a list that is the library's own
+    assert serious_findings(chat.page) == []
+    chat.shot("why-narrow")
+    chat.page.set_viewport_size({"width": 1200, "height": 900})
     chat.say("/budget openai off")
     expect(chat.page.get_by_text("openai is not asked any more")).to_be_visible()
     expect(chat.card("budget-gauge")).to_contain_text("(switched off)")

@@ -1,0 +1,8 @@
+"""What looks like a key, wherever it stands in what somebody writes: it is kept nowhere and sent to nobody."""
+
+import re
+
+SECRETS = re.compile(
+    r"\b(?:sk-[\w-]{12,}|tooloo_[\w-]{12,}|gh[pousr]_\w{20,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{20,}|AKIA\w{12,}"
+    r"|(?<![\w-])eyJ[\w-]{10,4000}\.[\w-]{10,8000}\.[\w-]{5,2000})\b"
+)  # fmt: skip
