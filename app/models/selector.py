@@ -169,7 +169,8 @@ def rank(models: Sequence[Model], need: Need, knowledge: Knowledge, *, tie_order
     ]
     qualities = [_quality(model, need, knowledge) for model in models]
     excluded = [knowledge.excluded.get(model.id) or _unfit(model, need) for model in models]
-    dearest = max((cost for cost, why in zip(estimates, excluded, strict=True) if why is None), default=0)
+    staying = [cost for cost, why in zip(estimates, excluded, strict=True) if why is None]
+    dearest = max(staying or estimates, default=0)  # where none stays, they are shown as they would compare
     scored = [
         _scored(model, need, knowledge, estimate=estimate, dearest=dearest, quality=quality, excluded=why)
         for model, estimate, quality, why in zip(models, estimates, qualities, excluded, strict=True)

@@ -209,6 +209,14 @@ def test_a_choice_to_explore_says_so() -> None:
     assert "the one that could answer" in reason(ranking, "p/b")
 
 
+def test_where_all_fell_out_they_are_shown_as_they_would_compare() -> None:
+    models = [model("a", price=1), model("b", price=4)]
+
+    none = ranked(*models, excluded={"p/a": "off", "p/b": "off"})
+
+    assert [(s.model_id, s.score) for s in none] == [(s.model_id, s.score) for s in ranked(*models)]
+
+
 def test_what_fell_out_says_why() -> None:
     found = ranked(model("a"), model("b"), excluded={"p/a": "over budget"})
 
