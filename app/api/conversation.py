@@ -4,11 +4,11 @@ import hashlib
 import uuid
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Field
 
 from app.api.identity import IsAdmin, Reader, Using, Writer
-from app.api.wire import Body, camel, page
+from app.api.wire import Body, camel, page, while_connected
 from app.errors import InvalidInput
 from graph import commands
 from graph.conversation import Turn, check_message
@@ -68,7 +68,7 @@ async def parse(body: Said, _user: Reader, using: Using) -> Json:
 
 
 @router.post("/intent/execute")
-async def execute(body: Said, user: Writer, is_admin: IsAdmin, using: Using) -> Json:
+async def execute(body: Said, request: Request, user: Writer, is_admin: IsAdmin, using: Using) -> Json:
     """Answer a message as the chat would, commands included.
 
     Cards have no browser here: their props are the same figures.
@@ -78,13 +78,11 @@ async def execute(body: Said, user: Writer, is_admin: IsAdmin, using: Using) -> 
     if command is not None and command.intent.startswith("chat."):
         raise InvalidInput(f"This is for the chat in the browser: {using.settings.base_url}")
     thread_id = _thread_id(user.id, body.thread_id or uuid.uuid4().hex)
-    reply = await using.conversation.reply(
-        Turn(
-            user_id=user.id, is_admin=is_admin, thread_id=thread_id,
-            text=command.text if command else body.text,
-            intent=command.intent if command else None, parameters=command.parameters if command else {},
-        )
+    turn = Turn(
+        user_id=user.id, is_admin=is_admin, thread_id=thread_id, text=command.text if command else body.text,
+        intent=command.intent if command else None, parameters=command.parameters if command else {},
     )  # fmt: skip
+    reply = await while_connected(request, using.conversation.reply(turn))
     return {
         "text": reply.plain,
         "blocks": [{"kind": block.kind, "props": block.props} for block in reply.blocks],

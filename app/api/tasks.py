@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import Field, StringConstraints
 
 from app.api.identity import IsAdmin, Reader, Using, Writer
-from app.api.wire import Body
+from app.api.wire import Body, while_connected
 from app.errors import NotAllowed, Unauthenticated
 from app.models.answers import TaskResult
 from app.models.budget import MICROUSD
@@ -67,7 +67,8 @@ async def submit(body: Submission, request: Request, user: Writer, is_admin: IsA
         fallback_providers=tuple(body.config.fallback_providers), quality=body.config.quality,
         max_tokens=body.config.max_tokens, use_burst=body.config.use_burst, source=body.metadata.source,
     )  # fmt: skip
-    result = await using.tasks.submit(wanted, user_id=user.id, tier=await using.accounts.tier_of(user))
+    tier = await using.accounts.tier_of(user)
+    result = await while_connected(request, using.tasks.submit(wanted, user_id=user.id, tier=tier))
     return _answer(result, request.state.request_id)
 
 

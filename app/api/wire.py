@@ -1,10 +1,17 @@
 """The JSON that goes in: camelCase names, nothing unknown, nothing endless."""
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
+
+from app.errors import Stopped
+
+LOOK_SECONDS = 0.5  # between two looks whether a client is still there
+T = TypeVar("T")
 
 
 class Body(BaseModel):
@@ -31,6 +38,28 @@ def _is_whole(value: Any) -> bool:  # Any: JSON
             case list() as inner:
                 waiting += inner
     return True
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:  # Any: what a coroutine is sent
+    """What ``work`` gives; it is stopped, and booked, when its client leaves.
+
+    Raises:
+        Stopped: the client left.
+    """
+    running = asyncio.ensure_future(work)
+    try:
+        while not running.done():
+            await asyncio.wait({running}, timeout=LOOK_SECONDS)
+            if not running.done() and await request.is_disconnected():
+                running.cancel()
+                await asyncio.wait({running})
+                if running.cancelled():
+                    raise Stopped("The client left.")
+        return running.result()
+    finally:
+        if not running.done():  # we are stopped ourselves
+            running.cancel()
+            await asyncio.wait({running})
 
 
 def page(items: list[dict[str, object]], next_cursor: str | None = None) -> dict[str, object]:

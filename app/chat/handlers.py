@@ -20,7 +20,7 @@ from app.chat.history import History
 from app.chat.ownership import check_thread_id
 from app.chat.render import Answer
 from app.chat.sharing import DEFAULT_DAYS, SharingService
-from app.chat.stopping import stopped_once
+from app.chat.stopping import stop_unless_back, stopped_once
 from app.errors import InvalidInput, NotAllowed, Stopped, TooLooError
 from app.identity.accounts import User
 from app.learning import views
@@ -58,6 +58,7 @@ class Chat:
         cl.set_starters(self.starters)
         cl.on_chat_start(self.start)
         cl.on_chat_resume(self.resume)
+        cl.on_chat_end(self.dropped)
         cl.on_message(self.message)
         for name, callback in (
             ("say", self.say),
@@ -91,6 +92,9 @@ class Chat:
         running = cl.context.session.current_task
         if running is not None and not running.done():
             await cl.context.emitter.task_start()  # its connection dropped in the middle of an answer
+
+    async def dropped(self) -> None:
+        stop_unless_back(cl.context.session)
 
     async def message(self, message: cl.Message) -> None:
         files = [element for element in message.elements if element.path]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chainlit import config as chat_config
 from chainlit.server import sio
-from chainlit.session import WebsocketSession, ws_sessions_id
+from chainlit.session import ws_sessions_id
 from fastapi import FastAPI
 
 from app.bootstrap import Services
@@ -14,6 +14,7 @@ from app.chat import login
 from app.chat.handlers import Chat
 from app.chat.history import History
 from app.chat.sharing import SharePages, SharingService
+from app.chat.stopping import stop
 from app.models import quality
 from app.opening import utc_now
 
@@ -44,14 +45,7 @@ def open_chat(app: FastAPI, services: Services) -> None:
         login.install_accounts()
     login.install_logout(services.access)
     Chat(services, history, sharing, settings.base_url).install()
-    sio.on("stop", _stop)
-
-
-async def _stop(connection_id: str) -> None:
-    """In place of the chat library's own, which sends a message of its own beside what our answer says of a stop."""
-    session = WebsocketSession.get(connection_id)
-    if session is not None and session.current_task is not None:
-        session.current_task.cancel()
+    sio.on("stop", stop)
 
 
 async def close_chat() -> None:

@@ -11,6 +11,7 @@ import pytest
 import socketio
 from socketio.exceptions import ConnectionError as Refused
 
+from app.chat.stopping import GONE_SECONDS
 from tests.e2e.conftest import Server, free_port
 from tests.e2e.test_team import PASSWORD, add_account
 from tests.fakes.providers import FakeProviders, Script
@@ -147,6 +148,57 @@ async def test_a_stop_that_comes_more_than_once_ends_the_call_and_says_what_it_c
     openai = next(one for one in budget["items"] if one["provider"] == "openai")
     assert openai["heldUsd"] == 0
     assert openai["spentUsd"] > 0
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+async def test_a_tab_that_is_closed_ends_the_call_and_a_connection_that_drops_does_not(
+    serve: Callable[..., Server], providers: FakeProviders, comes_back: bool
+) -> None:
+    providers.scripts["*"] = Script(endless=True, pause_seconds=0.1)
+    server = serve(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"{providers.url}/v1")
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        cookie = await cookie_of(client)
+        page = await Page(server, cookie).open()
+        await asyncio.sleep(1)
+        await page.say("tell me about the history of unix")
+        async with asyncio.timeout(60):
+            while not providers.calls:
+                await asyncio.sleep(0.05)
+        await page.client.disconnect()
+        back = await Page(server, cookie).open() if comes_back else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GONE_SECONDS + 10):
+                while not providers.closed_early:
+                    await asyncio.sleep(0.2)
+        is_over = bool(providers.closed_early)
+        answers = await answers_of(client)
+        if back is not None:
+            await back.client.disconnect()
+
+    assert is_over is not comes_back
+    assert ("*Stopped. It cost $0." in answers[0]) is not comes_back
+
+
+@pytest.mark.parametrize("path", ["tasks/submit", "intent/execute"])
+async def test_a_program_that_leaves_ends_its_call(
+    serve: Callable[..., Server], providers: FakeProviders, path: str
+) -> None:
+    providers.scripts["*"] = Script(first_pause_seconds=20)
+    server = serve(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"{providers.url}/v1")
+    body = {"type": "generate", "input": {"content": "Go."}} if path == "tasks/submit" else {"text": "what is a monad?"}
+    async with httpx.AsyncClient(base_url=f"{server.url}/api/v1", timeout=60) as client:
+        leaving = asyncio.create_task(client.post(f"/{path}", json=body))
+        async with asyncio.timeout(60):
+            while not providers.calls:
+                await asyncio.sleep(0.05)
+        leaving.cancel()
+        async with asyncio.timeout(8):
+            while not (calls := (await client.get("/providers/costs")).json()["items"]):
+                await asyncio.sleep(0.2)
+        budgets = (await client.get("/budget/status")).json()["items"]
+
+    assert [(call["status"], call["costUsd"] > 0) for call in calls] == [("stopped", True)]
+    assert all(budget["heldUsd"] == 0 for budget in budgets)
 
 
 async def test_what_no_page_would_send_harms_nobody(server: Server) -> None:
