@@ -219,12 +219,14 @@ def _answered(last: dict[str, Any], calls: list[dict[str, Any]], ranking: list[d
     estimate = next((s for s in ranking if s["model_id"] == f"{last['provider']}/{last['model']}"), None)
     guessed = f", {dollars(estimate['estimate_microusd'])} was the estimate" if estimate else ""
     counted = ", counted by us" if last["tokens_counted"] else ""
+    is_whole = last["status"] != "ok" and 0 < last["cost_microusd"] == last["held_microusd"]
+    cut = " What was held is charged, since the provider may have gone on generating." if is_whole else ""
     whole = sum(call["cost_microusd"] for call in calls)
     in_all = f" All in all the answer cost **{dollars(whole)}**." if whole != last["cost_microusd"] else ""
     lines = [
         f"**{last['model']}** {DID[last['status']]}: {last['selection'].get('reason', 'its ranking is no longer kept')}. "
         f"It cost **{dollars(last['cost_microusd'])}** ({last['input_tokens']} tokens in, {last['cached_tokens']} of them "
-        f"cached, {last['output_tokens']} out{counted}); {dollars(last['held_microusd'])} was held{guessed}.{in_all}"
+        f"cached, {last['output_tokens']} out{counted}); {dollars(last['held_microusd'])} was held{guessed}.{cut}{in_all}"
     ]
     if len(calls) > 1:
         lines += ["", "It took more than one call:", ""]

@@ -338,7 +338,7 @@ export default function ChallengeCard() {
           <p>{inline(coached.question)}</p>
           {coached.told && <span className="tl-muted">{coached.told}</span>}
           {coached.model && <span className="tl-muted">{coached.model} · {coached.cost} · counts as help</span>}
-          {!coached.model && coached.cost && <span className="tl-muted">It cost {coached.cost}.</span>}
+          {!coached.model && coached.cost && <span className="tl-muted"> It cost {coached.cost}.</span>}
         </div>
       )}
       {revealed && (

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -299,6 +300,24 @@ async def test_why_shows_every_call_and_every_number(services: Services, owner: 
     assert f"1. {best}: invalid_request" in why.text
     for words in ("was the estimate", "was held", "| Model | Cost | Quality", "Score = (0.30 cost"):
         assert words in why.text
+
+
+async def test_why_tells_what_the_whole_answer_cost_where_a_model_broke_off(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    best = (await services.deps.gateway.preview("chat"))[0].model_id.partition("/")[2]
+    providers.queues[best] = deque([Script(words=("One,", " two"), cut_after=1)])
+    await say(services, owner, "tell me about the history of unix")
+
+    why = await say(services, owner, "/why", intent="provider.change", parameters={"do": "why"})
+    providers.scripts["*"] = Script(finish=None)
+    with contextlib.suppress(ProviderFailed):
+        await say(services, owner, "tell me about the history of make")
+    broken = await say(services, owner, "/why", intent="provider.change", parameters={"do": "why"})
+
+    assert "All in all the answer cost **$0." in why.text
+    assert "since the provider may have gone on generating" not in why.text
+    assert "What was held is charged, since the provider may have gone on generating." in broken.text
 
 
 async def test_why_no_model_was_asked_is_told(services: Services, owner: User, providers: FakeProviders) -> None:
