@@ -170,7 +170,9 @@ class Chat:
     async def _say_stopped(self, answer: Answer, began: datetime) -> None:
         purse, thread_id = self._services.deps.purse, cl.context.session.thread_id
         spent = await purse.spent_by(_user().id, since=began, thread_id=thread_id)
-        await answer.fail(f"*Stopped. It cost {dollars(spent)}.*" if spent else "*Stopped.*")
+        whole = await purse.spent_by(_user().id, thread_id=thread_id)
+        cost = f" It cost {dollars(spent)}; {dollars(whole)} in this chat." if spent else ""
+        await answer.fail(f"*Stopped.{cost}*")
 
     async def _send_commands(self) -> None:
         listed = [

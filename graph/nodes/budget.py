@@ -148,6 +148,7 @@ async def _show(state: State, deps: Deps, say: Speaker) -> None:
         "own": own,
         "providers": rows,
         "usesBurst": uses_burst,
+        "isAdmin": state.get("is_admin", False),
     }
     lines = [
         f"- {row['name']}: {'free' if row['limit'] == 'free' else row['spent'] + ' of ' + row['limit']}"

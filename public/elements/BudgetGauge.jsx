@@ -31,7 +31,7 @@ export default function BudgetGauge() {
         {props.providers.map((row) => <Gauge key={row.name} row={row} />)}
       </div>
       {props.usesBurst && <p>Calls of this chat may use the burst budgets; <code>/budget burst off</code> ends that.</p>}
-      <p className="tl-muted">A call is made only if its dearest outcome still fits. Change a limit with <code>/budget anthropic 5</code>, cap your own with <code>/budget 5</code>, or one kind of use with <code>/budget general.chat 2</code>.</p>
+      <p className="tl-muted">A call is made only if its dearest outcome still fits. {props.isAdmin && <>Change a limit with <code>/budget anthropic 5</code>. </>}Cap your own with <code>/budget 5</code>, or one kind of use with <code>/budget general.chat 2</code>.</p>
     </section>
   );
 }

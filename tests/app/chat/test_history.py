@@ -139,6 +139,8 @@ async def test_the_librarys_frames_are_not_kept(layer: Direct, ada: User, thread
         ("/key=abcdefghijkl", None, "/keys"),
         ("abcdefghijkl", "keys", "/keys"),
         ("my key is sk-proj-abcdefghijkl", None, "my key is [key]"),
+        ("please /keys openai abcdefghijkl", None, "please /keys [key]"),
+        ("//keys openai abcdefghijkl now", None, "//keys [key] now"),
     ],
 )
 async def test_a_key_that_was_typed_into_the_chat_is_kept_nowhere(
