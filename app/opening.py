@@ -14,7 +14,7 @@ from app.learning.sandbox.probe import REMEDY
 from app.models.breaker import Breaker
 from app.models.budget import Purse
 from app.models.call import TimeLimits
-from app.models.catalog import Catalog, load_catalog
+from app.models.catalog import Catalog, load_catalog, price_of
 from app.models.chooser import Taste
 from app.models.gateway import Gateway, Rules
 from app.models.keys import KeyService, cipher_of
@@ -79,7 +79,7 @@ def read_catalog(settings: Settings) -> Catalog:
         SettingsError: its file does not fit, or a provider is named that there is not.
     """
     catalog = load_catalog(settings.tooloo_catalog, _preferred(settings), today=utc_now().date())
-    known = set(_providers(catalog))
+    known = {*_providers(catalog), *(model_id.partition("/")[0] for model_id in catalog.refused)}
     if unknown := next((name for name in settings.tie_order if name not in known), None):
         raise SettingsError(
             f"PRIMARY_PROVIDER or FALLBACK_CHAIN names {unknown!r}. There are: {', '.join(sorted(known))}."
@@ -148,9 +148,14 @@ def _named(settings: Settings) -> Sequence[tuple[str, str, str]]:
         ("OPENAI_DEFAULT_MODEL", "openai", settings.openai_default_model),
         ("GEMINI_DEFAULT_MODEL", "gemini", settings.gemini_default_model),
     )
-    return [
-        (variable, provider, name.strip().removeprefix(f"{provider}/")) for variable, provider, name in named if name
-    ]
+    return [(variable, provider, _plain(provider, name)) for variable, provider, name in named if name and name.strip()]
+
+
+def _plain(provider: str, name: str) -> str:
+    """A model's name without that of its provider, where it is known so: some have such a name of their own."""
+    wanted = name.strip()
+    plain = wanted.removeprefix(f"{provider}/")
+    return plain if plain and price_of(provider, plain) else wanted
 
 
 def _providers(catalog: Catalog) -> list[str]:

@@ -35,11 +35,20 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _is_address(value: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
+def _is_address(value: str) -> bool:
     try:
         parts = urlsplit(value)
-        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and value.isprintable()
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return is_whole and value.isprintable() and " " not in value
     except ValueError:  # of a port that is no number, or of brackets that do not close
+        return False
+
+
+def _is_redis(value: str) -> bool:
+    try:
+        parts = urlsplit(value.strip())
+        return parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
+    except ValueError:
         return False
 
 
@@ -143,7 +152,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "anthropic_api_key", "openai_api_key", "google_api_key", "deepseek_api_key", "openai_organization",
-        "metrics_api_key", mode="before",
+        mode="before",
     )  # fmt: skip
     @classmethod
     def _clean_key(cls, value: object) -> object:
@@ -164,7 +173,14 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _clean_address(cls, value: object) -> object:
-        return value.strip() or None if isinstance(value, str) else value
+        return value.strip() if isinstance(value, str) else value
+
+    @field_validator("metrics_api_key")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not (value.get_secret_value().isascii() and value.get_secret_value().isprintable()):
+            raise ValueError("cannot be sent: use plain letters and digits, in one line")
+        return value
 
     @field_validator("anthropic_base_url", "openai_base_url", "gemini_base_url", "deepseek_base_url", "ollama_base_url")
     @classmethod
@@ -176,7 +192,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not _is_address(value.get_secret_value(), schemes=("redis", "rediss")):
+        if value and not _is_redis(value.get_secret_value()):
             raise ValueError("must be a whole address, such as redis://localhost:6379/0")
         return value
 

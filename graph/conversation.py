@@ -9,7 +9,7 @@ import structlog
 from langchain_core.runnables import RunnableConfig
 
 from app.errors import InvalidInput, RateLimited
-from app.redaction import SECRETS
+from app.redaction import KEYS
 from graph.build import build_graph
 from graph.checkpoints import Checkpoints, translated
 from graph.deps import Deps
@@ -57,8 +57,8 @@ class Conversation:
             config: RunnableConfig = {"configurable": {"thread_id": key}}
             state = State(
                 user_id=turn.user_id, is_admin=turn.is_admin, thread_id=turn.thread_id,
-                text=SECRETS.sub("[key]", turn.text),  # neither remembered nor told to a model
-                intent=turn.intent or "", parameters=turn.parameters, options=[],
+                text=KEYS.sub("[key]", turn.text), intent=turn.intent or "", options=[],
+                parameters={name: _without_keys(value) for name, value in turn.parameters.items()},
             )  # fmt: skip
             with translated():
                 if turn.earlier is not None and await self._checkpoints.saver.aget_tuple(config) is None:
@@ -126,6 +126,10 @@ class _ThreadLock:
         self.waiting -= 1
         if self.waiting == 0:
             self._table.pop(self._key, None)
+
+
+def _without_keys(value: Any) -> Any:  # Any: a slot
+    return KEYS.sub("[key]", value) if isinstance(value, str) else value
 
 
 def check_message(text: str) -> None:

@@ -3,11 +3,11 @@
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from app.api.identity import Reader, Using, Writer
-from app.api.wire import Body, page
+from app.api.wire import Body, page, while_connected
 from app.bootstrap import Services
 from app.errors import InvalidInput, NotFound
 from app.learning import path, progress, views
@@ -164,12 +164,12 @@ async def reveal(challenge_id: str, user: Writer, using: Using) -> Json:
 
 
 @router.post("/coach/feedback")
-async def coach_feedback(body: Coach, user: Writer, using: Using) -> Json:
+async def coach_feedback(body: Coach, request: Request, user: Writer, using: Using) -> Json:
     """One question about the newest attempt at a challenge, by a model where there is one. It counts as help."""
     started = await using.deps.challenges.latest(user.id, body.challenge_id)
     if started is None:
         raise NotFound(f"Start the challenge first: POST /api/v1/challenges/{body.challenge_id}/start")
-    return views.coached_view(await using.deps.coach.ask(user.id, started.id))
+    return views.coached_view(await while_connected(request, using.deps.coach.ask(user.id, started.id)))
 
 
 @router.post("/training/start", status_code=201)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.errors import Stopped
+from app.waiting import stop_once
 
 LOOK_SECONDS = 0.5  # between two looks whether a client is still there
 T = TypeVar("T")
@@ -51,15 +52,13 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T: 
         while not running.done():
             await asyncio.wait({running}, timeout=LOOK_SECONDS)
             if not running.done() and await request.is_disconnected():
-                running.cancel()
-                await asyncio.wait({running})
-                if running.cancelled():
-                    raise Stopped("The client left.")
-        return running.result()
+                break
     finally:
-        if not running.done():  # we are stopped ourselves
-            running.cancel()
-            await asyncio.wait({running})
+        if not running.done():  # its client left, or we are stopped ourselves
+            await stop_once(running)
+    if running.cancelled():
+        raise Stopped("The client left.")
+    return running.result()
 
 
 def page(items: list[dict[str, object]], next_cursor: str | None = None) -> dict[str, object]:

@@ -20,7 +20,7 @@ from app.chat.history import History
 from app.chat.ownership import check_thread_id
 from app.chat.render import Answer
 from app.chat.sharing import DEFAULT_DAYS, SharingService
-from app.chat.stopping import stop_unless_back, stopped_once
+from app.chat.stopping import stop_unless_back, stopped_by, stopped_once
 from app.errors import InvalidInput, NotAllowed, Stopped, TooLooError
 from app.identity.accounts import User
 from app.learning import views
@@ -256,8 +256,10 @@ class Chat:
     async def _coach(self, payload: Json) -> Json:
         started_id, deps = str(payload.get("startedId", "")), self._services.deps
         began = deps.clock()
+        user, session = _user().id, cl.context.session
         try:
-            coached = await deps.coach.ask(_user().id, started_id)
+            with stopped_by(session, lambda: deps.challenges.stop(user, started_id)):
+                coached = await deps.coach.ask(user, started_id)
         except Stopped as stopped:
             spent = await deps.purse.spent_by(_user().id, since=began, thread_id=cl.context.session.thread_id)
             raise Stopped(f"Stopped. It cost {dollars(spent)}." if spent else "Stopped.") from stopped

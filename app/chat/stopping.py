@@ -1,30 +1,27 @@
 """A turn is stopped in order, and once, however often Stop is pressed; and where its page is gone for good."""
 
 import asyncio
-import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from chainlit.server import sio
 from chainlit.session import BaseSession, WebsocketSession, ws_sessions_id
 
+from app.waiting import stop_once
+
 GONE_SECONDS = 30.0  # after which a page whose connection dropped is taken to be closed
-_waiting: set[asyncio.Task[None]] = set()
+_watching: set[asyncio.Task[None]] = set()
+_beside: dict[str, list[Callable[[], None]]] = {}  # by session: what stops that which runs beside its answer
 
 
 async def stopped_once(turn: Coroutine[Any, Any, None]) -> None:  # Any: what a coroutine is sent
-    """Run ``turn``, pass the first Stop on to it, and wait for its end: what a call cost is booked until then.
-
-    A second cancellation would reach what ends the turn, and leave the call behind that was to be stopped.
-    """
+    """Run ``turn``, pass the first Stop on to it, and wait for its end."""
     running = asyncio.create_task(turn)
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
-        running.cancel()
-        while not running.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({running})
+        await stop_once(running)
         raise
 
 
@@ -38,18 +35,42 @@ async def stop(connection_id: str) -> None:
 def stop_unless_back(session: BaseSession) -> None:
     """Stop what runs for a page whose connection dropped, unless it, or another page of its user, is there in half a
     minute: nobody waits for the answer any more, and it is paid for."""
-    running = session.current_task
-    if running is not None and not running.done():
-        waiting = asyncio.create_task(_stop_unless_back(_user_of(session), running))
-        _waiting.add(waiting)
-        waiting.add_done_callback(_waiting.discard)
+    if _is_at_work(session):
+        watching = asyncio.create_task(_stop_unless_back(session))
+        _watching.add(watching)
+        watching.add_done_callback(_watching.discard)
 
 
-async def _stop_unless_back(user: str, running: "asyncio.Task[Any]") -> None:  # Any: whatever it gives
-    await asyncio.wait({running}, timeout=GONE_SECONDS)
-    pages = [session for session in ws_sessions_id.values() if _user_of(session) == user]
-    if not any(sio.manager.is_connected(session.socket_id, "/") for session in pages):
-        running.cancel()
+@contextmanager
+def stopped_by(session: BaseSession, stop_it: Callable[[], None]) -> Iterator[None]:
+    """What runs within is stopped by ``stop_it`` where its page is gone: a card's work, which is no answer."""
+    _beside.setdefault(session.id, []).append(stop_it)
+    try:
+        yield
+    finally:
+        _beside[session.id].remove(stop_it)
+        if not _beside[session.id]:
+            del _beside[session.id]
+
+
+def _is_at_work(session: BaseSession) -> bool:
+    return session.id in _beside or (session.current_task is not None and not session.current_task.done())
+
+
+async def _stop_unless_back(session: BaseSession) -> None:
+    """Look again as long as it runs: the page that was there may be closed later."""
+    while True:
+        await asyncio.sleep(GONE_SECONDS)
+        if not _is_at_work(session):
+            return
+        pages = [page for page in ws_sessions_id.values() if _user_of(page) == _user_of(session)]
+        if any(sio.manager.is_connected(page.socket_id, "/") for page in pages):
+            continue
+        for stop_it in _beside.get(session.id, []):
+            stop_it()
+        if session.current_task is not None:
+            session.current_task.cancel()
+        return
 
 
 def _user_of(session: BaseSession) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import time
+import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
@@ -250,7 +251,7 @@ async def _answer_of(
 
 def _printable(text: str) -> str:
     """Without what a terminal would take for an order to itself."""
-    return "".join(character for character in text if character.isprintable() or character in "\n\t")
+    return "".join(sign for sign in text if unicodedata.category(sign) != "Cc" or sign in "\n\t")
 
 
 def _with_gateway(work: Any, waiting: str = "") -> Any:  # Any: each command's own coroutine function and result

@@ -189,7 +189,7 @@ class Call:
         it is what was shown, over the whole time.
         """
         told = 0 if self.usage is None else self.usage.output_tokens
-        if told < FEWEST_MEASURED_TOKENS:
+        if told < FEWEST_MEASURED_TOKENS or not self.request.stream:  # a plain call says nothing of when it began
             return None
         total = self.elapsed_ms() / 1000
         begun = total - (self.first_token_ms or 0) / 1000
@@ -255,10 +255,9 @@ class Call:
                     raise self._too_slow() from error
                 had_ended = self.finish is not None
                 yield event
-                if self.finish is None and isinstance(event, TextDelta):
-                    next_by = time.monotonic() + limits.between_tokens_seconds
-                elif self.finish is not None and not had_ended:  # only its usage is to come
-                    next_by = time.monotonic() + min(limits.between_tokens_seconds, USAGE_SECONDS)
+                if isinstance(event, TextDelta) or (self.finish is not None and not had_ended):
+                    between = limits.between_tokens_seconds  # after its end only its usage is to come
+                    next_by = time.monotonic() + (between if self.finish is None else min(between, USAGE_SECONDS))
         finally:
             close = getattr(stream, "aclose", None)
             if close is not None:

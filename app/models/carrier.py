@@ -72,6 +72,7 @@ class Carrier:
                 thread_id=run.request.thread_id, amount_microusd=call.hold_microusd, now=call.created_at,
                 allow_burst=run.request.allow_burst, lifetime=timedelta(seconds=seconds) + HOLD_MARGIN,
             )  # fmt: skip
+            run.include(model)
             await self._log.put(None, *run.beginning(call, self._clock()))
         except BudgetExceeded as error:
             await self._breaker.abandon(admission)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from app.errors import SettingsError
 
@@ -197,15 +197,18 @@ def load_catalog(file: Path | None, preferred: Iterable[tuple[str, str]] = (), *
     A model without a known price, or past the end that its provider announced, is refused rather than called.
 
     Raises:
-        SettingsError: ``file`` cannot be read or does not fit the schema.
+        SettingsError: ``file`` cannot be read or does not fit the schema, or a preferred name is none.
     """
     entries = _read_file(BUILT_IN)
     known = {(entry.provider, entry.name) for entry in entries}
-    entries += [
-        CatalogEntry(provider=provider, name=name, quality={"default": PREFERRED_QUALITY})
-        for provider, name in preferred
-        if (provider, name) not in known
-    ]
+    try:
+        entries += [
+            CatalogEntry(provider=provider, name=name, quality={"default": PREFERRED_QUALITY})
+            for provider, name in preferred
+            if (provider, name) not in known
+        ]
+    except ValidationError as error:
+        raise SettingsError(f"A …_DEFAULT_MODEL is no name of a model: {error.errors()[0]['input']!r:.200}.") from error
     entries += _read_file(file) if file else []
     models: dict[str, Model] = {}
     refused: dict[str, str] = {}
@@ -310,9 +313,11 @@ def _cache_write_price(entry: CatalogEntry, known: PriceEntry, suffix: str) -> D
 
 
 def _long_prices(entry: CatalogEntry, known: PriceEntry) -> tuple[LongPrice, ...]:
-    """The steps in which a price rises with the length of the input, the shortest first. A price by hand has none."""
+    """The steps in which a price rises with the length of the input, the shortest first. What is given by hand does
+    not rise."""
     steps: list[LongPrice] = []
-    if entry.input_usd_per_million is not None:
+    by_hand = (entry.input_usd_per_million, entry.output_usd_per_million)
+    if None not in by_hand:
         return ()
     for name, price in known.items():
         if (step := LONG_INPUT.fullmatch(name)) and price:
@@ -321,12 +326,15 @@ def _long_prices(entry: CatalogEntry, known: PriceEntry) -> tuple[LongPrice, ...
             cached = known.get(f"cache_read_input_token_cost{suffix}") or price
             written = _cache_write_price(entry, known, suffix)
             prices = [Decimal(str(value)) * MILLION for value in (price, output, cached)]
-            by_hand = entry.output_usd_per_million
+            dear_input = prices[0] if by_hand[0] is None else by_hand[0]
+            dear_cached = entry.cached_input_usd_per_million
+            if dear_cached is None:
+                dear_cached = prices[2] if by_hand[0] is None else by_hand[0]
             steps.append(
                 LongPrice(
-                    above_tokens=int(step[1]) * 1000, input_price=prices[0],
-                    output_price=prices[1] if by_hand is None else by_hand,
-                    cached_price=prices[2], cache_write_price=prices[0] if written is None else written,
+                    above_tokens=int(step[1]) * 1000, input_price=dear_input,
+                    output_price=prices[1] if by_hand[1] is None else by_hand[1], cached_price=dear_cached,
+                    cache_write_price=dear_input if written is None else written,
                 )
             )  # fmt: skip
     return tuple(sorted(steps, key=lambda step: step.above_tokens))

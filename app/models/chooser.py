@@ -60,14 +60,21 @@ class Chooser:
         explored = selector.explore(
             ranking, share=self._taste.exploration_share, roll=self._random.random(), pick=self._random.random()
         )
-        first = next(iter(self._usable(request, models, by_merit)), None)
+        in_merit = self._in_order(request, self._usable(request, models, by_merit), free_first=free_first)
+        first = in_merit[0] if in_merit else None
         spent = self._spent([scored for scored in ranking if _is_asked_for(request, scored)])
-        if first is not None and first.id in _over_budget(ranking) and (why := await self.why_no_room(request, first)):
-            spent.append(why)
+        over, fits_by_now = _over_budget(ranking), False
+        if first is not None and first.id in over:
+            why = await self._why_no_room(request, first)
+            spent += [why] if why else []
+            fits_by_now = why is None
         usable = self._usable(request, models, explored) or self._waiting(request, models, ranking)
+        models_in_order = self._in_order(request, usable, free_first=free_first or bool(spent))
+        if usable or fits_by_now:  # when they are reached, the hold decides: calls that end give room back
+            models_in_order += [model for model in in_merit if model.id in over]
         return Choice(
             ranking=explored,
-            models=self._in_order(request, usable, free_first=free_first or bool(spent)),
+            models=models_in_order,
             spent=spent,
             explored=explored[0].model_id if explored[:1] != ranking[:1] else None,
         )
@@ -91,7 +98,7 @@ class Chooser:
             (model_id for model_id in usable if model_id in self._taste.default_models), next(iter(usable), None)
         )
 
-    async def why_no_room(self, request: CallRequest, model: Model) -> str | None:
+    async def _why_no_room(self, request: CallRequest, model: Model) -> str | None:
         """Which budget has no room for a call of this model, in a sentence; that is noted with the budget. None where
         it has some by now."""
         return await self._purse.refuse(

@@ -25,7 +25,7 @@ from app.models.ollama import LocalOllama
 from app.models.providers.null import NULL_MODEL
 from app.models.providers.wire import Message, Wire
 from app.models.run import MOST_MODELS, Answer, Answered, Run
-from app.models.standing import NO_ROOM, Standing
+from app.models.standing import Standing
 from app.storage.database import Database
 
 logger = structlog.get_logger()
@@ -95,7 +95,6 @@ class Gateway:
 
     async def use_wire(self, provider: str, wire: Wire | None) -> None:
         """Take another key into use, or none. Calls that run go on with the old one, which is closed after them."""
-        self._standing.forgive(provider)
         old = self._wires.pop(provider, None)
         if wire is not None:
             self._wires[provider] = wire
@@ -103,6 +102,10 @@ class Gateway:
             self._retired.append(old)
         while len(self._retired) > MOST_RETIRED:
             await self._retired.popleft().close()
+
+    def forgive(self, provider: str) -> None:
+        """Forget its recent failures: it has another key."""
+        self._standing.forgive(provider)
 
     def wire_of(self, model: Model) -> Wire | None:
         return self._wires.get(model.provider)
@@ -197,8 +200,7 @@ class Gateway:
             if not run.life.is_over:
                 run.life.to("Failed")
             if run.models_tried == 0:
-                why = error.user_message if isinstance(error, TooLooError) else "stopped before a model was asked"
-                await asyncio.shield(self.log.put(run.refusal(why, self._clock())))
+                await asyncio.shield(self.log.put(run.refusal(_why_none_was_asked(error), self._clock())))
             raise
 
     async def _answers(self, run: Run) -> AsyncGenerator[Answer]:
@@ -258,16 +260,10 @@ class Gateway:
                 break
         if run.failure is not None:
             run.failure.cost_microusd = run.cost_microusd
-            if why := run.spent[0] if run.spent else await self._kept_back(run):  # others might have answered
-                run.failure.user_message += f" {why}"
+            if run.spent:  # others might have answered
+                run.failure.user_message += f" {run.spent[0]}"
             raise run.failure
         raise run.nothing_left()
-
-    async def _kept_back(self, run: Run) -> str | None:
-        """Which budget has no room for a model that would have been asked after those that failed."""
-        left_out = next((one.model_id for one in run.ranking if one.excluded == NO_ROOM), None)
-        model = self.catalog.by_id.get(left_out or "")
-        return None if model is None else await self.chooser.why_no_room(run.request, model)
 
     async def _reserved(self, run: Run, model: Model, chain: deque[Model]) -> Call | None:
         """A call that may leave. Where nobody else is left, a provider that asks for a moment is given it."""
@@ -331,6 +327,13 @@ class Gateway:
         self.catalog = self._written_catalog.with_ollama(self._ollama.models)
         if self._ollama.wire is not None:
             self._wires["ollama"] = self._ollama.wire
+
+
+def _why_none_was_asked(error: BaseException) -> str:
+    if isinstance(error, TooLooError):
+        return error.user_message
+    is_stopped = isinstance(error, asyncio.CancelledError | GeneratorExit)
+    return "stopped before a model was asked" if is_stopped else "something went wrong on our side"
 
 
 def _is_unreachable(error: ProviderFailed) -> bool:

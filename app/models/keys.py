@@ -89,6 +89,8 @@ class KeyService:
         for provider, row in rows.items():
             if self._in_use.get(provider) == row.updated_at:
                 continue
+            if provider in self._in_use:  # at a start it is the key whose failures are remembered
+                self._gateway.forgive(provider)
             self._in_use[provider] = row.updated_at
             try:
                 await self._use(provider, self._cipher.decrypt(row.key_encrypted.encode()).decode())
@@ -130,6 +132,7 @@ class KeyService:
             raise InvalidInput(_NO_LIST.format(provider=provider))
         await self._store(provider, key, actor=actor)
         await self.refresh()
+        self._gateway.forgive(provider)
         await self._gateway.refresh(force=True)
         if self._gateway.why_unusable(provider) is not None:  # what the key before did says nothing of this one
             await self._gateway.breaker.reset(provider, actor=actor)

@@ -236,20 +236,30 @@ def _lost(row: sa.Row[Any]) -> CallRecord:  # Any: of call_costs
 async def recent_outcomes(
     database: Database, since: datetime, *, limit: int = 1000
 ) -> list[tuple[Outcome, int | None]]:
-    """How the calls since then ended, oldest first, each with the milliseconds to its first token."""
+    """How the calls since then ended, oldest first, each with the milliseconds to its first token; the failed tries of
+    one request at one model are one."""
+    request = provider_logs.c.request_id
     query = (
-        sa.select(provider_metrics)
+        sa.select(provider_metrics, request)
+        .outerjoin(provider_logs, provider_logs.c.id == provider_metrics.c.call_id)
         .where(provider_metrics.c.created_at >= since)
         .order_by(provider_metrics.c.created_at.desc())
         .limit(limit)
     )
     async with database.read() as connection:
-        found = [
-            (Outcome(model_id=f"{row.provider}/{row.model}", error_kind=row.error_kind, at=row.created_at,
-                     tokens_per_second=row.tokens_per_second), row.first_token_ms)
-            for row in await connection.execute(query)
-            if row.succeeded or row.error_kind
-        ]  # fmt: skip
+        rows = [row for row in await connection.execute(query) if row.succeeded or row.error_kind]
+    blamed: set[tuple[str, str]] = set()
+    found = []
+    for row in rows:
+        outcome = Outcome(
+            model_id=f"{row.provider}/{row.model}", error_kind=row.error_kind, at=row.created_at,
+            tokens_per_second=row.tokens_per_second,
+        )  # fmt: skip
+        failure = (row.request_id or row.call_id, outcome.model_id)
+        if row.error_kind is None or failure not in blamed:
+            found.append((outcome, row.first_token_ms))
+        if row.error_kind is not None:
+            blamed.add(failure)
     return found[::-1]
 
 

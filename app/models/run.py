@@ -83,6 +83,10 @@ class Run:
         """Say in the ranking why a model was not asked after all."""
         self.ranking = [replace(s, excluded=why) if s.model_id == model.id else s for s in self.ranking]
 
+    def include(self, model: Model) -> None:
+        """Say in the ranking that a model is asked after all: a budget has room for it by now."""
+        self.ranking = [replace(s, excluded=None) if s.model_id == model.id else s for s in self.ranking]
+
     def nothing_left(self) -> NoModelAvailable:
         """Why no model could be asked: budgets without room, or whatever else is in the way."""
         if self.spent:

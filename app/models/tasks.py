@@ -170,12 +170,10 @@ class TaskService:
             except TimeoutError as error:
                 raise _too_slow(request) from error
             except (ProviderFailed, RateLimited) as error:
-                if isinstance(error, ProviderFailed) and shared.is_told:
-                    error = _told_already(error)
-                shared.is_told = True
                 ran_out = isinstance(error, RateLimited) or error.kind == "timeout"
                 if is_first or not ran_out or deadline - time.monotonic() < LEAST_SECONDS:
-                    raise error from None
+                    was_told, shared.is_told = shared.is_told, True
+                    raise (_told_already(error) if was_told and isinstance(error, ProviderFailed) else error) from None
                 continue
             if shared.is_told:
                 return replace(result, shared=True)

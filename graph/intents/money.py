@@ -240,13 +240,16 @@ def amount_of(text: str) -> float | str:
     return number * (1000 if match["k"] else 1)
 
 
-_ASSIGNS = re.compile(r"[a-z_]\w* ?:?= ?[\w$]|[a-z_]\w*: ?\d[\d.,_]*\W*$")  # a line of a program, or of its settings
+# A line of a program, or of its settings.
+_ASSIGNS = re.compile(r"(?:(?:set|let|const|var|int|float) )?[a-z_]\w* ?(?:[-+*/%:]?=|==|:) ?[\d.,_]+k?\W*$")
 _ONE_MODEL = re.compile(r"\b(?:gpt|claude|gemini|deepseek)-[\w.-]*\w")
 
 
 def _limit(order: str) -> Wish:
     sets = _SETS.match(order)
-    if sets is None or _ASSIGNS.match(order) or _TELLS.search(order[sets.end() :]):
+    if _ASSIGNS.match(order):
+        return Wish(unclear="it reads like a line of a program") if _MONEY.search(order) else Wish()
+    if sets is None or _TELLS.search(order[sets.end() :]):
         return Wish()
     amount = amount_of(order)
     if isinstance(amount, str):

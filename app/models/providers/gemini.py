@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -71,8 +71,10 @@ class GeminiWire:
                     for event in _events_of(chunk):
                         yield event
         finally:  # whoever leaves a stream of the SDK leaves its connection open, over which the provider goes on
+            _answering.set(None)
             for answer in answers:
-                await answer.aclose()
+                with suppress(httpx.HTTPError, OSError):
+                    await answer.aclose()
 
     async def complete(self, model: Model, prompt: Prompt) -> list[StreamEvent]:
         with _translated():

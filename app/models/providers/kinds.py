@@ -1,6 +1,6 @@
 """Which kind of error a provider's refusal is: by its status, and by what it says of itself where kinds share one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from app.errors import ProviderErrorKind
 
@@ -9,11 +9,14 @@ _TOO_LONG = ("context_length", "context length", "context limit", "context windo
              "too many tokens", "input is too long", "maximum number of tokens")  # fmt: skip
 # OpenAI's and Azure's, Anthropic's and DeepSeek's words for what they do not answer.
 _FILTERED = ("content_filter", "content_policy", "content management policy", "invalid_prompt", "usage policy",
-             "content filtering policy", "content exists risk")  # fmt: skip
+             "content filtering policy", "content exists risk", "responsibleaipolicyviolation")  # fmt: skip
 _BY_TYPE: dict[str, ProviderErrorKind] = {
     "rate_limit": "rate_limit", "authentication_error": "auth", "permission_error": "auth", "timeout_error": "timeout",
 }  # fmt: skip
-_TOLD = ("code", "type", "status", "message", "msg", "detail", "details", "reason", "error", "errors")
+# Under these names errors say what they are, and under those by a word for programs.
+_TOLD = ("code", "type", "status", "message", "msg", "detail", "details", "reason", "error", "errors", "innererror",
+         "metadata", "raw")  # fmt: skip
+_FOR_PROGRAMS = frozenset({"code", "reason"})
 MOST_WORDS = 4000
 DEEPEST = 6
 
@@ -23,7 +26,7 @@ def kind_of_status(status: int, body: object) -> ProviderErrorKind:
     words = _words(body)
     if status == 403 and "model_not_found" in words:
         return "invalid_request"
-    if status == 401 or (status == 400 and "api_key_invalid" in words):
+    if status == 401 or (status == 400 and "api_key_invalid" in _words(body, _FOR_PROGRAMS)):
         return "auth"
     if status == 402 or (status in (400, 403, 429) and _any(_QUOTA, words)):
         return "quota"
@@ -54,18 +57,23 @@ def _any(signs: tuple[str, ...], words: str) -> bool:
     return any(sign in words for sign in signs)
 
 
-def _words(body: object) -> str:
+def _words(body: object, names: Container[str] = _TOLD) -> str:
     """What an error says, in lower case: of JSON its codes, types and messages alone, since some servers repeat the
     whole request beside them, and a learner's words say nothing of what went wrong."""
-    return " ".join(_said(body, DEEPEST)).lower()[:MOST_WORDS]
-
-
-def _said(body: object, depth: int) -> Iterator[str]:
     if isinstance(body, str):
-        yield body
-    elif depth > 0 and isinstance(body, Mapping):
-        for name in _TOLD:
-            yield from _said(body.get(name), depth - 1)
-    elif depth > 0 and isinstance(body, list):
+        return body.lower()[:MOST_WORDS]
+    return " ".join(_said(body, names, DEEPEST)).lower()[:MOST_WORDS]
+
+
+def _said(body: object, names: Container[str], depth: int) -> Iterator[str]:
+    if depth > 0 and isinstance(body, list):
         for one in body:
-            yield from _said(one, depth - 1)
+            yield from _said(one, names, depth - 1)
+    if depth <= 0 or not isinstance(body, Mapping):
+        return
+    by_name = {str(name).lower(): value for name, value in body.items()}  # Bedrock writes them large
+    for name in _TOLD:
+        value = by_name.get(name)
+        if isinstance(value, str) and name in names:
+            yield value
+        yield from _said(value, names, depth - 1)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,24 @@ async def test_a_new_key_is_used_though_the_old_one_had_opened_the_circuit(
 
     assert (await gateway.complete(request_to(learner, "openai/gpt-5-mini"))).text
     await gateway.close()
+
+
+async def test_a_start_remembers_the_failures_of_a_stored_key_and_a_new_key_does_not(
+    settings: Settings, sqlite: Database, providers: FakeProviders, learner: User
+) -> None:
+    gateway, keys = await opened(settings, sqlite)
+    await keys.set("openai", GOOD, actor=learner.id)
+    providers.scripts["*"] = Script(status=500)
+    with pytest.raises(ProviderFailed):
+        await gateway.complete(request_to(learner, MODELS["openai"]))
+    await gateway.close()
+
+    again, its_keys = await opened(settings, sqlite)
+    now = datetime.now(UTC)
+    remembered = again._standing._tracks[MODELS["openai"]]
+    await its_keys.set("openai", GOOD, actor=learner.id)
+
+    assert remembered.day_total == pytest.approx(1, abs=0.01)  # three tries of one request
+    assert remembered.success_rate(now) == pytest.approx(2 / 3, abs=0.01)
+    assert again._standing._tracks[MODELS["openai"]].success_rate(now) == 1
+    await again.close()

@@ -50,6 +50,12 @@ def openai_says(message: str, code: str = "", kind: str = "invalid_request_error
         (400, {"error": {"code": 400, "message": "no", "details": [{"reason": "API_KEY_INVALID"}]}}, "auth"),
         (400, {"error": "prompt is too long"}, "context_length"),
         (400, "this model's maximum context length is 8192 tokens", "context_length"),
+        (400, {"Message": "Input is too long for requested model."}, "context_length"),
+        (400, {"error": {"message": "Provider returned error", "metadata": {"raw": "maximum context length is 8192"}}},
+         "context_length"),
+        (400, {"error": {"message": "filtered", "innererror": {"code": "ResponsibleAIPolicyViolation"}}},
+         "content_filter"),
+        (400, openai_says("what does API_KEY_INVALID mean?"), "invalid_request"),
         # what the learner asked, sent back as pydantic does
         (422, {"detail": [{"msg": "Field required", "input": {"content": "what's my credit balance"}}]},
          "invalid_request"),
@@ -151,6 +157,24 @@ async def test_counts_of_tokens_are_no_words_to_wait_for(gateway: Gateway, learn
             [event async for event in call.events(LIMITS)]
 
     assert time.monotonic() - began < 3
+
+
+async def test_an_end_that_is_told_with_every_word_is_none(gateway: Gateway, learner: User) -> None:
+    class Hasty(Said):
+        async def stream(self, model: object, prompt: object):  # type: ignore[no-untyped-def, override]  # a wire's
+            for _ in range(8):
+                yield TextDelta(text="word ")
+                yield Finished(reason="stop")
+                await asyncio.sleep(0.2)
+            yield Usage(input_tokens=20, output_tokens=8)
+
+    model = next(iter(await gateway.models()))
+    call = Call(request_to(learner), model, Hasty(()), now=datetime.now(UTC), seconds=20)
+
+    said = [event async for event in call.events(LIMITS) if isinstance(event, TextDelta)]
+
+    assert len(said) == 8
+    assert call.usage == Usage(input_tokens=20, output_tokens=8)
 
 
 async def test_who_broke_off_is_named_though_another_failed_before_the_one_that_goes_on(
