@@ -33,7 +33,7 @@ logger = structlog.get_logger()
 PREVIEWED_INTENT = "general.chat"
 MOST_RETRIES = 2  # of one model, beside the first try
 RETRY_BASE_SECONDS, RETRY_CAP_SECONDS = 0.25, 4.0
-PATIENCE_BESIDE_OTHERS_SECONDS = 2.0  # the same where another provider can be asked
+PATIENCE_BESIDE_OTHERS_SECONDS = 2.0  # the longest Retry-After that is waited for while another provider can be asked
 MOST_OF_ONE = 2  # models of one provider that fail before others are asked
 PROVIDER_WIDE_KINDS = frozenset({"auth", "quota"})
 MOST_RETIRED = 8  # wires of keys that were replaced; calls may still run on them
@@ -240,7 +240,7 @@ class Gateway:
             model = chain.popleft()
             retries = 0
             others = self._rules.fallback and run.models_tried + 1 < MOST_MODELS
-            run.shares_time = others and any(other.provider != model.provider for other in chain)
+            run.shares_time = others and run.has_others(model.provider, chain)
             while (call := await self._reserved(run, model, chain)) is not None:
                 run.life.to("Requesting")
                 run.models_tried += retries == 0
@@ -268,7 +268,7 @@ class Gateway:
     async def _reserved(self, run: Run, model: Model, chain: deque[Model]) -> Call | None:
         """A call that may leave. Where nobody else is left, a provider that asks for a moment is given it."""
         wait = self._standing.wait_seconds(model.provider)
-        is_last = all(other.provider == model.provider for other in chain)
+        is_last = not run.has_others(model.provider, chain)
         if is_last and 0 < wait <= PATIENCE_SECONDS and wait + LEAST_SECONDS < run.seconds_left():
             await asyncio.sleep(wait + self._random.uniform(0, RETRY_BASE_SECONDS))
         return await self._carrier.reserved(run, model, chain)
@@ -286,10 +286,11 @@ class Gateway:
         if not (error.retryable and error.before_generation) or run.shown or retries >= MOST_RETRIES:
             return None
         goes_on = self._rules.fallback and run.models_tried < MOST_MODELS
-        if goes_on and _is_unreachable(error) and self._has_others(run, chain):
+        goes_on = goes_on and run.has_others(self._failed_provider(run), chain)
+        if goes_on and _is_unreachable(error):
             return None
         asked_for = error.retry_after_seconds or 0.0
-        if goes_on and asked_for > PATIENCE_BESIDE_OTHERS_SECONDS and self._has_others(run, chain):
+        if goes_on and asked_for > PATIENCE_BESIDE_OTHERS_SECONDS:
             return None
         wait = asked_for + self._random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2**retries))
         if asked_for > PATIENCE_SECONDS or wait + LEAST_SECONDS > run.seconds_left():
@@ -314,9 +315,6 @@ class Gateway:
         if run.life.state != "Retrying":
             run.life.to("Retrying")
         return True
-
-    def _has_others(self, run: Run, chain: deque[Model]) -> bool:
-        return any(model.provider != self._failed_provider(run) for model in chain)
 
     def _failed_provider(self, run: Run) -> str:
         return (run.failed_model_id or "").partition("/")[0]

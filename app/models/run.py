@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from app.models.catalog import Model
 from app.models.lifecycle import Life
 from app.models.log import NO_PROVIDER, CallRecord
 from app.models.providers.wire import FinishReason, TextDelta, Usage
+from app.models.standing import NO_ROOM
 
 MOST_MODELS = 4  # that are asked for one answer
 
@@ -82,6 +84,11 @@ class Run:
     def exclude(self, model: Model, why: str) -> None:
         """Say in the ranking why a model was not asked after all."""
         self.ranking = [replace(s, excluded=why) if s.model_id == model.id else s for s in self.ranking]
+
+    def has_others(self, provider: str, chain: Iterable[Model]) -> bool:
+        """Whether another provider can be asked: with a model for which a budget had room."""
+        over = {scored.model_id for scored in self.ranking if scored.excluded == NO_ROOM}
+        return any(model.provider != provider and model.id not in over for model in chain)
 
     def include(self, model: Model) -> None:
         """Say in the ranking that a model is asked after all: a budget has room for it by now."""

@@ -634,6 +634,22 @@ async def test_room_that_another_call_gives_back_meanwhile_is_used(
     assert {scored.excluded for scored in answer.ranking if scored.model_id == answer.model_id} == {None}
 
 
+async def test_who_wants_a_pause_is_given_it_where_no_budget_has_room_for_another(
+    gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User
+) -> None:
+    request = request_to(learner)
+    cap = min(hold_microusd(request, model) for model in await gateway.models())
+    await purse.set_limit("user", learner.id, limit_microusd=cap, active=True, actor=learner.id, now=datetime.now(UTC))
+    await gateway.refresh(force=True)
+    providers.queues["*"] = deque([Script(status=429, headers={"retry-after": "3"})])
+
+    answer = await gateway.complete(request)
+
+    assert [call["status"] for call in providers.calls] == [429, 200]
+    assert len({call["model"] for call in providers.calls}) == 1
+    assert answer.spent
+
+
 async def test_room_that_is_there_again_when_it_is_looked_for_is_used(
     gateway: Gateway, purse: Purse, learner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
