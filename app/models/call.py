@@ -24,7 +24,7 @@ from app.models.providers.wire import (
     Wire,
     failed,
 )
-from app.models.texts import WholeTexts
+from app.models.texts import WholeTexts, is_whole
 from app.models.tokens import count_tokens
 
 FRAMING_TOKENS = 64  # roles and separators around a prompt
@@ -98,17 +98,8 @@ def check_request(request: CallRequest) -> None:
         raise InvalidInput("A message of the conversation is empty.")
     if request.max_output_tokens < 1:
         raise InvalidInput("maxTokens must be at least 1.")
-    if not _is_whole(request.system) or not all(_is_whole(message.content) for message in request.messages):
+    if not is_whole(request.system) or not all(is_whole(message.content) for message in request.messages):
         raise InvalidInput("A message holds half of a character. Write it again.")
-
-
-def _is_whole(text: str) -> bool:
-    """Whether it is text that can be sent: no half of a character, which JSON can name."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def most_tokens(request: CallRequest) -> int:

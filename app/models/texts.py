@@ -17,7 +17,7 @@ class WholeTexts:
             return [event]
         if isinstance(event, Finished):
             return [*self._text("", is_last=True), event]
-        if not self._half and _is_whole(event.text):
+        if not self._half and is_whole(event.text):
             return [event]
         return self._text(event.text, is_last=False)
 
@@ -29,7 +29,8 @@ class WholeTexts:
         return [TextDelta(text=whole)] if whole else []
 
 
-def _is_whole(text: str) -> bool:
+def is_whole(text: str) -> bool:
+    """Whether it holds no half of a character, which nothing can send."""
     try:
         text.encode()
     except UnicodeEncodeError:
