@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -37,10 +37,7 @@ cli.add_typer(circuits, name="circuit")
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for scripts")]
 UNUSABLE = 3  # the exit code of "it answered, and the answer is no"; 1 is an error, 2 a wrong command line
 PIPE_WIDTH = 200
-NUMBERS = frozenset({
-    "calls", "success", "first token ms", "total ms", "tokens/s", "cost usd", "tokens", "ms", "failures", "rank",
-    "estimate usd", "cost", "quality", "speed", "uptime", "score",
-})  # fmt: skip
+FOLDED = frozenset({"model", "reason", "left out because"})  # of a table in a narrow terminal
 TEST_QUESTION = "Answer with the word: ready"
 
 
@@ -288,8 +285,8 @@ def _print(rows: list[dict[str, Any]], as_json: bool, *, title: str) -> None:  #
     names = [name for name in rows[0] if name != "states"]  # too long for a table
     table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in names:
-        is_number = name in NUMBERS
-        table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
+        justify: Literal["left", "right"] = "left" if isinstance(rows[0][name], str | bool) else "right"
+        table.add_column(name, justify=justify, no_wrap=name not in FOLDED, overflow="fold")
     for row in rows:
         table.add_row(*(Text(_shown(name, row.get(name))) for name in names), style=_style(row))
     console = Console()
@@ -301,6 +298,8 @@ def _shown(name: str, value: Any) -> str:  # Any: a cell
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name == "at":
+        return str(value)[5:19].replace("T", " ")  # the year and the zone (UTC) are in the JSON
     if isinstance(value, float):
         return f"{value:.6f}" if "usd" in name else f"{value:.2f}"
     return str(value)
