@@ -6,7 +6,7 @@ a budget and two reservations never deadlock, in however many processes they run
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.errors import BudgetExceeded, Conflict, InvalidInput, NotFound
-from app.models import audit, ledger
+from app.models import audit, ledger, limits
 from app.models.ledger import OWN_KINDS, WARNING_SHARE, WINDOW, Alert, Settled
 from app.models.wording import spent_message
 from app.storage.database import Database
@@ -27,11 +27,6 @@ logger = structlog.get_logger()
 
 BudgetKind = Literal["provider", "burst", "user", "allowance", "intent"]
 
-# What calls are made for, and may be capped by itself: each is some call's ``intent``.
-CAPPED_INTENTS = (
-    "general.chat", "learn.review-topic", "learn.start-challenge", "task.sentiment_analysis", "task.summarize",
-    "task.classify", "task.extract", "task.translate", "task.code_review", "task.generate",
-)  # fmt: skip
 HOLD_LIFETIME = timedelta(minutes=15)
 MICROUSD = 1_000_000
 LARGEST_LIMIT_USD = 1_000_000.0
@@ -232,33 +227,7 @@ class Purse:
         wanted = budget_id(kind, owner)
 
         def change(connection: sa.Connection) -> None:
-            if kind in OWN_KINDS:
-                ledger.lock_providers(connection)
-            before = ledger.lock(connection, [wanted]).get(wanted)
-            if before is None and kind not in OWN_KINDS:
-                raise NotFound(f"There is no provider {owner!r}. See /budget for those there are.")
-            if kind == "intent" and (before is None or active is not False):  # what was set before may be lifted
-                _check_capped(owner.partition(":")[2])
-            if before is None and active is False and limit_microusd is None:
-                raise NotFound("There is no such cap to lift. See /budget for those there are.")
-            if before is not None and limit_microusd in (None, before["limit_microusd"]) and active in (
-                None, before["active"],
-            ):  # fmt: skip
-                return
-            if before is None:
-                row = {"id": wanted, "kind": kind, "owner": owner, "limit_microusd": limit_microusd or 0}
-                connection.execute(budgets.insert().values(**row, active=active is not False))
-            else:
-                ledger.change_limit(connection, before, limit_microusd=limit_microusd, active=active)
-            if kind in OWN_KINDS:
-                user_id, _, intent = owner.partition(":")
-                ledger.catch_up(connection, wanted, user_id=user_id, intent=intent or None, now=now)
-            ledger.roll_off(connection, [wanted], now)
-            ledger.note_shares(connection, [wanted], now)
-            old = None if before is None else _limit_detail(before)
-            new = _limit_detail(ledger.lock(connection, [wanted])[wanted])
-            ledger.append(connection, "budget.changed", wanted, now, new, user_id=actor)
-            audit.record(connection, actor, "budget.change", wanted, {"before": old, "after": new}, at=now)
+            limits.change(connection, wanted, limit_microusd=limit_microusd, active=active, actor=actor, now=now)
 
         await self._database.run(change)
         return (await self.budgets(now, ids=[wanted]))[0]
@@ -361,21 +330,12 @@ class Purse:
         return told
 
 
-def _limit_detail(row: Mapping[str, object]) -> dict[str, object]:
-    return {"limitMicrousd": row["limit_microusd"], "active": bool(row["active"])}
-
-
 def _ways(provider: str, user_id: str, intent: str | None, *, allow_burst: bool) -> list[list[str]]:
     """Which budgets a call is held on: the provider's, or else its burst, and those of the user and the intent."""
     own = [budget_id("user", user_id), budget_id("allowance", user_id)]
     own += [budget_id("intent", intent_owner(user_id, intent))] if intent else []
     ways = [[budget_id("provider", provider), *own]]
     return [*ways, [budget_id("burst", provider), *own]] if allow_burst else ways
-
-
-def _check_capped(intent: str) -> None:
-    if intent not in CAPPED_INTENTS:
-        raise InvalidInput(f"{intent!r} cannot be capped. What can be: {', '.join(CAPPED_INTENTS)}.")
 
 
 def _new_row(kind: BudgetKind, owner: str, dollars: int) -> dict[str, object]:

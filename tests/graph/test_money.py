@@ -5,7 +5,8 @@ import pytest
 from app.bootstrap import Services
 from app.errors import InvalidInput, NotAllowed, NotFound
 from app.identity.accounts import User
-from app.models.budget import CAPPED_INTENTS, MICROUSD, budget_id
+from app.models.budget import MICROUSD, budget_id
+from app.models.limits import CAPPED_INTENTS
 from app.models.room import closed
 from app.models.tasks import KIND_OF
 from graph.intents.money import is_order, wish_of
