@@ -25,7 +25,7 @@ from app.models.budget import (
 )
 from app.models.catalog import Task
 from app.models.ledger import WINDOW
-from app.models.selector import Preference, reason
+from app.models.selector import Preference
 from app.models.wording import name_of, spent_message
 
 router = APIRouter(tags=["models"])
@@ -189,8 +189,8 @@ async def set_provider(provider: str, body: Limits, user: Admin, using: Using) -
 
 @router.post("/providers/select")
 async def select(body: Choice, user: Reader, using: Using) -> Json:
-    ranking = await using.deps.gateway.preview(body.task, prefer=body.prefer, user_id=user.id)
-    return {"reason": reason(ranking), "ranking": [_in_dollars(scored.to_json()) for scored in ranking]}
+    preview = await using.deps.gateway.preview(body.task, prefer=body.prefer, user_id=user.id)
+    return {"reason": preview.reason, "ranking": [_in_dollars(scored.to_json()) for scored in preview.ranking]}
 
 
 def _in_dollars(scored: Json) -> Json:

@@ -75,7 +75,7 @@ async def submit(body: Submission, request: Request, user: Writer, is_admin: IsA
 @router.get("/tasks/health")
 async def health(user: Reader, using: Using) -> Json:
     """Whether a task of yours could run now, and on what."""
-    ranking = await using.deps.gateway.preview("chat", user_id=user.id)
+    ranking = (await using.deps.gateway.preview("chat", user_id=user.id)).ranking
     usable = [scored.model_id for scored in ranking if scored.excluded is None]
     is_ready = bool(usable) and await using.tasks.is_ready()
     return {

@@ -25,7 +25,6 @@ from app.models.catalog import TASKS, Task
 from app.models.gateway import Gateway
 from app.models.providers.wire import Message, TextDelta
 from app.models.run import Answered, Switched
-from app.models.selector import reason
 from app.opening import open_database, open_gateway, open_keys, utc_now
 from app.settings import load_settings
 from app.storage.database import Database
@@ -188,8 +187,10 @@ def models(
         raise typer.BadParameter(f"{task!r} is no kind of task. There are: {', '.join(TASKS)}.")
     wanted: Task = next(known for known in TASKS if known == task)
 
-    async def run(_database: Database, gateway: Gateway) -> tuple[list[dict[str, Any]], str]:  # Any: rows
-        ranking = await gateway.preview(wanted)
+    async def run(database: Database, gateway: Gateway) -> tuple[list[dict[str, Any]], str]:  # Any: rows
+        owner = await AccountService(database=database, clock=utc_now).owner()
+        preview = await gateway.preview(wanted, user_id=owner.id)
+        ranking = preview.ranking
         rows = [
             {
                 "rank": place if scored.excluded is None else None, "model": scored.model_id,
@@ -207,7 +208,7 @@ def models(
             {**dict.fromkeys(rows[0] if rows else ("rank", "model")), "model": one, "left out because": why}
             for one, why in gateway.catalog.refused.items()
         ]
-        return rows, reason(ranking)
+        return rows, preview.reason
 
     rows, why = _with_gateway(run)
     _print(rows, as_json, title=f"Models for {task}: {why}")

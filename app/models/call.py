@@ -182,6 +182,8 @@ class Call:
         told = 0 if self.usage is None else self.usage.output_tokens
         if told < FEWEST_MEASURED_TOKENS or not self.request.stream:  # a plain call says nothing of when it began
             return None
+        if self._departure.was_held_up:
+            return None
         total = self.elapsed_ms() / 1000
         begun = total - (self.first_token_ms or 0) / 1000
         shown = min(told, len(self.text.encode()) / CHARACTERS_PER_TOKEN)

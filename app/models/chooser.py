@@ -40,6 +40,15 @@ class Choice:
     explored: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """``ranking`` in the order in which its models would be asked now, then what would be left out; ``reason`` says why
+    the first would be the one."""
+
+    ranking: list[selector.Scored]
+    reason: str
+
+
 class Chooser:
     """Ranks with what is known a second ago, and reads the budgets anew where they are tight."""
 
@@ -57,9 +66,8 @@ class Chooser:
         """The order in which these models are asked; none of them where none can be. What costs nothing comes first
         where a budget has no room for what would."""
         by_merit, ranking = await self._ranked(request, models, self._standing.budgets)
-        explored = selector.explore(
-            ranking, share=self._taste.exploration_share, roll=self._random.random(), pick=self._random.random()
-        )
+        share = 0.0 if request.providers else self._taste.exploration_share  # who names some wants them in that order
+        explored = selector.explore(ranking, share=share, roll=self._random.random(), pick=self._random.random())
         in_merit = self._in_order(request, self._usable(request, models, by_merit), free_first=free_first)
         first = in_merit[0] if in_merit else None
         spent = self._spent([scored for scored in ranking if _is_asked_for(request, scored)])
@@ -68,7 +76,7 @@ class Chooser:
             why = await self._why_no_room(request, first)
             spent += [why] if why else []
             fits_by_now = why is None
-        usable = self._usable(request, models, explored) or self._waiting(request, models, ranking)
+        usable = self._usable(request, models, explored)
         models_in_order = self._in_order(request, usable, free_first=free_first or bool(spent))
         if usable or fits_by_now:  # when they are reached, the hold decides: calls that end give room back
             models_in_order += [model for model in in_merit if model.id in over]
@@ -79,13 +87,14 @@ class Chooser:
             explored=explored[0].model_id if explored[:1] != ranking[:1] else None,
         )
 
-    async def preview(self, request: CallRequest, models: Sequence[Model]) -> list[selector.Scored]:
-        """The ranking in the order in which its models would be asked now, then what would be left out."""
+    async def preview(self, request: CallRequest, models: Sequence[Model]) -> Preview:
+        """What ``choose`` would choose, without exploring; nothing is noted."""
         by_merit, ranking = await self._ranked(request, models, await self._purse.budgets(self._clock()))
         over = _over_budget(ranking)
         free_first = bool(self._spent(ranking)) or any(scored.model_id in over for scored in by_merit[:1])
         free = {model.id for model in models if model.is_free}
-        return sorted(ranking, key=lambda one: (one.excluded is not None, free_first and one.model_id not in free))
+        ranking.sort(key=lambda one: (one.excluded is not None, free_first and one.model_id not in free))
+        return Preview(ranking=ranking, reason=selector.reason(ranking, free_first=free_first))
 
     def best_of(self, provider: str, ranking: Sequence[selector.Scored]) -> str | None:
         """The model that answers where a provider is asked for: its default one, else the first in the ranking. That a
@@ -109,7 +118,8 @@ class Chooser:
     async def _ranked(
         self, request: CallRequest, models: Sequence[Model], budgets: Sequence[Budget]
     ) -> tuple[list[selector.Scored], list[selector.Scored]]:
-        """The ranking without regard to what budgets have room for, and with it."""
+        """The ranking without regard to what budgets have room for, and with it. Where nobody can be asked at once, but
+        somebody in a moment, that one can."""
         need = selector.Need(
             task=request.task, input_tokens=likely_tokens(request),
             output_tokens=min(EXPECTED_OUTPUT_TOKENS, request.max_output_tokens),
@@ -123,22 +133,25 @@ class Chooser:
         if over:  # as they were a second ago
             over = too_dear(request, candidates, await self._purse.budgets(self._clock()))
         if not over:
-            return by_merit, by_merit
+            return by_merit, self._with_who_waits(request, by_merit)
         knowledge = replace(knowledge, excluded={**knowledge.excluded, **dict.fromkeys(over, NO_ROOM)})
-        return by_merit, selector.rank(models, need, knowledge, tie_order=self._taste.tie_order)
+        ranking = selector.rank(models, need, knowledge, tie_order=self._taste.tie_order)
+        return by_merit, self._with_who_waits(request, ranking)
 
     def _usable(self, request: CallRequest, models: Sequence[Model], ranking: Sequence[selector.Scored]) -> list[Model]:
         by_id = {model.id: model for model in models}
         return [by_id[one.model_id] for one in ranking if one.excluded is None and _is_asked_for(request, one)]
 
-    def _waiting(
-        self, request: CallRequest, models: Sequence[Model], ranking: Sequence[selector.Scored]
-    ) -> list[Model]:
-        """Those of the provider that can be asked soonest, of those that want to be left alone for a moment."""
-        asked_for = {scored.provider for scored in ranking if _is_asked_for(request, scored)}
-        soon = self._standing.soonest(asked_for, within=PATIENCE_SECONDS)
-        by_id = {model.id: model for model in models}
-        return [by_id[s.model_id] for s in ranking if s.provider == soon and WAITS in (s.excluded or "")]
+    def _with_who_waits(self, request: CallRequest, ranking: list[selector.Scored]) -> list[selector.Scored]:
+        """Where nobody is left: the ranking with the models of the provider that can be asked soonest, of those that
+        want to be left alone for a moment."""
+        asked_for = [scored for scored in ranking if _is_asked_for(request, scored)]
+        if any(scored.excluded is None for scored in asked_for):
+            return ranking
+        soon = self._standing.soonest({scored.provider for scored in asked_for}, within=PATIENCE_SECONDS)
+        waiting = [s.provider == soon and WAITS in (s.excluded or "") for s in ranking]
+        found = [replace(s, excluded=None) if waits else s for s, waits in zip(ranking, waiting, strict=True)]
+        return sorted(found, key=lambda scored: scored.excluded is not None)
 
     def _in_order(self, request: CallRequest, models: Sequence[Model], *, free_first: bool) -> list[Model]:
         """With the providers as they are asked for."""

@@ -18,7 +18,7 @@ from app.models.budget import Purse
 from app.models.call import LEAST_SECONDS, Call, CallRequest, TimeLimits, check_request
 from app.models.carrier import Carrier
 from app.models.catalog import Catalog, Model, Task
-from app.models.chooser import PATIENCE_SECONDS, Chooser, Taste
+from app.models.chooser import PATIENCE_SECONDS, Chooser, Preview, Taste
 from app.models.log import CallLog
 from app.models.metrics import Metrics
 from app.models.ollama import LocalOllama
@@ -113,9 +113,9 @@ class Gateway:
     async def preview(
         self, task: Task, *, prefer: selector.Preference | None = None, user_id: str | None = None,
         allow_burst: bool = False,
-    ) -> list[selector.Scored]:  # fmt: skip
-        """The ranking that a question of usual length would get now, in the order in which its models would be asked.
-        What no budget has room for, of the provider's and the user's, is left out."""
+    ) -> Preview:  # fmt: skip
+        """What a question of usual length would be asked of now. What no budget has room for, of the provider's and the
+        user's, is left out."""
         question = Message(role="user", content="?" * 400)
         await self.refresh()
         request = CallRequest(

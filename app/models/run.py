@@ -120,7 +120,7 @@ class Run:
             return "chosen for this chat" if self.request.thread_id else "asked for by name"
         if self.request.providers:
             return "the first of the providers asked for that could answer"
-        return selector.reason(self.ranking, model_id, explored=self.explored == model_id)
+        return selector.reason(self.ranking, model_id, explored=self.explored == model_id, free_first=bool(self.spent))
 
     def beginning(self, call: Call, now: datetime) -> list[NewEvent]:
         """The events of a call that leaves."""

@@ -14,7 +14,8 @@ PREFERRED_PRIORITY = 1.5
 HIGH_QUALITY = 0.85
 HIGH_SPEED = 0.80
 
-# Below these a model is not asked for such a task, however free it is.
+# Below these a model is not asked for such a task, however free it is; and one that turns out to be no better is not
+# preferred for being free.
 QUALITY_FLOORS: dict[Task, float] = {
     "chat": 0.30,
     "code": 0.45,
@@ -95,8 +96,11 @@ class Track:
         """The track without its recent failures: what they were due to is no more."""
         return replace(self, recent_good=0.0, recent_total=0.0)
 
-    def speed(self, prior: float) -> float:
-        return (prior * SPEED_PSEUDO_COUNT + self.speed_sum) / (SPEED_PSEUDO_COUNT + self.speed_count)
+    def speed(self, prior: float, now: datetime) -> float:
+        """The mean of what was observed and the prior, which counts for ten observations: what is older than a few days
+        says next to nothing of how fast a model is now."""
+        weight = self._faded(now, UPTIME_HALF_LIFE_SECONDS)
+        return (prior * SPEED_PSEUDO_COUNT + self.speed_sum * weight) / (SPEED_PSEUDO_COUNT + self.speed_count * weight)
 
     def _faded(self, now: datetime, half_life_seconds: float) -> float:
         return float(0.5 ** (max(0.0, (now - self.at).total_seconds()) / half_life_seconds))
@@ -198,10 +202,13 @@ def explore(ranking: Sequence[Scored], *, share: float, roll: float, pick: float
     return [ranking[chosen], *ranking[:chosen], *ranking[chosen + 1 :]]
 
 
-def reason(ranking: Sequence[Scored], model_id: str | None = None, *, explored: bool = False) -> str:
+def reason(
+    ranking: Sequence[Scored], model_id: str | None = None, *, explored: bool = False, free_first: bool = False
+) -> str:
     """One sentence for people: why the first of the ranking, or ``model_id``, was chosen.
 
-    With ``explored`` it was chosen to be known better, though it has not the best score.
+    With ``explored`` it was chosen to be known better, though it has not the best score; with ``free_first`` what is
+    free came before what scores higher, because a budget is spent.
     """
     staying = [candidate for candidate in ranking if candidate.excluded is None]
     if not staying:
@@ -212,6 +219,8 @@ def reason(ranking: Sequence[Scored], model_id: str | None = None, *, explored: 
     top = max(candidate.score for candidate in staying)
     if explored and best.score < top:
         return f"tried for once, to learn how good it is (score {best.score:.2f}, best {top:.2f})"
+    if best.score < top and free_first and best.estimate_microusd == 0:
+        return f"what is free comes first while a budget is spent (score {best.score:.2f}, best {top:.2f})"
     if best.score < top:
         return f"the one that could answer (score {best.score:.2f}, best {top:.2f})"
     terms = {
@@ -242,10 +251,11 @@ def _scored(
     excluded: str | None,
 ) -> Scored:  # fmt: skip
     track = knowledge.tracks.get(model.id)
-    speed = model.speed if track is None else track.speed(model.speed)
+    speed = model.speed if track is None else track.speed(model.speed, knowledge.now)
     uptime = 1.0 if track is None else track.uptime(knowledge.now)
     success_rate = 1.0 if track is None else track.success_rate(knowledge.now)
-    priority = PREFERRED_PRIORITY if _is_preferred(model, quality[0], speed, need.prefer) else 1.0
+    can_do_it = quality[0] >= QUALITY_FLOORS[need.task]  # by what was seen of it here; else nothing speaks for it
+    priority = PREFERRED_PRIORITY if can_do_it and _is_preferred(model, quality[0], speed, need.prefer) else 1.0
     cost = 1.0 if dearest == 0 else max(0.0, 1 - estimate / dearest)
     weighted = COST_WEIGHT * cost + QUALITY_WEIGHT * quality[0] + SPEED_WEIGHT * speed + UPTIME_WEIGHT * uptime
     return Scored(

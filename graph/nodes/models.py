@@ -5,7 +5,10 @@ from typing import Any
 
 from app.errors import InvalidInput
 from app.models import log as call_log
-from app.models.selector import reason
+from app.models.catalog import Task
+from app.models.chooser import Preview
+from app.models.selector import Scored
+from app.models.standing import NO_ROOM, SPENT
 from app.models.wording import dollars
 from graph.answering import preference_of
 from graph.deps import Deps
@@ -28,6 +31,7 @@ DID = {
     "ok": "answered", "stopped": "was stopped", "failed": "failed", "lost": "was cut off when the server went down",
 }  # fmt: skip
 PREFERRED = {"free": "free models", "quality": "the best models for the task", "fast": "fast models"}
+OTHER_QUESTIONS: dict[Task, str] = {"explain": "one that asks for an explanation", "code": "one with code in it"}
 FORMULA = "Score = (0.30 cost + 0.40 quality + 0.20 speed + 0.10 uptime) × success × priority."
 
 
@@ -132,7 +136,8 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
         found = next((m for m in callable_models if name.lower() in (m.id.lower(), m.name.lower())), None)
         found = found or next((m for m in callable_models if name.lower() in m.id.lower()), None)
     else:
-        best = deps.gateway.chooser.best_of(provider or "", await deps.gateway.preview("chat"))
+        preview = await deps.gateway.preview("chat")
+        best = deps.gateway.chooser.best_of(provider or "", preview.ranking)
         found = next((model for model in callable_models if model.id == best), None)
     if found is None and provider and (why := deps.gateway.why_unusable(provider)):
         raise InvalidInput(f"No model of {provider} can answer now: {why}. See /models.")
@@ -144,9 +149,14 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
 
 
 async def _list(state: State, deps: Deps, say: Speaker) -> None:
-    ranking = await deps.gateway.preview(
-        "chat", prefer=preference_of(state), user_id=state["user_id"], allow_burst=state.get("burst", False)
-    )
+    async def preview(task: Task) -> Preview:
+        burst = state.get("burst", False) and state.get("is_admin", False)
+        return await deps.gateway.preview(
+            task, prefer=preference_of(state), user_id=state["user_id"], allow_burst=burst
+        )
+
+    found = await preview("chat")
+    ranking = found.ranking
     if not ranking:
         say.text(CONNECT + _keyless(deps))
         return
@@ -157,9 +167,16 @@ async def _list(state: State, deps: Deps, say: Speaker) -> None:
     ]
     head = "| | Model | Estimate | Quality | Speed | Score |\n|---|---|---|---|---|---|\n"
     if pinned := state.get("model"):
-        first = f"**{pinned}** answers in this chat, as you chose; `/model auto` ends that. The selector's own ranking:"
-    elif any(scored.excluded is None for scored in ranking):
-        first = f"A question now would go to the first: {reason(ranking)}."
+        first = f"{_of_pinned(pinned, ranking)} `/model auto` ends that. The selector's own ranking:"
+    elif ranking[0].excluded is None:
+        best = {task: (await preview(task)).ranking[0] for task in OTHER_QUESTIONS}
+        others = [
+            f"{OTHER_QUESTIONS[task]} to **{scored.model_id}**" for task, scored in best.items()
+            if scored.excluded is None and scored.model_id != ranking[0].model_id
+        ]  # fmt: skip
+        first = f"A question now would go to the first: {found.reason}." + (
+            f" But {' and '.join(others)}." if others else ""
+        )
     else:
         first = "No model could answer a question now; below the table it says why."
     left_out = _left_out([scored.to_json() for scored in ranking])
@@ -167,6 +184,18 @@ async def _list(state: State, deps: Deps, say: Speaker) -> None:
     if deps.gateway.catalog.refused:
         refused = [f"- {name}: {why}" for name, why in deps.gateway.catalog.refused.items()]
         say.text("\n\nNever called:\n\n" + "\n".join(refused))
+
+
+def _of_pinned(model_id: str, ranking: list[Scored]) -> str:
+    """Whether the model that was chosen for a chat answers in it now."""
+    scored = next((scored for scored in ranking if scored.model_id == model_id), None)
+    why = "it cannot be called here" if scored is None else scored.excluded
+    if why is None:
+        return f"**{model_id}** answers in this chat, as you chose;"
+    instead = ""
+    if why in (NO_ROOM, SPENT):  # then another one is asked
+        instead = " The first of these answers instead." if ranking[0].excluded is None else ""
+    return f"**{model_id}** was chosen for this chat, and cannot answer now: {why}.{instead}"
 
 
 def _left_out(ranking: list[dict[str, Any]]) -> str:  # Any: JSON

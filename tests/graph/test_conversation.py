@@ -5,6 +5,7 @@ import contextlib
 import sqlite3
 from collections import deque
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from app.learning.sessions import Asked
 from app.learning.started import Started
 from app.models import log as call_log
 from app.models import quality
+from app.models.catalog import Task
 from app.models.wording import dollars
-from app.storage.tables.models import provider_logs
+from app.storage.tables.models import model_quality, provider_logs
 from graph.conversation import Turn
-from graph.nodes.models import ordered
+from graph.nodes.models import OTHER_QUESTIONS, ordered
 from graph.reply import Reply
 from tests.fakes.providers import FakeProviders, Script
 
@@ -290,7 +292,7 @@ async def test_a_question_that_nobody_answered_speaks_against_no_answer_to_anoth
 
 
 async def test_why_shows_every_call_and_every_number(services: Services, owner: User, providers: FakeProviders) -> None:
-    best = (await services.deps.gateway.preview("chat"))[0].model_id.partition("/")[2]
+    best = (await services.deps.gateway.preview("chat")).ranking[0].model_id.partition("/")[2]
     providers.scripts[best] = Script(status=400)
     await say(services, owner, "tell me about the history of unix")
 
@@ -315,7 +317,7 @@ async def test_what_looks_like_a_key_is_told_to_no_model(
 async def test_why_tells_what_the_whole_answer_cost_where_a_model_broke_off(
     services: Services, owner: User, providers: FakeProviders
 ) -> None:
-    best = (await services.deps.gateway.preview("chat"))[0].model_id.partition("/")[2]
+    best = (await services.deps.gateway.preview("chat")).ranking[0].model_id.partition("/")[2]
     providers.queues[best] = deque([Script(words=("One,", " two"), cut_after=1)])
     await say(services, owner, "tell me about the history of unix")
 
@@ -461,9 +463,33 @@ async def test_the_list_of_models_knows_what_this_chat_chose(services: Services,
     assert "- openai:" not in usual.text
     await say(services, owner, "/model", intent="provider.change", parameters={"do": "pin", "model": "gpt-5-mini"})
     pinned = await say(services, owner, "/models", intent="provider.change", parameters={"do": "list"})
+    await services.deps.purse.set_limit(
+        "provider", "openai", limit_microusd=0, active=True, actor=owner.id, now=datetime.now(UTC)
+    )
+    await services.deps.gateway.refresh(force=True)
+    spent = await say(services, owner, "/models", intent="provider.change", parameters={"do": "list"})
 
     assert "A question now would go to the first" in usual.text
     assert "**openai/gpt-5-mini** answers in this chat, as you chose" in pinned.text
+    assert "**openai/gpt-5-mini** was chosen for this chat, and cannot answer now: its budget is spent." in spent.text
+
+
+async def test_the_list_of_models_knows_which_other_questions_go_elsewhere(services: Services, owner: User) -> None:
+    async def first(task: Task) -> str:
+        return (await services.deps.gateway.preview(task, user_id=owner.id)).ranking[0].model_id
+
+    usual = await first("chat")
+    row = {"model_id": usual, "task": "explain", "good": 0.0, "total": 1000.0, "updated_at": datetime.now(UTC)}
+    async with services.deps.database.write() as connection:
+        await connection.execute(model_quality.insert().values(row))
+    await services.deps.gateway.refresh(force=True)
+    elsewhere = {kind: await first(task) for task, kind in OTHER_QUESTIONS.items()}
+
+    listed = await say(services, owner, "/models", intent="provider.change", parameters={"do": "list"})
+
+    named = {kind for kind, model_id in elsewhere.items() if f"{kind} to **{model_id}**" in listed.text}
+    assert elsewhere[OTHER_QUESTIONS["explain"]] != usual
+    assert named == {kind for kind, model_id in elsewhere.items() if model_id != usual}
 
 
 async def test_without_a_model_the_best_lesson_answers_and_says_so(modelless: Services) -> None:

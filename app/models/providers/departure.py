@@ -7,10 +7,12 @@ from typing import Any
 
 @dataclass
 class Departure:
-    """Of one call. Where its HTTP library tells nothing, nothing is known, and it may have left."""
+    """Of one call. Where its HTTP library tells nothing, nothing is known, and it may have left. ``was_held_up`` by
+    what had to be loaded here first: its times say nothing of its model."""
 
     is_watched: bool = False
     has_begun: bool = False
+    was_held_up: bool = False
 
     @property
     def never_left(self) -> bool:

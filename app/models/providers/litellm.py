@@ -125,7 +125,7 @@ class LiteLLMWire:
         if self._module is None:
             departure = departing.get()
             if departure is not None:  # whoever is stopped while it is imported has sent nothing
-                departure.is_watched = True
+                departure.is_watched = departure.was_held_up = True
             await asyncio.to_thread(self._load)
             if departure is not None:
                 departure.is_watched = False

@@ -73,6 +73,15 @@ def test_models_are_listed_with_what_would_be_picked_and_why(run: Run) -> None:
     assert unknown.exit_code == 2
 
 
+def test_what_would_be_picked_knows_the_owners_own_cap(run: Run) -> None:
+    free = json.loads(run("models", "--json").stdout)
+    run("budget", "cap", "0")
+    capped = json.loads(run("models", "--json").stdout)
+
+    assert all(row["left out because"] is None for row in free if row["rank"])
+    assert {row["left out because"] for row in capped if row["model"].startswith("openai/")} == {"over budget"}
+
+
 def test_budgets_are_listed_set_and_capped(run: Run) -> None:
     changed = run("budget", "set", "openai", "12.5")
     capped = run("budget", "cap", "5")

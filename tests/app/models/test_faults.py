@@ -299,12 +299,14 @@ async def test_with_logging_off_money_is_booked_and_nothing_is_logged(
 async def test_who_asks_for_an_hour_is_left_alone_and_another_answers(
     gateway: Gateway, providers: FakeProviders, learner: User, sqlite: Database
 ) -> None:
-    best = (await gateway.preview("chat"))[0]
+    best = (await gateway.preview("chat")).ranking[0]
     providers.scripts[best.model_id.partition("/")[2]] = Script(status=429, headers={"retry-after": "3000"})
 
     answer = await gateway.complete(request_to(learner))
 
-    limited = {scored.provider: scored.excluded for scored in await gateway.preview("chat") if scored.excluded}
+    limited = {
+        scored.provider: scored.excluded for scored in (await gateway.preview("chat")).ranking if scored.excluded
+    }
     await gateway.log.flush()
     async with sqlite.read() as connection:
         noted = (await event_log.newest(connection, type_prefix="provider.rate-limited"))[0]
@@ -744,7 +746,7 @@ async def test_writing_the_cache_costs_more(
 async def test_another_model_goes_on_where_one_broke_off(
     gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User
 ) -> None:
-    first, second = [scored.model_id for scored in (await gateway.preview("chat"))[:2]]
+    first, second = [scored.model_id for scored in (await gateway.preview("chat")).ranking[:2]]
     providers.scripts[first.partition("/")[2]] = Script(words=("One,", " two,", " never"), cut_after=2)
     providers.scripts[second.partition("/")[2]] = Script(words=(" three.",))
 
@@ -777,7 +779,7 @@ async def test_a_slow_first_word_is_hedged_and_both_are_booked(
 ) -> None:
     gateway = await open_one(tooloo_hedging=True)
     monkeypatch.setattr("app.models.standing.FEWEST_FIRST_TOKENS", 3)
-    first, second = [scored.model_id for scored in (await gateway.preview("chat"))[:2]]
+    first, second = [scored.model_id for scored in (await gateway.preview("chat")).ranking[:2]]
     for _ in range(3):
         await gateway.complete(request_to(learner, first))
     providers.scripts[first.partition("/")[2]] = Script(first_pause_seconds=5)

@@ -75,7 +75,7 @@ async def test_the_best_score_answers_and_says_why(gateway: Gateway, learner: Us
 async def test_a_refusal_before_the_first_word_falls_back_and_costs_nothing(
     gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database
 ) -> None:
-    best = (await gateway.preview("chat"))[0]
+    best = (await gateway.preview("chat")).ranking[0]
     providers.scripts[best.model_id.split("/", 1)[1]] = Script(status=503)
 
     answer = await gateway.complete(request_to(learner))
@@ -443,7 +443,7 @@ async def test_an_answer_has_one_deadline_for_all_its_calls(
 async def test_a_spent_provider_falls_out_of_the_ranking(
     gateway: Gateway, purse: Purse, learner: User, clock: Clock
 ) -> None:
-    best = (await gateway.preview("chat"))[0]
+    best = (await gateway.preview("chat")).ranking[0]
     for kind in ("provider", "burst"):
         await purse.set_limit(
             kind, best.provider, limit_microusd=limit_of(1), active=True, actor=learner.id, now=clock()
@@ -454,7 +454,7 @@ async def test_a_spent_provider_falls_out_of_the_ranking(
     )  # fmt: skip
     await gateway.refresh(force=True)
 
-    preview = {scored.model_id: scored.excluded for scored in await gateway.preview("chat")}
+    preview = {scored.model_id: scored.excluded for scored in (await gateway.preview("chat")).ranking}
     answer = await gateway.complete(request_to(learner))
     burst = await gateway.complete(request_to(learner, best.model_id, allow_burst=True))
 
@@ -467,23 +467,23 @@ async def test_a_spent_provider_falls_out_of_the_ranking(
 
 async def test_a_default_model_answers_where_its_provider_is_asked_for(open_one: OpenGateway, learner: User) -> None:
     usual = await open_one()
-    ranked = [scored.model_id for scored in await usual.preview("chat") if scored.provider == "openai"]
+    ranked = [scored.model_id for scored in (await usual.preview("chat")).ranking if scored.provider == "openai"]
     gateway = await open_one(openai_default_model=ranked[-1].partition("/")[2])
 
     named = await gateway.complete(request_to(learner, providers=("openai",)))
     unnamed = await gateway.complete(request_to(learner))
 
     assert named.model_id == ranked[-1] != ranked[0]
-    assert gateway.chooser.best_of("openai", await gateway.preview("chat")) == ranked[-1]
-    assert usual.chooser.best_of("openai", await usual.preview("chat")) == ranked[0]
-    assert unnamed.model_id == (await usual.preview("chat"))[0].model_id
+    assert gateway.chooser.best_of("openai", (await gateway.preview("chat")).ranking) == ranked[-1]
+    assert usual.chooser.best_of("openai", (await usual.preview("chat")).ranking) == ranked[0]
+    assert unnamed.model_id == (await usual.preview("chat")).ranking[0].model_id
 
 
 async def test_where_a_budget_is_spent_what_is_free_comes_first(
     gateway: Gateway, purse: Purse, learner: User, clock: Clock, providers: FakeProviders
 ) -> None:
     providers.ollama_models = ("qwen:7b",)
-    best = (await gateway.preview("chat"))[0]
+    best = (await gateway.preview("chat")).ranking[0]
     before = await gateway.complete(request_to(learner))
     await purse.set_limit(
         "provider", best.provider, limit_microusd=limit_of(1), active=True, actor=learner.id, now=clock()
@@ -494,11 +494,13 @@ async def test_where_a_budget_is_spent_what_is_free_comes_first(
     )  # fmt: skip
     await gateway.refresh(force=True)
 
+    previewed = await gateway.preview("chat", user_id=learner.id)
     after = await gateway.complete(request_to(learner))
 
     assert before.model_id == best.model_id
-    assert after.model_id == "ollama/qwen:7b"
+    assert after.model_id == previewed.ranking[0].model_id == "ollama/qwen:7b"
     assert any(best.provider in sentence for sentence in after.spent)
+    assert all("free comes first while a budget is spent" in why for why in (after.reason, previewed.reason))
 
 
 async def test_the_first_word_is_waited_for_whatever_else_comes(gateway: Gateway, learner: User, clock: Clock) -> None:
@@ -539,7 +541,7 @@ async def test_who_stops_an_answer_is_no_failure_of_the_model(
 async def test_the_model_that_answers_after_a_failure_says_why_it_did(
     gateway: Gateway, providers: FakeProviders, learner: User
 ) -> None:
-    best = (await gateway.preview("chat"))[0]
+    best = (await gateway.preview("chat")).ranking[0]
     providers.scripts[best.model_id.split("/", 1)[1]] = Script(status=401)
 
     answer = await gateway.complete(request_to(learner))
@@ -565,10 +567,10 @@ async def test_what_is_shown_first_is_what_is_asked_where_a_budget_has_no_room(
     providers.ollama_models = ("qwen:7b",)
     gateway = await open_one()
     now = datetime.now(UTC)
-    first = (await gateway.preview("chat", user_id=learner.id))[0]
+    first = (await gateway.preview("chat", user_id=learner.id)).ranking[0]
     await purse.set_limit("user", learner.id, limit_microusd=0, active=True, actor=learner.id, now=now)
 
-    shown = await gateway.preview("chat", user_id=learner.id)
+    shown = (await gateway.preview("chat", user_id=learner.id)).ranking
     answer = await gateway.complete(request_to(learner))
 
     assert first.model_id != shown[0].model_id == answer.model_id == "ollama/qwen:7b"
@@ -597,6 +599,17 @@ async def test_what_no_budget_has_room_for_falls_out_before_the_rest_is_scored(
     assert answer.model_id == staying[0].model_id
     assert holds[answer.model_id] <= cap
     assert answer.spent == ()  # what would have come first has room
+
+
+async def test_who_asks_for_providers_gets_them_in_that_order_and_nothing_is_explored(
+    open_one: OpenGateway, learner: User
+) -> None:
+    gateway = await open_one(tooloo_exploration_share=0.5)
+    best = next(s for s in (await gateway.preview("chat")).ranking if s.provider == "openai")
+
+    answers = [await gateway.complete(request_to(learner, providers=("openai",))) for _ in range(12)]
+
+    assert {answer.model_id for answer in answers} == {best.model_id}
 
 
 async def test_a_model_that_would_come_next_and_has_no_room_is_told_of_where_the_first_fails(
@@ -914,13 +927,29 @@ async def test_who_asks_for_a_moment_is_given_it_where_nobody_else_is_left(
     assert [answer.text for answer in answers] == ["Hello from the fake."] * 3
     assert [call["status"] for call in providers.calls] == [429, 200, 200, 200, 200]
     assert asked_for.model_id.startswith("openai/")
+    assert {scored.excluded for scored in asked_for.ranking if scored.provider == "openai"} == {None}
+
+
+async def test_what_waits_for_everybody_is_previewed_as_it_will_be(open_one: OpenGateway, learner: User) -> None:
+    gateway = await open_one(anthropic_api_key=None, google_api_key=None, deepseek_api_key=None)
+    await gateway._standing.note_rate_limit("hosted_vllm", 600)
+    await gateway._standing.note_rate_limit("openai", 1)
+
+    previewed = await gateway.preview("chat", user_id=learner.id)
+    answer = await gateway.complete(request_to(learner))
+
+    shown = [(scored.model_id, scored.excluded) for scored in answer.ranking]
+    assert shown == [(scored.model_id, scored.excluded) for scored in previewed.ranking]
+    assert answer.model_id == previewed.ranking[0].model_id
+    usable = [excluded for _, excluded in shown if excluded is None]
+    assert f"of {len(usable)} candidates" in previewed.reason
 
 
 async def test_a_spent_budget_of_a_provider_that_was_not_asked_for_is_not_blamed(
     gateway: Gateway, purse: Purse, providers: FakeProviders, learner: User
 ) -> None:
     now = datetime.now(UTC)
-    best = (await gateway.preview("chat"))[0].provider
+    best = (await gateway.preview("chat")).ranking[0].provider
     other = next(name for name in ("anthropic", "gemini") if name != best)
     limit = next(b.limit_microusd for b in await purse.budgets(now, ids=[f"provider:{best}"]))
     await purse.record("bill", provider=best, user_id=learner.id, cost_microusd=limit, actor=learner.id, now=now)
@@ -942,7 +971,7 @@ async def test_a_spent_budget_of_a_provider_that_was_not_asked_for_is_not_blamed
 async def test_an_empty_answer_is_paid_and_another_model_answers(
     gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, stream: bool
 ) -> None:
-    best = (await gateway.preview("chat"))[0]
+    best = (await gateway.preview("chat")).ranking[0]
     providers.scripts[best.model_id.partition("/")[2]] = Script(words=(" \n",))
 
     answer = await gateway.complete(request_to(learner, stream=stream))

@@ -30,7 +30,7 @@ def hedge(open_one: OpenGateway, providers: FakeProviders, learner: User, monkey
 
     async def prepared(first_does: Script, second_does: Script) -> tuple[Gateway, str, str]:
         gateway = await open_one(tooloo_hedging=True)
-        ranking = [scored.model_id for scored in await gateway.preview("chat") if scored.provider == "openai"]
+        ranking = [scored.model_id for scored in (await gateway.preview("chat")).ranking if scored.provider == "openai"]
         first, second = ranking[:2]
         providers.scripts[first.partition("/")[2]] = first_does
         providers.scripts[second.partition("/")[2]] = second_does

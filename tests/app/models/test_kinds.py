@@ -192,7 +192,7 @@ async def test_an_end_that_is_told_with_every_word_is_none(gateway: Gateway, lea
 async def test_who_broke_off_is_named_though_another_failed_before_the_one_that_goes_on(
     gateway: Gateway, providers: FakeProviders, learner: User
 ) -> None:
-    first, second, third = [scored.model_id for scored in (await gateway.preview("chat"))[:3]]
+    first, second, third = [scored.model_id for scored in (await gateway.preview("chat")).ranking[:3]]
     providers.scripts[first.partition("/")[2]] = Script(words=("One,", " two,", " never"), cut_after=2)
     providers.scripts[second.partition("/")[2]] = Script(status=401)
 
@@ -204,7 +204,7 @@ async def test_who_broke_off_is_named_though_another_failed_before_the_one_that_
 
 
 async def test_nothing_goes_on_from_white_space(gateway: Gateway, providers: FakeProviders, learner: User) -> None:
-    first = (await gateway.preview("chat"))[0].model_id
+    first = (await gateway.preview("chat")).ranking[0].model_id
     providers.scripts[first.partition("/")[2]] = Script(words=("\n\n", " ", " never"), cut_after=2)
 
     chunks = [chunk async for chunk in gateway.stream(request_to(learner))]
@@ -216,7 +216,7 @@ async def test_nothing_goes_on_from_white_space(gateway: Gateway, providers: Fak
 async def test_a_provider_that_wants_a_pause_is_left_for_one_that_answers_now(
     gateway: Gateway, providers: FakeProviders, learner: User
 ) -> None:
-    first = (await gateway.preview("chat"))[0].model_id
+    first = (await gateway.preview("chat")).ranking[0].model_id
     providers.scripts[first.partition("/")[2]] = Script(status=429, headers={"retry-after": "5"})
     began = time.monotonic()
 

@@ -47,14 +47,14 @@ async def test_what_is_no_answer_is_not_judged(sqlite: Database, clock: Clock) -
 
 
 async def test_thumbs_move_the_ranking(gateway: Gateway, learner: User, sqlite: Database, clock: Clock) -> None:
-    best = (await gateway.preview("chat"))[0]
+    best = (await gateway.preview("chat")).ranking[0]
     for _ in range(25):
         answer = await gateway.complete(request_to(learner, best.model_id))
         await gateway.log.flush()
         await quality.observe(sqlite, answer.call_id, "thumb", 0.0, now=clock())
     await gateway.refresh(force=True)
 
-    after = await gateway.preview("chat")
+    after = (await gateway.preview("chat")).ranking
 
     now = next(scored for scored in after if scored.model_id == best.model_id)
     assert after[0].model_id != best.model_id

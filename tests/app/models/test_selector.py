@@ -100,6 +100,16 @@ def test_prefer_free_does_not_choose_what_cannot_do_it() -> None:
     assert "not good enough" in (best[-1].excluded or "")
 
 
+def test_prefer_free_does_not_choose_what_turns_out_not_to_do_it() -> None:
+    models = [model("free", price=0, quality=0.5), model("paid", price=1, quality=0.95), model("dear", price=9)]
+    poor = {("p/free", "chat"): Learned(good=0.0, total=20.0)}
+
+    unseen, seen = (ranked(*models, prefer="free", learned=learned) for learned in ({}, poor))
+
+    assert unseen[0].model_id == "p/free"
+    assert [(scored.model_id, scored.excluded) for scored in seen[:2]] == [("p/paid", None), ("p/free", None)]
+
+
 def failure(kind: str = "server", at: datetime = NOW) -> Outcome:
     return Outcome(model_id="p/a", error_kind=kind, at=at)
 
@@ -156,8 +166,17 @@ def test_a_new_key_does_not_wait_for_what_the_old_one_was_told() -> None:
 def test_observed_speed_moves_the_prior() -> None:
     fast = after(*[Outcome(model_id="p/a", error_kind=None, at=NOW, tokens_per_second=240.0)] * 30)
 
-    assert fast.speed(0.5) == pytest.approx((0.5 * 10 + 0.8 * 30) / 40)
+    assert fast.speed(0.5, NOW) == pytest.approx((0.5 * 10 + 0.8 * 30) / 40)
     assert speed_of(60) == 0.5
+
+
+def test_a_model_that_was_slow_once_is_found_again() -> None:
+    slow = after(*[Outcome(model_id="p/a", error_kind=None, at=NOW, tokens_per_second=8.0)] * 30)
+    models = [model("a", quality=0.85), model("b", quality=0.83)]
+
+    order = [ranked(*models, tracks={"p/a": slow}, now=NOW + timedelta(days=days))[0].model_id for days in (0, 1, 14)]
+
+    assert order == ["p/b", "p/b", "p/a"]
 
 
 def test_quality_is_the_prior_until_it_was_seen_often() -> None:
@@ -207,6 +226,14 @@ def test_a_choice_to_explore_says_so() -> None:
 
     assert "tried for once" in reason(ranking, "p/b", explored=True)
     assert "the one that could answer" in reason(ranking, "p/b")
+
+
+def test_what_is_free_and_comes_first_since_a_budget_is_spent_says_so() -> None:
+    ranking = ranked(model("free", price=0, quality=0.4), model("a", price=2, quality=0.99), model("b", price=5))
+
+    assert ranking[0].model_id == "p/a"
+    assert "free comes first while a budget is spent" in reason(ranking, "p/free", free_first=True)
+    assert "could answer" in reason(ranking, "p/b", free_first=True)
 
 
 def test_where_all_fell_out_they_are_shown_as_they_would_compare() -> None:
