@@ -39,6 +39,7 @@ class TooLooError(Exception):
     """Base of the tree.
 
     ``user_message`` is shown to people as it stands: it says what is wrong and what to do next, and holds no secret.
+    ``cost_microusd`` is what was booked for the request all the same, all its calls together, once it has ended.
     """
 
     status: ClassVar[int] = 500
@@ -48,6 +49,7 @@ class TooLooError(Exception):
     def __init__(self, user_message: str) -> None:
         super().__init__(user_message)
         self.user_message = user_message
+        self.cost_microusd = 0
 
 
 class SettingsError(TooLooError):
@@ -114,8 +116,7 @@ class BudgetSpent(NoModelAvailable):
 class ProviderFailed(TooLooError):
     """A provider refused or broke. ``before_generation`` says that it cannot have billed anything.
 
-    ``retry_after_seconds`` is what the provider asked for, where it did; ``cost_microusd`` what was booked for the
-    request, all its calls together, once none is tried any more.
+    ``retry_after_seconds`` is what the provider asked for, where it did.
     """
 
     status = 502
@@ -130,7 +131,6 @@ class ProviderFailed(TooLooError):
         self.before_generation = before_generation
         self.retry_after_seconds = retry_after_seconds
         self.retryable = kind in RETRYABLE_KINDS
-        self.cost_microusd = 0
 
 
 class SandboxUnavailable(TooLooError):

@@ -23,7 +23,7 @@ def problem(error: TooLooError, request_id: str) -> dict[str, object]:
     }
     if error.retryable or isinstance(error, ProviderFailed):
         document["retryable"] = error.retryable
-    if isinstance(error, ProviderFailed) and error.cost_microusd:
+    if error.cost_microusd:
         document["costUsd"] = error.cost_microusd / 1_000_000
     return document
 

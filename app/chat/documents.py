@@ -2,9 +2,9 @@
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from chainlit.step import StepDict
@@ -45,6 +45,29 @@ def step_document(step: StepDict, old: Json | None, *, creating: bool, now: str)
     if document["type"] in MESSAGE_TYPES:
         document["parentId"] = None  # its parent is a frame, which is not kept: a resumed page would hide the message
     return document
+
+
+def framed(documents: Iterable[StepDict], frames: Mapping[str, str], *, running: Collection[str]) -> list[StepDict]:
+    """Steps with the runs around our answers, which are not kept: without one the library's page offers no thumbs for
+    an answer, and no copy."""
+    found: list[StepDict] = []
+    made: dict[str, Json] = {}
+    for document in documents:
+        frame_id = frames.get(document["id"])
+        if frame_id is not None:
+            if frame_id not in made:
+                made[frame_id] = {
+                    "id": frame_id, "threadId": document["threadId"], "parentId": None, "name": "on_message",
+                    "type": "run", "input": "", "output": "", "createdAt": document["createdAt"],
+                    "start": document["createdAt"], "streaming": False, "isError": False, "metadata": {}, "tags": None,
+                    "showInput": False,
+                }  # fmt: skip
+                found.append(cast(StepDict, made[frame_id]))
+            document = cast(StepDict, {**document, "parentId": frame_id})
+            made[frame_id]["feedback"] = document.get("feedback")
+            made[frame_id]["end"] = None if document["id"] in running else document["createdAt"]
+        found.append(document)
+    return found
 
 
 def storable(value: Any) -> Any:  # Any: the chat library's documents, and what lies in them

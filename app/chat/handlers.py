@@ -16,6 +16,7 @@ from chainlit.user import PersistedUser
 from app.bootstrap import Services
 from app.chat import snapshots
 from app.chat.attachments import with_files
+from app.chat.following import Following
 from app.chat.history import History
 from app.chat.ownership import check_thread_id
 from app.chat.render import Answer
@@ -41,6 +42,7 @@ STARTERS = (
 
 SHOWN_CHANGES = 12
 SHOWN_OUTPUT = 4000
+BROKEN = "Something went wrong on our side."
 Json = dict[str, Any]  # Any: JSON
 
 
@@ -52,6 +54,7 @@ class Chat:
         self._history = history
         self._sharing = sharing
         self._base_url = base_url
+        self._following = Following(history)
 
     def install(self) -> None:
         cl.data_layer(lambda: self._history)
@@ -82,16 +85,14 @@ class Chat:
     # -- chat --------------------------------------------------------------------------------------------------
 
     async def starters(self, _user: cl.User | None = None, _language: str | None = None) -> list[cl.Starter]:
-        return [cl.Starter(label=label, message=message, icon=icon_path(icon)) for label, message, icon in STARTERS]
+        return [cl.Starter(label=name, message=said, icon=f"/public/icons/{icon}.svg") for name, said, icon in STARTERS]
 
     async def start(self) -> None:
         await self._send_commands()
 
     async def resume(self, _thread: ThreadDict) -> None:
         await self._send_commands()
-        running = cl.context.session.current_task
-        if running is not None and not running.done():
-            await cl.context.emitter.task_start()  # its connection dropped in the middle of an answer
+        await self._following.resume()
 
     async def dropped(self) -> None:
         stop_unless_back(cl.context.session)
@@ -130,33 +131,39 @@ class Chat:
         session.thread_id_to_resume = session.thread_id  # a page that was cut off is given the whole thread again
         answer, began = Answer(self._history), self._services.deps.clock()
         await answer.begin()
-        try:
-            if said is not None:
-                await self._history.keep(said)
-            if not picked:
-                check_message(text)
-            text = await with_files(text, attached)
-            command = commands.parse(text, self._services.deps.curriculum, picked=picked)
-            if command is not None and command.intent == "chat.share":
-                await self._share(answer, command.parameters)
-            elif command is not None and command.intent == "chat.keys":
-                await self._keys(answer, command.parameters)
-            elif command is not None and command.intent == "chat.export":
-                await self._export(answer, command.parameters["format"])
-            else:
-                await answer.show(self._services.conversation.stream(self._turn(text, command)))
-        except TooLooError as error:
-            logger.info("chat.refused", kind=type(error).__name__)
-            await answer.fail(error.user_message)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._say_stopped(answer, began))
-            raise
-        except Exception:  # the outermost edge: nothing may vanish
-            reference = uuid.uuid4().hex[:8]
-            logger.exception("chat.failed", reference=reference)
-            await answer.fail(f"Something went wrong on our side. Nothing of yours is lost (reference {reference}).")
-        finally:
-            await asyncio.shield(answer.end())
+        with self._following.running(session.thread_id, answer):
+            try:
+                await self._respond(answer, text, picked=picked, attached=attached, said=said)
+            except TooLooError as error:
+                logger.info("chat.refused", kind=type(error).__name__)
+                await answer.fail(error.user_message)
+            except asyncio.CancelledError:
+                await asyncio.shield(self._say_stopped(answer, began))
+                raise
+            except Exception:  # the outermost edge: nothing may vanish
+                reference = uuid.uuid4().hex[:8]
+                logger.exception("chat.failed", reference=reference)
+                await answer.fail(f"{BROKEN} Nothing of yours is lost (reference {reference}).")
+            finally:
+                await asyncio.shield(answer.end())
+
+    async def _respond(
+        self, answer: Answer, text: str, *, picked: str | None, attached: Any, said: StepDict | None
+    ) -> None:  # Any: elements
+        if said is not None:
+            await self._history.keep(said)
+        if not picked:
+            check_message(text)
+        text = await with_files(text, attached)
+        command = commands.parse(text, self._services.deps.curriculum, picked=picked)
+        if command is not None and command.intent == "chat.share":
+            await self._share(answer, command.parameters)
+        elif command is not None and command.intent == "chat.keys":
+            await self._keys(answer, command.parameters)
+        elif command is not None and command.intent == "chat.export":
+            await self._export(answer, command.parameters["format"])
+        else:
+            await answer.show(self._services.conversation.stream(self._turn(text, command)))
 
     def _turn(self, text: str, command: commands.Parsed | None) -> Turn:
         user, thread_id = _user(), cl.context.session.thread_id
@@ -172,7 +179,7 @@ class Chat:
         spent = await purse.spent_by(_user().id, since=began, thread_id=thread_id)
         whole = await purse.spent_by(_user().id, thread_id=thread_id)
         cost = f" It cost {dollars(spent)}; {dollars(whole)} in this chat." if spent else ""
-        await answer.fail(f"*Stopped.{cost}*")
+        await answer.stop(f"*Stopped.{cost}*")
 
     async def _send_commands(self) -> None:
         listed = [
@@ -356,8 +363,8 @@ class Chat:
         await answer.file(title, messages, wanted)
 
 
-def icon_path(name: str) -> str:
-    return f"/public/icons/{name}.svg"
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_OUTPUT else text[:SHOWN_OUTPUT] + " …"
 
 
 def _user() -> User:
@@ -384,11 +391,7 @@ async def _card(work: Any) -> Json:  # Any: a coroutine of JSON
     except Exception:  # the outermost edge: nothing may vanish
         reference = uuid.uuid4().hex[:8]
         logger.exception("chat.card_failed", reference=reference)
-        return {"error": f"Something went wrong on our side (reference {reference})."}
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN_OUTPUT else text[:SHOWN_OUTPUT] + " …"
+        return {"error": f"{BROKEN} (Reference {reference}.)"}
 
 
 def _solution(payload: Json) -> tuple[str, str, str]:

@@ -23,6 +23,7 @@ from app.chat.documents import (
     MESSAGE_TYPES,
     Json,
     copied_document,
+    framed,
     is_frame,
     kept_metadata,
     step_document,
@@ -138,10 +139,21 @@ class History(BaseDataLayer):
     async def get_thread(self, thread_id: str) -> ThreadDict | None:
         """The caller's thread. Of somebody else's only whose it is: by that the library refuses its reader."""
         thread = await self.thread_of(caller_id(), thread_id)
+        if thread is not None:
+            frames = await self._frames_of(thread_id)
+            thread["steps"] = framed(thread["steps"], frames, running=self._growing)
         if thread is None and (owner := await self._owner_name(thread_id)) is not None:
             foreign: Json = {"id": thread_id, "userIdentifier": owner, "steps": []}
             return cast(ThreadDict, foreign)
         return thread
+
+    async def _frames_of(self, thread_id: str) -> dict[str, str]:
+        """The runs around our answers, by answer."""
+        query = sa.select(steps.c.id, steps.c.parent_id).where(
+            steps.c.thread_id == thread_id, steps.c.type == "assistant_message", steps.c.parent_id.is_not(None)
+        )
+        async with self._database.read() as connection:
+            return {row.id: row.parent_id for row in await connection.execute(query)}
 
     async def thread_of(self, user_id: str, thread_id: str) -> ThreadDict | None:
         """A user's thread with its messages; None when it is not there, or somebody else's."""

@@ -1,11 +1,13 @@
 """Replies as chat messages: text streams, blocks become cards, actions become buttons."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import chainlit as cl
+from chainlit.step import StepDict
 
 from app.chat.elements import CARDS
 from app.chat.history import History
@@ -14,6 +16,7 @@ from graph.reply import Action, Block, Chunk, Progress, Text
 
 AUTHOR = "TooLoo"
 PROGRESS_SECONDS = 0.25
+PATIENCE_SECONDS = 0.4  # without a word, before it is said that one is waited for
 KEPT_SECONDS = 1.0  # of an answer, at most so much is lost with its process
 
 
@@ -25,11 +28,18 @@ class Answer:
         self._message = cl.Message(content="", author=AUTHOR)
         self._kept_at = time.monotonic()
         self._cards: dict[str, cl.CustomElement] = {}
+        self.shown_cards: list[cl.CustomElement] = []
         self._said = False
         self._progress_at = 0.0
+        self._waiting: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
         await self._message.send()
+        self._waiting = asyncio.create_task(self._show_waiting())
+
+    def document(self) -> StepDict:
+        """How far it has come."""
+        return self._message.to_dict()
 
     async def show(self, chunks: AsyncIterator[Chunk]) -> None:
         """Show chunks as they come; ``end`` stores what was shown, also after a stop."""
@@ -47,9 +57,15 @@ class Answer:
     async def fail(self, message: str) -> None:
         """What went wrong, behind what was said already."""
         self._message.is_error = not self._said
+        await self.stop(message)
+
+    async def stop(self, message: str) -> None:
+        """That it was stopped, behind what was said already."""
         await self._text(f"\n\n{message}" if self._said else message)
 
     async def end(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
         if not self._said:
             self._message.content = ""
         self._history.has_grown(self._message.id)
@@ -91,7 +107,17 @@ class Answer:
         card = cl.CustomElement(name=block.kind, props=dict(block.props), display="inline")
         if block.key:
             self._cards[block.key] = card
+        self.shown_cards.append(card)
         await card.send(for_id=self._message.id)
+
+    async def _show_waiting(self) -> None:
+        """Something is shown within half a second, and what waits so long for a word is kept as one that runs."""
+        await asyncio.sleep(PATIENCE_SECONDS)
+        if self._said:
+            return
+        if not self._progress_at:
+            await self._progress("Thinking")
+        await self._history.keep_growing({**self._message.to_dict(), "output": ""})
 
     async def _progress(self, label: str) -> None:
         """A line that the first word takes the place of; at most four a second."""
@@ -99,4 +125,4 @@ class Answer:
         if self._said or now - self._progress_at < PROGRESS_SECONDS:
             return
         self._progress_at = now
-        await self._message.stream_token(f"*{label} …*", is_sequence=True)
+        await self._message.stream_token(f"{label} …", is_sequence=True)

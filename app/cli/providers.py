@@ -165,7 +165,7 @@ def call_once(
     try:
         row = _with_gateway(run, "" if stream else f"Asking {provider}")
     except (BudgetExceeded, NoModelAvailable, ProviderFailed) as error:
-        cost = error.cost_microusd / MICROUSD if isinstance(error, ProviderFailed) else 0.0
+        cost = error.cost_microusd / MICROUSD
         row = {"provider": provider, "ok": False, "error": error.user_message, "costUsd": cost}
     if as_json:
         typer.echo(json.dumps(row))

@@ -161,8 +161,9 @@ class Purse:
         """Book what a call cost, once; None books the whole hold."""
         return await self._database.run(lambda connection: ledger.settle(connection, call_id, cost_microusd, now))
 
-    async def release(self, call_id: str, *, now: datetime, has_left: bool = True) -> bool:
-        """Give a hold back unbooked: the provider refused before it generated anything, or the call never left."""
+    async def release(self, call_id: str, *, now: datetime, has_left: bool = True) -> Settled:
+        """Give a hold back unbooked: the provider refused before it generated anything, or the call never left. Where
+        it was swept and charged meanwhile, that stands."""
         return await self._database.run(lambda connection: ledger.release(connection, call_id, now, has_left=has_left))
 
     async def sweep(self, now: datetime) -> int:

@@ -33,7 +33,7 @@ CHARACTERS_PER_TOKEN = 4
 LONGEST_TOKEN_CHARACTERS = 16
 SHORTEST_CAP_CHARACTERS = 64_000
 MOST_ANSWERED_TOKENS = 131_072  # in one answer, thinking included; a usage block that says more is broken
-ADDED_TOKENS = 4096  # what a gateway on the way may add to a question; a usage block that says more is broken
+ADDED_TOKENS = 32_768  # what a gateway on the way may add to a question; a usage block that says more is broken
 MOST_BYTES_PER_TOKEN = 64  # of a question, on average; a usage block that says more is broken
 MOST_CHARACTERS_PER_TOKEN = 64  # of an answer
 LATE_CHARACTERS = 8  # the half of a character that was held back may come after the usage block
@@ -147,6 +147,7 @@ class Call:
         self.cost_microusd = 0
         self.tokens_counted = False
         self.usage: Usage | None = None
+        self._claims_more = False
         self.finish: FinishReason | None = None
         self._departure = Departure()
         self.first_token_ms: int | None = None
@@ -221,12 +222,12 @@ class Call:
             raise failed(self.model.provider, kind, before_generation=False)
 
     async def _until_finished(self, stream: AsyncGenerator[StreamEvent]) -> AsyncGenerator[StreamEvent]:
-        """What comes, and no failure of the connection once the provider has said that the answer is complete."""
+        """What comes, and no failure once the provider has said that the answer is complete."""
         try:
             async for event in stream:
                 yield event
         except ProviderFailed as error:
-            if self.finish is None or error.kind not in ("network", "timeout"):
+            if self.finish in (None, "error") or error.kind == "content_filter":
                 raise
 
     async def _streamed(self, limits: TimeLimits) -> AsyncGenerator[StreamEvent]:
@@ -250,7 +251,7 @@ class Call:
                 yield event
                 if isinstance(event, TextDelta) or (self.finish is not None and not had_ended):
                     between = limits.between_tokens_seconds  # after its end only its usage is to come
-                    next_by = time.monotonic() + (between if self.finish is None else min(between, USAGE_SECONDS))
+                    next_by = time.monotonic() + (between if self.finish is None else USAGE_SECONDS)
         finally:
             close = getattr(stream, "aclose", None)
             if close is not None:
@@ -281,6 +282,7 @@ class Call:
                     self.first_token_ms = self.elapsed_ms()
             case Usage():
                 self.usage = event if self._is_plausible(event) else None
+                self._claims_more = self._is_above_all(event)
                 self._characters_counted = self._characters
             case Finished(reason=finish):
                 self.finish = finish
@@ -291,11 +293,18 @@ class Call:
         counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens)
         if not all(isinstance(count, int) and count >= 0 for count in counts):
             return False
-        asked = most_tokens(self.request) + self._resent_tokens
-        most = max(self.model.max_output_tokens, MOST_ANSWERED_TOKENS)
         parts = usage.cached_tokens + usage.cache_write_tokens
-        is_of_this = asked // MOST_BYTES_PER_TOKEN < usage.input_tokens <= asked + ADDED_TOKENS
-        return parts <= usage.input_tokens and is_of_this and usage.output_tokens <= most
+        is_of_this = self._most_asked() // MOST_BYTES_PER_TOKEN < usage.input_tokens
+        return parts <= usage.input_tokens and is_of_this and not self._is_above_all(usage)
+
+    def _is_above_all(self, usage: Usage) -> bool:
+        """Whether a usage block says more than can be."""
+        most = max(self.model.max_output_tokens, MOST_ANSWERED_TOKENS)
+        counts = ((usage.input_tokens, self._most_asked() + ADDED_TOKENS), (usage.output_tokens, most))
+        return any(isinstance(count, int) and count > limit for count, limit in counts)
+
+    def _most_asked(self) -> int:
+        return most_tokens(self.request) + self._resent_tokens
 
     def owes_nothing(self, error: ProviderFailed | None) -> bool:
         """Whether the provider refused before it generated anything, or the call never left."""
@@ -313,7 +322,8 @@ class Call:
 
         By its usage block once it has ended its answer; counted by us where it ended without one, or with one that
         does not count what was said; and the whole hold where it did not end or was broken off or stopped before such a
-        block, because it may have gone on generating, or where it may have thought what nobody sees.
+        block, because it may have gone on generating, where it may have thought what nobody sees, or where its block
+        says more than can be.
         """
         is_cut = stopped or self.finish == "error"
         if self.finish is None or (is_cut and not self._counts_all()):
@@ -321,7 +331,7 @@ class Call:
         if self.usage is None or not self._counts_all():
             self.usage = await self._counted_usage()
             self.tokens_counted = True
-            if self.model.thinks_unseen:
+            if self.model.thinks_unseen or self._claims_more:
                 return self.hold_microusd
         cost = self.model.cost_microusd(
             input_tokens=self.usage.input_tokens, output_tokens=self.usage.output_tokens,

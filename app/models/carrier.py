@@ -11,7 +11,7 @@ import structlog
 
 from app.errors import BudgetExceeded, ProviderFailed, StorageFailed
 from app.models import selector
-from app.models.breaker import Breaker
+from app.models.breaker import COUNTED_KINDS, Breaker
 from app.models.budget import Purse
 from app.models.call import Call, TimeLimits
 from app.models.catalog import Model
@@ -265,8 +265,7 @@ class Carrier:
     async def _book(self, call_id: str, owed: int | None) -> int:
         """Book what a call cost, or give its hold back where it owes nothing; what was booked."""
         if owed is None:
-            await self._purse.release(call_id, now=self._clock())
-            return 0
+            return (await self._purse.release(call_id, now=self._clock())).cost_microusd
         return (await self._purse.settle(call_id, cost_microusd=owed, now=self._clock())).cost_microusd
 
     async def _book_late(self, call_id: str, owed: int | None) -> None:
@@ -287,7 +286,7 @@ class Carrier:
         else:
             await self._breaker.failed(call.admission, error.kind)
             provider = call.model.provider
-            if error.kind == "rate_limit" or error.retry_after_seconds:
+            if error.kind == "rate_limit" or (error.retry_after_seconds and error.kind in COUNTED_KINDS):
                 await self._standing.note_rate_limit(provider, error.retry_after_seconds)
             if error.kind == "rate_limit":
                 limited = {"provider": provider, "retryAfterSeconds": error.retry_after_seconds}
@@ -299,7 +298,8 @@ def _check_said(run: Run, call: Call) -> None:
     Raises:
         ProviderFailed: the answer says nothing; where its length left no room for words, it is one all the same.
     """
-    if call.finish == "content_filter" and not run.shown:
+    if call.finish == "content_filter" and not "".join(run.shown).strip():
+        run.shown.clear()
         raise failed(call.model.provider, "content_filter", before_generation=False)
     if call.finish == "stop" and not "".join(run.shown).strip():
         run.shown.clear()

@@ -208,9 +208,8 @@ def _held(connection: sa.Connection, call_id: str) -> list[str]:
 def settle(connection: sa.Connection, call_id: str, cost_microusd: int | None, now: datetime) -> Settled:
     """Turn a call's holds into charges of what it cost, or of the whole hold, with the event and new alerts."""
     held = take_holds(connection, call_id)
-    if not held:  # booked before, such as by whoever sweeps what has expired
-        booked = sa.select(call_costs.c.amount_microusd).where(call_costs.c.call_id == call_id, call_costs.c.is_final)
-        return Settled(booked=False, cost_microusd=int(connection.scalar(booked) or 0))
+    if not held:
+        return _settled_before(connection, call_id)
     amount = held[0][1]
     cost = amount if cost_microusd is None else cost_microusd
     _FINAL_COST.run(connection, {"call": call_id, "cost": cost})
@@ -218,17 +217,23 @@ def settle(connection: sa.Connection, call_id: str, cost_microusd: int | None, n
     return Settled(booked=True, cost_microusd=cost)
 
 
-def release(connection: sa.Connection, call_id: str, now: datetime, *, has_left: bool) -> bool:
-    """Give a call's holds back unbooked; whether there were any. That of one that was refused is remembered, so that it
-    is logged though its process dies before it does so."""
+def release(connection: sa.Connection, call_id: str, now: datetime, *, has_left: bool) -> Settled:
+    """Give a call's holds back unbooked. That of one that was refused is remembered, so that it is logged though its
+    process dies before it does so."""
     held = take_holds(connection, call_id)
     if not held:
-        return False
+        return _settled_before(connection, call_id)
     amount = held[0][1]
     _UNHOLD.rows(connection, [wanted for wanted, _ in held], held=amount, cost=0)
     (_REFUSED_COST if has_left else _NO_COST).run(connection, {"call": call_id})
     append(connection, "budget.released", call_id, now, {"amountMicrousd": amount})
-    return True
+    return Settled(booked=True, cost_microusd=0)
+
+
+def _settled_before(connection: sa.Connection, call_id: str) -> Settled:
+    """What was booked of a call by whoever swept what has expired."""
+    booked = sa.select(call_costs.c.amount_microusd).where(call_costs.c.call_id == call_id, call_costs.c.is_final)
+    return Settled(booked=False, cost_microusd=int(connection.scalar(booked) or 0))
 
 
 def book(connection: sa.Connection, call_id: str, ids: Sequence[str], cost: int, now: datetime, *, held: int) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from app.models.providers.wire import Wire
+from app.models.providers.bounded import ACCEPTED, bounded
+from app.models.providers.wire import BROKEN_ANSWER, Wire
 
 LOOK_SECONDS = 60
 TIMEOUT_SECONDS = 1.0  # for all of its answer
@@ -20,7 +21,7 @@ class LocalOllama:
     """``make_wire`` is called once, in a thread, when an Ollama is first found: the SDK takes a second to import."""
 
     def __init__(self, base_url: str, make_wire: Callable[[], Wire]) -> None:
-        self._tags_url = f"{base_url.rstrip('/').removesuffix('/v1')}/api/tags"
+        self._tags_url = f"{root_of(base_url)}/api/tags"
         self._make_wire = make_wire
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
@@ -46,13 +47,23 @@ class LocalOllama:
     async def _tags(self) -> list[str]:
         """Names of the models; empty when none listens there."""
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS), httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+            async with (
+                asyncio.timeout(TIMEOUT_SECONDS),
+                httpx.AsyncClient(
+                    timeout=TIMEOUT_SECONDS, headers=ACCEPTED, event_hooks={"response": [bounded(httpx)]}
+                ) as client,
+            ):
                 answer = await client.get(self._tags_url)
                 answer.raise_for_status()
                 names = [str(one["name"]) for one in answer.json().get("models", []) if not _only_embeds(one)]
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, *BROKEN_ANSWER):
             return []
         return [name for name in names if NAME.fullmatch(name)][:MOST_NAMES]
+
+
+def root_of(base_url: str) -> str:
+    """The address of an Ollama, which people write with the ``/v1`` of its interface and without."""
+    return base_url.rstrip("/").removesuffix("/v1")
 
 
 def _only_embeds(model: dict[str, Any]) -> bool:  # Any: JSON of Ollama's

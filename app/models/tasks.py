@@ -107,8 +107,13 @@ class TaskService:
                 result = await self._answers.get(key) or await self._shared(key, request, user_id)
             except TooLooError as error:
                 self._metrics.task(request.type, "failed")
-                cost = {"costMicrousd": error.cost_microusd} if isinstance(error, ProviderFailed) else {}
+                has_cost = error.cost_microusd or isinstance(error, ProviderFailed)
+                cost = {"costMicrousd": error.cost_microusd} if has_cost else {}
                 await self._audit(request, user_id, {"status": "failed", "error": type(error).__name__, **cost})
+                raise
+            except Exception as error:  # a mistake of ours leaves its trail, too
+                self._metrics.task(request.type, "failed")
+                await self._audit(request, user_id, {"status": "failed", "error": type(error).__name__})
                 raise
             except asyncio.CancelledError:
                 self._metrics.task(request.type, "stopped")
@@ -169,11 +174,12 @@ class TaskService:
                 result = await self._joined(key, shared, seconds=None if is_first else left)
             except TimeoutError as error:
                 raise _too_slow(request) from error
-            except (ProviderFailed, RateLimited) as error:
-                ran_out = isinstance(error, RateLimited) or error.kind == "timeout"
+            except TooLooError as error:
+                is_too_slow = isinstance(error, ProviderFailed) and error.kind == "timeout"
+                ran_out = is_too_slow or isinstance(error, RateLimited)
                 if is_first or not ran_out or deadline - time.monotonic() < LEAST_SECONDS:
                     was_told, shared.is_told = shared.is_told, True
-                    raise (_told_already(error) if was_told and isinstance(error, ProviderFailed) else error) from None
+                    raise (_told_already(error) if was_told else error) from None
                 continue
             if shared.is_told:
                 return replace(result, shared=True)
@@ -216,11 +222,11 @@ class TaskService:
         cost = tokens = 0
         for tries_left in range(TRIES_FOR_FORM - 1, -1, -1):
             left = deadline - time.monotonic()
-            if left <= LEAST_SECONDS:
-                raise _too_slow(request)
             try:
+                if left <= LEAST_SECONDS:
+                    raise _too_slow(request)
                 answer = await self._gateway.complete(replace(call, total_seconds=left))
-            except ProviderFailed as error:
+            except TooLooError as error:
                 error.cost_microusd += cost
                 raise
             cost += answer.cost_microusd
@@ -228,7 +234,7 @@ class TaskService:
             try:
                 output = answer.text if request.type not in STRUCTURED else _parsed(answer.text, request)
                 fits = bool(answer.text.strip())
-            except (ValueError, RecursionError):
+            except (ValueError, OverflowError, RecursionError):
                 fits = False
             if request.type in STRUCTURED:
                 self._gateway.note_form(answer, fits=fits)
@@ -296,12 +302,11 @@ def _too_slow(request: TaskRequest) -> ProviderFailed:
     )  # fmt: skip
 
 
-def _told_already(error: ProviderFailed) -> ProviderFailed:
+def _told_already(error: TooLooError) -> TooLooError:
     """The same for one of those who shared a call, of which another was told what it cost."""
-    return ProviderFailed(
-        error.user_message, kind=error.kind, before_generation=error.before_generation,
-        retry_after_seconds=error.retry_after_seconds,
-    )  # fmt: skip
+    same: TooLooError = type(error).__new__(type(error), *error.args)
+    vars(same).update(vars(error), cost_microusd=0)
+    return same
 
 
 class _Shared:

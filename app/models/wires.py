@@ -1,6 +1,7 @@
 """Which wire carries the calls to a provider. A provider's SDK is imported when its first wire is made."""
 
 from app.models.catalog import SELF_HOSTED, Catalog
+from app.models.ollama import root_of
 from app.models.providers.litellm import LiteLLMWire
 from app.models.providers.null import NullWire
 from app.models.providers.wire import Wire
@@ -32,7 +33,7 @@ def _openai_wire(settings: Settings, provider: str, key: str) -> Wire:
             base_url = settings.deepseek_base_url or "https://api.deepseek.com"
             return OpenAIWire(provider="DeepSeek", api_key=key, base_url=base_url, connect_seconds=connect)
         case "ollama":
-            base_url = f"{settings.ollama_base_url.rstrip('/')}/v1"
+            base_url = f"{root_of(settings.ollama_base_url)}/v1"
             return OpenAIWire(provider="Ollama", api_key=key, base_url=base_url, connect_seconds=connect)
         case _:
             return OpenAIWire(

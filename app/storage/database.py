@@ -19,6 +19,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from app.errors import StorageFailed
 
 BUSY_TIMEOUT_MS = 30_000
+HALTED_TIMEOUT_MS = 20_000  # in the middle of a transaction
 QUEUED_TIMEOUT_MS = 200  # of those who queued behind one that waited in vain
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class Database:
             self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-writer")
         else:
             engine = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
+            _prepare_postgres(engine.sync_engine)
             self._writer = self._durable_writer = self._reader = engine
 
     @asynccontextmanager
@@ -203,6 +205,18 @@ def _direct_engine(url: str, *, patience_ms: Callable[[], int]) -> sa.Engine:
     return engine
 
 
+def _prepare_postgres(engine: sa.Engine) -> None:
+    """Nobody waits without end for what another server holds, nor holds it without end where it was halted."""
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # Any: a DBAPI connection has no type
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {HALTED_TIMEOUT_MS}")
+        cursor.close()
+        connection.commit()  # what a transaction sets goes with it
+
+
 def _prepare_sqlite(
     engine: sa.Engine, *, synchronous: str, read_only: bool, foreign_keys: bool = True,
     patience_ms: Callable[[], int] | None = None,
@@ -250,7 +264,8 @@ class _translated:
 BUSY = "The database is busy with another program. Nothing was changed; try again in a moment."
 _SIGNS = (
     (
-        ("database is locked", "database table is locked", "queuepool limit"),
+        ("database is locked", "database table is locked", "queuepool limit", "too many clients", "lock timeout",
+         "connection slots are reserved", "too many connections"),
         BUSY,
     ),
     (
@@ -263,7 +278,9 @@ _SIGNS = (
     ),
     (
         ("unable to open database", "connection refused", "could not connect", "connect call failed",
-         "connection was closed", "terminating connection", "service not known", "name resolution", "nodename nor"),
+         "connection was closed", "terminating connection", "service not known", "name resolution", "nodename nor",
+         "connection reset", "broken pipe", "database system is", "recovery mode", "no such file or directory",
+         "connection does not exist"),
         "The database cannot be reached. Nothing was changed. Check that it runs and that DATABASE_URL or "
         "TOOLOO_DATA_DIR is right.",
     ),

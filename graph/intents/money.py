@@ -58,7 +58,7 @@ _BEFORE = r"us\$|\$|usd|€|£|eur|gbp"
 _AFTER = r"dollars?|bucks?|usd|\$|cents?|euros?|eur|pounds?|gbp|€|£"
 _AMOUNT = re.compile(
     rf"(?<![\w.,])(?P<minus>-|minus )?(?:(?P<before>{_BEFORE}) ?)?(?P<minus2>-)?"
-    rf"(?P<number>\d{{1,12}}(?:[.,]\d{{1,9}}){{0,3}})(?P<k>k| thousand| grand)?(?: ?(?P<after>{_AFTER}))?(?!\w)"
+    rf"(?P<number>\d{{1,12}}(?:[.,]\d{{1,9}}){{0,3}})(?P<k> ?k| thousand| grand)?(?: ?(?P<after>{_AFTER}))?(?![\w%])"
 )
 _CURRENCY = re.compile(r"\$|\b(?:dollars?|bucks?|usd|cents?)\b|usd ?\d")
 _OTHER_MONEY = re.compile(r"€|£|eur|gbp|pound")
@@ -66,7 +66,8 @@ _OTHER_DOLLARS = re.compile(r"\b(?!us\$)[a-z]{1,3}\$")
 _NO_AMOUNT = re.compile(r"\b30[- ]days?\b|\b(?:gpt|claude|gemini|deepseek|llama|qwen|mistral|o\d)-?[\w.:-]*\d[\w.:-]*")
 _PERIOD = re.compile(
     r"(?:\b(?:per|a|an|each|every|this)|/) ?(?:day|week|year|hour|quarter|call|request|question|message|session)\b"
-    r"|/ ?(?:d|w|wk|y|yr|h|hr)\b|\b(?:daily|weekly|yearly|hourly|annually)\b"
+    r"|/ ?(?:d|w|wk|y|yr|h|hr)\b|\b(?:daily|weekly|yearly|hourly|annually|weeks?|years?|hours?|quarters?)\b"
+    r"|^day\b|(?<!30[- ])\bday (?:limit|cap|budget)\b|\b(?:per|each|every) (?:chat|conversation|thread|answer|lesson|user|person)\b"
     r"|\b(?!30[- ]days?\b|1[- ]months?\b)\d{1,3}[- ](?:hours?|days?|weeks?|months?|years?)\b"
 )
 _BARE = re.compile(  # a number without a currency is one only where it ends the order
@@ -92,15 +93,17 @@ _TELLS = re.compile(
     r"\b(?:not|wrong|too|percent|alert|alerts|warn|when|if|once|unless|reaches|because|lines?|words?|characters?|tokens?|minutes?"
     r"|seconds?|times|variable|price|rate|output|memory|size|spent|gone|exceeded|left|more(?! than)|another|extra|additional|nothing|calls?|requests?|models?)\b|%"
 )
-_OWN = rf"(?:my|the|this|our|own|spending|budget|monthly|total|overall|chat|chatting|lessons?|training|\$?[\d.,]+|dollars?|{'|'.join(PROVIDERS)})"
+_OWN = rf"(?:my|all|the|this|our|own|spending|budget|monthly|total|overall|chat|chatting|lessons?|training|\$?[\d.,]+|dollars?|{'|'.join(PROVIDERS)})"
 _LIFTS = re.compile(
-    rf"{_POLITE}(?:(?:remove|lift|delete|drop|cancel|clear|end|get rid of|take off|switch off|turn off|undo|forget)"
-    rf"(?: {_OWN}){{0,5}} {_LIMIT}(?P<rest> on [\w ]{{1,30}}| for [\w ]{{1,30}}| please)?\W*$"
+    rf"{_POLITE}(?:(?:(?:turn|switch|take)(?: {_OWN}){{0,5}} {_LIMIT} off|set(?: {_OWN}){{0,5}} {_LIMIT} to (?:off|none|unlimited)"
+    r"|(?:remove|lift|delete|drop|cancel|clear|end|get rid of|take off|switch off|turn off|undo|forget|disable|deactivate)"
+    rf"(?: {_OWN}){{0,5}} {_LIMIT})(?P<rest> on [\w ]{{1,30}}| for [\w ]{{1,30}}| please)?\W*$"
     rf"|(?P<told>no (?:more )?(?:spending )?(?:limit|cap)s?(?: (?:on|for) (?:my )?(?:spending|budget|costs?|chat|lessons?|training))?"
+    r"|i (?:do not|don't|no longer) want (?:a|any|my|the) (?:spending )?(?:cap|limit)s?(?: any ?more| any longer)?"
     r"|(?:i want )?unlimited(?: spending| budget)?(?: please)?)\W*$)"
 )
-_ABOUT = re.compile(rf"\b(?:{_LIMIT}|spend|burst|cap|limit)\b")
-_KIND = r"(chat|chatting|conversations?|lessons?|training)"
+_ABOUT = re.compile(rf"\b(?:{_LIMIT}|spend|burst|cap|limit|exceed)\b")
+_KIND = r"(chats?|chatting|conversations?|lessons?|training)"
 # What makes a limit one of money: any other is set in programs too.
 _SPENDING = re.compile(rf"\b(?:budgets?|allowance|spend\w*|costs?|burst|{_KIND})\b|{_CURRENCY.pattern}")
 _MONEY = re.compile(
@@ -117,6 +120,7 @@ _TAKES_BACK = re.compile(
     r"|(?:forget|ignore|scratch|cancel|undo) (?:it|that|this)|(?:do not|don't|dont) (?:do|change|set|touch)|not yet"
     r"|second thoughts?)\b"
 )
+_CORRECTS = re.compile(r"(?:(?:no|oh|or|sorry|rather|better|actually|well|i mean|let's say)[, ]+)*(?:make|say)?\b")
 _CAPPED = re.compile(
     rf"\b(?:on|for|limit|cap|restrict)(?: (?:my|the|our|all|of))* {_KIND}\b|\b{_KIND} (?:cap|limit|budget)\b"
 )
@@ -180,7 +184,10 @@ def _within(clauses: list[str], place: int, wish: Wish) -> Wish:
     if strange and not (fits and (_OF_ME.search(clauses[place]) or _providers_in(clauses[place]))):
         return Wish(unclear="it says more than that, and I may take for an order what is none")
     amounts = [clause for clause in before + after if re.search(r"\d", clause)]
-    if any(_CURRENCY.search(clause) or (clause in after and _BARE.search(clause)) for clause in amounts):
+    if any(
+        _CURRENCY.search(clause) or (clause in after and (_BARE.search(clause) or _CORRECTS.match(clause)))
+        for clause in amounts
+    ):
         return Wish(unclear="there is more than one amount")
     if any(_TAKES_BACK.match(clause) for clause in after):
         return Wish(unclear="you may have taken it back")
@@ -264,8 +271,8 @@ def _limit(order: str) -> Wish:
         return Wish(unclear="it names more than one provider")
     if _CHANGES.match(order[sets.start("verb") :] if sets["verb"] else ""):
         return Wish(unclear=CHANGES_BY)
-    if re.search(r"\bthis (?:chat|conversation|thread|session)\b", order):
-        return Wish(unclear="a cap is for all that you spend, or for one kind of use, and not for one conversation")
+    if why := _of_a_part(order, order[sets.end() :]):
+        return Wish(unclear=why)
     if strange := _strange_word(order, target := _target(order, order[sets.end() :].lstrip())):
         return Wish(unclear=f"I do not know what {strange!r} means here")
     if re.search(r"\b(?:its|their|his|her)\b", order):
@@ -273,11 +280,24 @@ def _limit(order: str) -> Wish:
     if _ONE_MODEL.search(order):
         return Wish(unclear=f"it names a single model, and a budget is for all models of {providers[0]}")
     wish = Wish(amount_usd=amount, **target)
+    if re.search(r"\b(?:no|not|without|but) (?:the |its |a |any )?burst\b", order):
+        return Wish(unclear="I am not sure which of the provider's budgets is meant")
     if re.search(r"\bburst\b", order):
         if "provider" not in wish:
             return Wish(unclear="a burst budget belongs to a provider, and I found none")
         wish["is_burst"] = True
     return wish
+
+
+def _of_a_part(order: str, rest: str) -> str | None:
+    """Why there is no budget for what an order is about; ``rest`` comes after its verb."""
+    if re.search(r"\bthis (?:chat|conversation|thread|session)\b", order):
+        return "a cap is for all that you spend, or for one kind of use, and not for one conversation"
+    if re.search(r"\b(?:but|except)\b", rest):
+        return "a budget leaves nothing out"
+    if len({kind_of_use(name) for name in re.findall(rf"\b{_KIND}\b", order)}) > 1:
+        return "it names more than one kind of use"
+    return None
 
 
 # "raise my cap 5 dollars", "add 5 dollars to my budget": by how much, where a new limit is set "to", "at" or "of" something.
@@ -314,6 +334,16 @@ def _lift(order: str) -> Wish:
         return Wish()  # "no cap" is said of anything
     if not _MONEY.search(order):
         return Wish(unclear="I am not sure that this is about money; `/budget lift` is")
+    if not lifts["told"] and not re.search(r"\b(?:budgets?|caps?|limits?|allowance)\b", order):
+        return Wish(
+            unclear="it may mean that nothing shall be spent (`/budget 0`), or as much as you like (`/budget off`)"
+        )
+    if why := _of_a_part(order, order):
+        return Wish(unclear=why)
+    if re.search(r"\ball\b", order):
+        return Wish(unclear="I lift one at a time; `/budget` shows which there are")
+    if re.search(r"\b(?:days?|weeks?|months?|years?|today|tomorrow)\b", lifts["rest"] or ""):
+        return Wish(unclear="a cap is lifted until it is set again")
     if strange := _strange_word(lifts["rest"] or "", Wish()):
         return Wish(unclear=f"I do not know what {strange!r} means here")
     return Wish(lifts=True, **_target(order, ""))
@@ -345,12 +375,12 @@ def _providers_in(text: str) -> list[str]:
 
 
 def _number(text: str) -> float | None:
-    """A number as people write it: "1,000", "5.50", "5,50"; None for one that is two ("1.000")."""
-    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d{1,6})?", text):
+    """A number as people write it: "1,000", "5.50", "5,50", "0,500"; None for one that is two ("1.000")."""
+    if re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d{1,6})?", text):
         return float(text.replace(",", ""))
-    if re.fullmatch(r"\d{1,9},\d{1,2}", text):
+    if re.fullmatch(r"\d{1,9},\d{1,2}|0,\d{1,9}", text):
         return float(text.replace(",", "."))
-    if re.fullmatch(r"\d{1,9}(?:\.\d{1,6})?", text) and not re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", text):
+    if re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", text) and not re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", text):
         return float(text)
     return None
 

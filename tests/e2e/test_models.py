@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+import time
 import urllib.request
 from collections.abc import Callable
 
@@ -103,4 +104,55 @@ def test_cost_alerts_and_thumbs(
         learned = database.execute("SELECT good, total FROM model_quality").fetchall()
     database.close()
     assert learned == [(0.0, 1.0)]
+    assert chat.errors == []
+
+
+def test_an_answer_that_is_long_in_coming_is_waited_for_and_goes_on_after_a_reload(
+    context: BrowserContext, serve: Callable[..., Server], providers: FakeProviders
+) -> None:
+    words = tuple(f" word{number}" for number in range(80))
+    providers.scripts["*"] = Script(words=words, first_pause_seconds=6, pause_seconds=0.1)
+    server = serve(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=f"{providers.url}/v1")
+    chat = Chat(context.new_page(), server.url).open()
+    began = time.monotonic()
+
+    chat.say("tell me about the history of unix")
+    answer = chat.page.locator("[data-step-type=assistant_message]")
+    expect(answer.last).to_contain_text("Thinking …")
+    assert time.monotonic() - began < 3
+    chat.shot("waiting")
+    expect(chat.page.get_by_text("word12", exact=False).first).to_be_visible()
+    expect(answer.last).not_to_contain_text("Thinking …")
+    chat.page.reload()
+    expect(chat.page.locator("#stop-button")).to_be_visible()
+    expect(chat.page.get_by_text("word40", exact=False).first).to_be_visible()
+    chat.shot("followed")
+    expect(chat.card("answer-cost")).to_contain_text("in this chat")
+    settle(chat)
+    press(
+        chat.page.get_by_role("button", name="Good answer").last,
+        chat.page.get_by_role("button", name="Submit feedback"),
+    )
+    chat.page.get_by_role("button", name="Submit feedback").click()
+    expect(chat.page.get_by_text("Feedback updated")).to_be_visible()
+
+    chat.say("tell me about the history of make")
+    expect(chat.page.get_by_text("word12", exact=False).nth(1)).to_be_visible()
+    chat.page.reload()
+    expect(chat.page.locator("#stop-button")).to_be_visible()
+    expect(chat.page.get_by_role("button", name="Good answer").first).to_be_visible()
+    press(chat.page.locator("#stop-button"), chat.page.get_by_text("Stopped.", exact=False).first)
+    settle(chat)
+    chat.shot("stopped-after-a-reload")
+    chat.page.reload()
+    expect(chat.page.get_by_text("Stopped.", exact=False).first).to_be_visible()
+    expect(chat.page.get_by_role("button", name="Good answer")).to_have_count(2)
+    server.stop()
+
+    with sqlite3.connect(server.folder / "data" / "tooloo.sqlite") as database:
+        statuses = [row[0] for row in database.execute("SELECT status FROM provider_logs ORDER BY created_at")]
+        learned = database.execute("SELECT good, total FROM model_quality").fetchall()
+    database.close()
+    assert statuses == ["ok", "stopped"]
+    assert learned == [(1.0, 1.0)]
     assert chat.errors == []

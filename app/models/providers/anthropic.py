@@ -58,8 +58,8 @@ class AnthropicWire:
                 async for event in stream:
                     match event:
                         case RawMessageStartEvent():
-                            usage = _usage(event.message.usage)
-                        case RawContentBlockDeltaEvent(delta=TextBlockDelta(text=text)):
+                            usage = _usage(event.message.usage) if event.message.usage else usage
+                        case RawContentBlockDeltaEvent(delta=TextBlockDelta(text=text)) if text:
                             yield TextDelta(text=text)
                         case RawMessageDeltaEvent():
                             if said := getattr(event, "usage", None):

@@ -1,10 +1,14 @@
 """Which kind of error a provider's refusal is: by its status, and by what it says of itself where kinds share one."""
 
+import re
 from collections.abc import Container, Iterator, Mapping
 
 from app.errors import ProviderErrorKind
 
-_QUOTA = ("insufficient_quota", "credit balance")
+# Of these OpenAI's, Anthropic's (https://github.com/anthropics/claude-code/issues/2127) and Gemini's for money that is
+# spent, whether by the account or by a limit that its owner has set.
+_QUOTA = ("insufficient_quota", "credit balance", "billing_not_active", "billing_hard_limit", "billing_error",
+          "specified api usage limits", "prepayment credits", "spending cap")  # fmt: skip
 _TOO_LONG = ("context_length", "context length", "context limit", "context window", "prompt is too long", "token count",
              "too many tokens", "input is too long", "maximum number of tokens")  # fmt: skip
 # OpenAI's and Azure's, Anthropic's and DeepSeek's words for what they do not answer.
@@ -12,6 +16,7 @@ _FILTERED = ("content_filter", "content_policy", "content management policy", "i
              "content filtering policy", "content exists risk", "responsibleaipolicyviolation")  # fmt: skip
 _BY_TYPE: dict[str, ProviderErrorKind] = {
     "rate_limit": "rate_limit", "authentication_error": "auth", "permission_error": "auth", "timeout_error": "timeout",
+    "invalid_request_error": "invalid_request",
 }  # fmt: skip
 # Under these names errors say what they are, and under those by a word for programs.
 _TOLD = ("code", "type", "status", "message", "msg", "detail", "details", "reason", "error", "errors", "innererror",
@@ -44,13 +49,28 @@ def kind_of_status(status: int, body: object) -> ProviderErrorKind:
 
 
 def kind_in_stream(body: object) -> ProviderErrorKind:
-    """Sort an error that comes within an answer which began well, and so has no status of its own."""
+    """Sort an error that comes within an answer which began well, and so has no status but one that it may name."""
     words = _words(body)
     if _any(_QUOTA, words):
         return "quota"
     if _any(_FILTERED, words):
         return "content_filter"
+    if _any(_TOO_LONG, words):
+        return "context_length"
+    if (status := _status_in(body, DEEPEST)) is not None:
+        return kind_of_status(status, body)
     return next((kind for sign, kind in _BY_TYPE.items() if sign in words), "server")
+
+
+def _status_in(body: object, depth: int) -> int | None:
+    """The status that an error within an answer names as its code."""
+    if depth <= 0 or not isinstance(body, Mapping):
+        return None
+    for name in ("code", "status", "status_code"):
+        value = body.get(name)
+        if isinstance(value, int | str) and re.fullmatch("[45][0-9]{2}", str(value)):
+            return int(value)
+    return _status_in(body.get("error"), depth - 1)
 
 
 def _any(signs: tuple[str, ...], words: str) -> bool:

@@ -557,8 +557,9 @@ async def test_without_a_usage_block_that_can_be_true_the_tokens_are_counted(
     assert answer.usage.input_tokens > 0
     assert answer.usage.output_tokens > 0
     assert answer.tokens_counted
-    # all of the hold where it may have thought what is billed and not seen
-    assert (answer.cost_microusd == logged["held_microusd"]) is (provider in (*THINKING, "ollama"))
+    # all of the hold where it may have thought what is billed and not seen, or says that it billed more than can be
+    says_more = max(script.input_tokens, script.output_tokens) >= 100_000
+    assert (answer.cost_microusd == logged["held_microusd"]) is (says_more or provider in (*THINKING, "ollama"))
     assert (answer.cost_microusd > 0) is (provider != "ollama")
 
 

@@ -150,7 +150,9 @@ async def test_a_soak_leaves_nothing_behind(
     assert sum(booked.values()) > 1200
     assert sum(count for (name, *_), count in booked.items() if name.startswith("ranked")) > 300
     assert {row["error_kind"] for row in cut} == {"network", "timeout"}
-    assert [row for row in [*hedged, *cut] if row["cost_microusd"] != row["held_microusd"]] == []
+    free = [row for row in [*hedged, *cut] if row["cost_microusd"] == 0 < row["held_microusd"]]
+    assert len(free) <= len(rows) - len(providers.calls)  # given up before they reached the provider
+    assert [row for row in [*hedged, *cut] if row["cost_microusd"] not in (0, row["held_microusd"])] == []
     left = asyncio.all_tasks() - tasks_before
     assert [task for task in left if "litellm/" not in repr(task)] == []  # LiteLLM keeps one of its own for logging
     assert sizes[3] - sizes[1] < 25
