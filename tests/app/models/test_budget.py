@@ -495,7 +495,10 @@ async def test_a_call_that_was_swept_says_what_it_was_charged(purse: Purse, cloc
 
     settled = await purse.settle("one", cost_microusd=5, now=clock())
 
+    released = await purse.release("one", now=clock())
+
     assert (settled.booked, settled.cost_microusd) == (False, 700)
+    assert (released.booked, released.cost_microusd) == (False, 700)
 
 
 async def test_what_was_spent_long_ago_rolls_off_after_a_long_standstill_too(

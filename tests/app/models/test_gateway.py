@@ -781,6 +781,49 @@ async def test_an_ollama_that_drips_holds_nobody_up(
     await server.wait_closed()
 
 
+@pytest.mark.parametrize("raw", ["[" * 100_000, "x" * 40_000_000, "[]", "null"], ids=["deep", "huge", "list", "null"])
+async def test_what_is_no_ollama_holds_nobody_up(
+    open_one: OpenGateway, providers: FakeProviders, learner: User, raw: str
+) -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(raw) + raw.encode())
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    gateway = await open_one(ollama_base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+    said = await gateway.complete(request_to(learner, "gpt-5-mini"))
+
+    assert said.text
+    assert gateway.catalog.find("ollama/qwen:7b") is None
+    server.close()
+    await server.wait_closed()
+
+
+async def test_an_ollama_is_found_and_asked_under_the_address_of_its_interface_too(
+    open_one: OpenGateway, providers: FakeProviders, learner: User
+) -> None:
+    providers.ollama_models = ("qwen:7b",)
+    gateway = await open_one(ollama_base_url=f"{providers.url}/v1/")
+
+    answer = await gateway.complete(request_to(learner, "ollama/qwen:7b"))
+
+    assert answer.text == "Hello from the fake."
+
+
+async def test_a_wait_that_is_named_with_one_bad_request_keeps_nobody_back(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    providers.queues["*"] = deque([Script(status=400, headers={"retry-after": "3600"})])
+
+    with pytest.raises(ProviderFailed):
+        await gateway.complete(request_to(learner, "gpt-5-mini"))
+
+    assert gateway.why_unusable("openai") is None
+
+
 @pytest.mark.parametrize(
     ("model", "cut_after", "counted"),
     [

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,8 +19,8 @@ from app.models.gateway import Gateway
 from app.models.providers.departure import departing
 from app.models.providers.kinds import kind_in_stream, kind_of_status
 from app.models.providers.litellm import LiteLLMWire
-from app.models.providers.wire import Finished, Message, StreamEvent, TextDelta, Usage
-from app.models.run import Switched
+from app.models.providers.wire import Finished, Message, StreamEvent, TextDelta, Usage, failed
+from app.models.run import Answered, Switched
 from app.storage.database import Database
 from tests.app.models.conftest import MODELS, request_to, spent_and_held
 from tests.app.models.test_selector import Said
@@ -49,6 +50,13 @@ def openai_says(message: str, code: str = "", kind: str = "invalid_request_error
         (429, openai_says("You exceeded your current quota", "insufficient_quota"), "quota"),
         (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}},
          "quota"),
+        # anthropics/claude-code #2127, #38035; BerriAI/litellm #2743
+        (400, {"type": "error", "error": {"type": "invalid_request_error", "message":
+               "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."}},
+         "quota"),
+        (429, openai_says("Your account is not active, please check your billing details", "billing_not_active"),
+         "quota"),
+        (400, openai_says("Billing hard limit has been reached", "billing_hard_limit_reached"), "quota"),
         (400, {"error": {"code": 400, "message": "no", "details": [{"reason": "API_KEY_INVALID"}]}}, "auth"),
         (400, {"error": "prompt is too long"}, "context_length"),
         (400, "this model's maximum context length is 8192 tokens", "context_length"),
@@ -83,6 +91,18 @@ def test_a_refusal_is_sorted_by_what_it_says_of_itself(status: int, body: object
         ({"type": "error", "error": {"message": "Output blocked by content filtering policy"}}, "content_filter"),
         (openai_says("You exceeded your current quota", "insufficient_quota"), "quota"),
         (openai_says("Rate limit reached", "rate_limit_exceeded"), "rate_limit"),
+        ({"message": "slow down", "code": 429}, "rate_limit"),
+        ({"error": {"message": "who are you?", "code": "401"}}, "auth"),
+        ({"message": "This model's maximum context length is 8192 tokens", "code": 400}, "context_length"),
+        (openai_says("Too long", "context_length_exceeded"), "context_length"),
+        (
+            {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long"}},
+            "context_length",
+        ),
+        ({"type": "error", "error": {"type": "invalid_request_error", "message": "no such tool"}}, "invalid_request"),
+        ({"type": "error", "error": {"type": "billing_error", "message": "no money"}}, "quota"),
+        ({"message": "what is 429?", "code": 7}, "server"),
+        ({"code": {"code": 429}}, "server"),
         (None, "server"),
     ],
 )
@@ -169,6 +189,61 @@ async def test_counts_of_tokens_are_no_words_to_wait_for(gateway: Gateway, learn
             [event async for event in call.events(LIMITS)]
 
     assert time.monotonic() - began < (USAGE_SECONDS if is_ended else 0) + 3
+
+
+async def test_a_complete_answer_stands_whatever_comes_after_it(gateway: Gateway, learner: User) -> None:
+    class Broken(Said):
+        async def stream(self, model: object, prompt: object):  # type: ignore[no-untyped-def, override]  # a wire's
+            for event in self._events:
+                yield event
+            raise failed("OpenAI", "server", before_generation=False)
+
+    events = (TextDelta(text="One"), Finished(reason="stop"), Usage(input_tokens=20, output_tokens=1))
+    model = next(iter(await gateway.models()))
+
+    async def said(*events: StreamEvent) -> list[StreamEvent]:
+        call = Call(request_to(learner), model, Broken(events), now=datetime.now(UTC), seconds=20)
+        return [event async for event in call.events(LIMITS)]
+
+    assert await said(*events) == list(events)
+    with pytest.raises(ProviderFailed):
+        await said(TextDelta(text="One"))
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+async def test_a_refusal_behind_white_space_is_one(
+    gateway: Gateway, providers: FakeProviders, learner: User, provider: str
+) -> None:
+    providers.scripts["*"] = Script(words=("\n", " "), finish="content_filter")
+
+    with pytest.raises(ProviderFailed, match="declined to answer this"):
+        await gateway.complete(request_to(learner, MODELS[provider], stream=True))
+
+
+async def test_an_answer_of_anthropics_may_begin_with_nothing_of_tokens(
+    gateway: Gateway, providers: FakeProviders, learner: User
+) -> None:
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "x", "content": [], "usage": None}
+    events = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+            for text in ("", "Hi")
+        ),
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
+        {"type": "message_stop"},
+    ]
+    raw = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    providers.scripts["*"] = Script(raw=raw, content_type="text/event-stream")
+
+    chunks = [chunk async for chunk in gateway.stream(request_to(learner, MODELS["anthropic"]))]
+
+    answer = chunks[-1]
+    assert isinstance(answer, Answered)
+    assert chunks[:-1] == [TextDelta(text="Hi")]  # and no word that is none, which would hold off a time-out
+    assert answer.tokens_counted
+    assert answer.cost_microusd > 0
 
 
 async def test_an_end_that_is_told_with_every_word_is_none(gateway: Gateway, learner: User) -> None:

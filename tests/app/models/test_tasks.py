@@ -16,14 +16,16 @@ from limits.aio.storage import MemoryStorage, Storage
 from redis.asyncio.lock import Lock
 
 from app.bootstrap import open_shared
-from app.errors import InvalidInput, ProviderFailed, RateLimited, StorageFailed
+from app.errors import BudgetSpent, InvalidInput, ProviderFailed, RateLimited, StorageFailed
 from app.identity.accounts import AccountService, User
 from app.models import audit, quality
 from app.models import log as call_log
 from app.models.answers import Answers, OwnAnswers, TaskResult
 from app.models.budget import Purse
+from app.models.call import CallRequest
 from app.models.gate import EACH_AT_ONCE, MOST_WAITING, Gate
 from app.models.gateway import Gateway
+from app.models.run import Answered
 from app.models.tasks import TaskRequest, TaskService
 from app.storage.database import Database
 from graph.prompts import load, render
@@ -90,7 +92,7 @@ async def test_each_type_has_its_prompt_and_its_form(
 
 @pytest.mark.parametrize(
     "answer",
-    ["no", "[]", "{}", '{"sentiment": "great", "confidence": 1}', '{"sentiment": "neutral", "confidence": 7}',
+    ["no", "[]", "{}", f'{{"sentiment": "neutral", "confidence": {"9" * 400}}}', '{"sentiment": "great", "confidence": 1}', '{"sentiment": "neutral", "confidence": 7}',
      '{"sentiment": "neutral", "confidence": true}', '{"sentiment": "neutral", "confidence": 1, "more": 2}',
      '{"sentiment": "neutral", "confidence": NaN}', '{"sentiment": "neutral", "confidence": 1e999}', '{"sentiment": "neutral", "confidence": 1, "\\ud83d": 2}'],
 )  # fmt: skip
@@ -642,6 +644,45 @@ async def test_the_fallbacks_are_asked_though_the_preferred_provider_has_many_mo
 
     assert len(broken) >= 4
     assert result.provider == "anthropic"
+
+
+async def test_a_second_try_that_no_budget_has_room_for_tells_what_the_first_one_cost(
+    service: TaskService, gateway: Gateway, providers: FakeProviders, purse: Purse, learner: User, sqlite: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    providers.scripts["*"] = says("no JSON at all")
+    complete = gateway.complete
+
+    async def the_last(request: CallRequest) -> Answered:
+        answer = await complete(request)
+        now = datetime.now(UTC)
+        await purse.set_limit("user", learner.id, limit_microusd=0, active=True, actor=learner.id, now=now)
+        return answer
+
+    monkeypatch.setattr(gateway, "complete", the_last)
+
+    with pytest.raises(BudgetSpent) as raised:
+        await submit(service, learner)
+
+    (entry,) = [entry for entry in await audit.newest(sqlite) if entry.action.startswith("task")]
+    spent = await purse.spent_by(learner.id)
+    assert len(providers.calls) == 1
+    assert raised.value.cost_microusd == entry.detail["costMicrousd"] == spent > 0
+
+
+async def test_a_mistake_of_ours_leaves_its_trail_too(
+    service: TaskService, learner: User, sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(service, "_answered", broken)
+
+    with pytest.raises(KeyError):
+        await submit(service, learner)
+
+    (entry,) = [entry for entry in await audit.newest(sqlite) if entry.action.startswith("task")]
+    assert entry.detail["status"] == "failed"
 
 
 async def test_what_a_shared_failure_cost_is_told_once(
