@@ -14,12 +14,13 @@ from app.learning.sandbox.probe import REMEDY
 from app.models.breaker import Breaker
 from app.models.budget import Purse
 from app.models.call import TimeLimits
-from app.models.catalog import Catalog, load_catalog, price_of
+from app.models.catalog import Catalog, load_catalog
 from app.models.chooser import Taste
 from app.models.gateway import Gateway, Rules
 from app.models.keys import KeyService, cipher_of
 from app.models.log import CallLog
 from app.models.ollama import LocalOllama
+from app.models.prices import price_of
 from app.models.wires import environment_keys, make_wire, wires
 from app.settings import Settings
 from app.storage.database import Database, postgres_url, sqlite_url

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import SettingsError
 from app.learning.challenge_files import CHALLENGE, Challenge
+from app.yaml_files import parse
 
 # What PyYAML raises of files that are none, beside its own errors.
 UNREADABLE = (OSError, yaml.YAMLError, TypeError, ValueError, KeyError, AttributeError, RecursionError)
-MOST_NAMES = 200  # of a mapping, that are looked through for one that stands twice
 POOL = Path(__file__).parent / "pool"
 
 
@@ -165,20 +165,7 @@ def _fitting(challenge: Challenge, concepts: Sequence[Concept], others: Sequence
 
 
 def _yaml(file: Path) -> Any:  # Any: YAML
-    """libyaml's parser reads the pool in a tenth of the time, and is as safe."""
-    return yaml.load(file.read_text(encoding="utf-8"), Loader=_Strict)  # noqa: S506  # it is a safe one
-
-
-class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # Any: the one that is there
-    """Refuses a name that stands twice in a mapping, of which the second would count alone."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT  # YAML's own
-        names = [key.value for key, _ in node.value]
-        twice = next((name for name in names if names.count(name) > 1), None) if len(names) < MOST_NAMES else None
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} stands there twice", node.start_mark)
-        made: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        return made
+    return parse(file.read_text(encoding="utf-8"))
 
 
 def _read(file: Path, kind: type[Row]) -> list[Row]:

@@ -1,30 +1,30 @@
 """Which models there are, what they cost, and how good and fast we take them to be before we have seen them work."""
 
-import importlib.util
-import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import chain
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from app.errors import SettingsError
+from app.models.prices import PriceEntry, dearer_output, per_million, price_of
+from app.yaml_files import parse
 
 Task = Literal["chat", "code", "explain", "grade", "summarize", "classify", "extract", "translate"]
 TASKS: tuple[Task, ...] = ("chat", "code", "explain", "grade", "summarize", "classify", "extract", "translate")
 Capability = Literal["streaming", "vision", "tools", "json"]
 
 BUILT_IN = Path(__file__).with_name("catalog.yaml")
-PRICE_MAP = "model_prices_and_context_window_backup.json"
 LONG_INPUT = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 MILLION = 1_000_000
 DEFAULT_CONTEXT_TOKENS = 8192
@@ -33,9 +33,11 @@ DEFAULT_OUTPUT_TOKENS = 4096
 # What these serve runs on one's own machines, so that a price of 0 is one.
 SELF_HOSTED = frozenset({"ollama", "ollama_chat", "hosted_vllm", "vllm", "lm_studio", "llamafile", "xinference",
                          "docker_model_runner", "lemonade"})  # fmt: skip
+# Of the map's modes: those that every wire speaks, and what LiteLLM's makes of another one.
 _ANSWERING = ("chat", "completion")
+_ANSWERING_OVER_LITELLM = (*_ANSWERING, "responses")
 # What some models charge beside tokens and searches, and we do not count.
-UNCOUNTED_FEES = ("citation_cost_per_token",)
+UNCOUNTED_FEES = ("citation_cost_per_token", "output_cost_per_image_token")
 
 # Nothing is published about a model that somebody pulled by a tag of their own: a middling one, until it was seen.
 OLLAMA_QUALITY = 0.55
@@ -118,12 +120,12 @@ class Model:
         )
 
 
-PriceEntry = Mapping[str, Any]  # Any: LiteLLM's price map is foreign JSON
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class CatalogEntry(BaseModel):
-    """One model of a catalog file. What is left out is filled from LiteLLM's price map."""
+    """One model of a catalog file. What is left out is as it is known of a built-in model, or filled from LiteLLM's
+    price map."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -141,6 +143,21 @@ class CatalogEntry(BaseModel):
     speed: Share = 0.5
     capabilities: frozenset[Capability] | None = None
 
+    def over(self, known: "CatalogEntry | None") -> "CatalogEntry":
+        """This entry, with what it leaves out as it is known. Prices that are given are not mixed with others."""
+        if known is None:
+            return self
+        given = self.model_fields_set
+        left_out = known.model_fields_set - given - (_PRICES if given & _PRICES else frozenset())
+        return self.model_copy(update={name: getattr(known, name) for name in left_out})
+
+    @field_validator("provider")
+    @classmethod
+    def _is_free_to_use(cls, value: str) -> str:
+        if value == "null":
+            raise ValueError("the provider 'null' is the product's own, for tests")
+        return value
+
     @field_validator("quality", mode="before")
     @classmethod
     def _one_number_for_all(cls, value: object) -> object:
@@ -157,10 +174,21 @@ class CatalogEntry(BaseModel):
         return value
 
 
+_PRICES = frozenset(name for name in CatalogEntry.model_fields if "usd" in name)
+
+
 class CatalogFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     models: list[CatalogEntry]
+
+    @field_validator("models")
+    @classmethod
+    def _each_once(cls, value: list[CatalogEntry]) -> list[CatalogEntry]:
+        ids = Counter(f"{entry.provider}/{entry.name}" for entry in value)
+        if twice := [model_id for model_id, count in ids.items() if count > 1]:
+            raise ValueError(f"{', '.join(twice[:5])} stands there twice")
+        return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +237,8 @@ def load_catalog(file: Path | None, preferred: Iterable[tuple[str, str]] = (), *
         ]
     except ValidationError as error:
         raise SettingsError(f"A …_DEFAULT_MODEL is no name of a model: {error.errors()[0]['input']!r:.200}.") from error
-    entries += _read_file(file) if file else []
+    by_id = {(entry.provider, entry.name): entry for entry in entries}
+    entries += [entry.over(by_id.get((entry.provider, entry.name))) for entry in (_read_file(file) if file else [])]
     models: dict[str, Model] = {}
     refused: dict[str, str] = {}
     for entry in entries:
@@ -250,11 +279,15 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
     ends_on = known.get("deprecation_date")
     if ends_on and date.fromisoformat(ends_on) <= today:
         return f"its provider ends it on {ends_on}"
-    if known.get("mode", "chat") not in _ANSWERING and wire_of(entry.provider) != "litellm":
+    answering = _ANSWERING_OVER_LITELLM if wire_of(entry.provider) == "litellm" else _ANSWERING
+    if known.get("mode", "chat") not in answering:
         return f"it gives no answers in a chat (LiteLLM's price map says: {known['mode']})"
+    if "text" not in known.get("supported_output_modalities", ("text",)):
+        return "it gives no answers in words (says LiteLLM's price map)"
     mapped = {} if _is_unpriced(entry, known) else known
-    input_price = _first(entry.input_usd_per_million, _per_million(mapped.get("input_cost_per_token")))
-    output_price = _first(entry.output_usd_per_million, _dearer_output(mapped))
+    free = Decimal(0) if entry.provider == "ollama" else None  # it runs here, whatever its name
+    input_price = _first(entry.input_usd_per_million, per_million(mapped.get("input_cost_per_token")), free)
+    output_price = _first(entry.output_usd_per_million, dearer_output(mapped), free)
     if input_price is None or output_price is None:
         return "its price is not known; give input_usd_per_million and output_usd_per_million in TOOLOO_CATALOG"
     default = entry.quality.get("default", 0.0)
@@ -264,7 +297,7 @@ def _model_of(entry: CatalogEntry, today: date) -> Model | str:
         cached_price=_first(
             entry.cached_input_usd_per_million,
             # a price given by hand is not mixed with the map's
-            None if entry.input_usd_per_million is not None else _per_million(known.get("cache_read_input_token_cost")),
+            None if entry.input_usd_per_million is not None else per_million(known.get("cache_read_input_token_cost")),
         ),
         cache_write_price=_cache_write_price(entry, known, ""),
         request_price=(_request_price(entry, known) if entry.usd_per_request is None else entry.usd_per_request)
@@ -288,12 +321,6 @@ def _is_unpriced(entry: CatalogEntry, known: PriceEntry) -> bool:
     return not all(prices) or any(known.get(fee) for fee in UNCOUNTED_FEES)
 
 
-def _dearer_output(known: PriceEntry) -> Decimal | None:
-    """The price of output: where what is thought is dearer than what is said, the price of that."""
-    prices = [known.get("output_cost_per_token"), known.get("output_cost_per_reasoning_token")]
-    return max((price for one in prices if (price := _per_million(one)) is not None), default=None)
-
-
 def _request_price(entry: CatalogEntry, known: PriceEntry) -> Decimal:
     """What a request costs beside its tokens: for a model that searches at each, also the dearest search."""
     price = Decimal(str(known.get("input_cost_per_request") or 0))
@@ -309,7 +336,7 @@ def _cache_write_price(entry: CatalogEntry, known: PriceEntry, suffix: str) -> D
         return entry.cache_write_usd_per_million
     if entry.input_usd_per_million is not None:
         return None
-    return _per_million(known.get(f"cache_creation_input_token_cost{suffix}") or None)
+    return per_million(known.get(f"cache_creation_input_token_cost{suffix}") or None)
 
 
 def _long_prices(entry: CatalogEntry, known: PriceEntry) -> tuple[LongPrice, ...]:
@@ -353,40 +380,10 @@ def _first(*values: Decimal | None) -> Decimal | None:
     return next((value for value in values if value is not None), None)
 
 
-def _per_million(price_per_token: float | None) -> Decimal | None:
-    return None if price_per_token is None else Decimal(str(price_per_token)) * MILLION
-
-
-def price_of(provider: str, name: str) -> PriceEntry:
-    """What LiteLLM's price map says about a model; empty when it does not know it."""
-    prices = _price_map()
-    for key in (f"{provider}/{name}", name):
-        entry = prices.get(key)
-        if entry is not None and _is_of(entry.get("litellm_provider", provider), provider):
-            return entry
-    return {}
-
-
-def _is_of(named: str, provider: str) -> bool:
-    """Whether the map means the provider; it has names of its own for some of its ways to be asked."""
-    return named in (provider, f"{provider}_converse", f"{provider}_chat") or named.startswith(f"{provider}-")
-
-
-@lru_cache(maxsize=1)
-def _price_map() -> dict[str, dict[str, Any]]:
-    """The map lies in the package as JSON and is read without importing it (2 to 5 s and 190 MB)."""
-    spec = importlib.util.find_spec("litellm")
-    assert spec is not None
-    assert spec.origin is not None
-    with (Path(spec.origin).parent / PRICE_MAP).open(encoding="utf-8") as lines:
-        prices: dict[str, dict[str, Any]] = json.load(lines)
-    return prices
-
-
 def _read_file(file: Path) -> list[CatalogEntry]:
     try:
         text = file.read_text(encoding="utf-8")
-        document = tomllib.loads(text) if file.suffix.lower() == ".toml" else yaml.safe_load(text)
+        document = tomllib.loads(text) if file.suffix.lower() == ".toml" else parse(text)
         return CatalogFile.model_validate(document).models
     except RecursionError as error:
         raise SettingsError(f"The catalog {str(file)!r} (TOOLOO_CATALOG) is nested too deeply.") from error

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -459,6 +460,61 @@ def test_what_an_administrator_writes_of_an_ollama_model_holds_while_it_is_there
     qualities = {model.id: model.quality["chat"] for model in there.models if model.provider == "ollama"}
     assert qualities == {"ollama/qwen": 0.9, "ollama/llama:8b": OLLAMA_QUALITY}
     assert [model.id for model in gone.models if model.provider == "ollama"] == ["ollama/llama:8b"]
+
+
+def test_an_ollama_model_needs_no_price(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("models: [{provider: ollama, name: 'qwen3:8b', quality: 0.9}]")
+
+    found = load_catalog(tmp_path / "c.yaml", today=TODAY).with_ollama(["qwen3:8b"]).find("ollama/qwen3:8b")
+
+    assert found is not None
+    assert (found.is_free, found.quality["chat"]) == (True, 0.9)
+
+
+def test_what_an_administrator_leaves_out_of_a_built_in_model_is_as_it_was(tmp_path: Path) -> None:
+    prices = "input_usd_per_million: 0.15, output_usd_per_million: 1"
+    (tmp_path / "c.yaml").write_text(f"models: [{{provider: openai, name: gpt-5.6-luna, {prices}}}]")
+    built_in = load_catalog(None, today=TODAY).find("openai/gpt-5.6-luna")
+
+    found = load_catalog(tmp_path / "c.yaml", today=TODAY).find("openai/gpt-5.6-luna")
+
+    assert built_in is not None
+    assert found is not None
+    assert (found.quality, found.speed) == (built_in.quality, built_in.speed)
+    assert (found.input_price, found.output_price, found.cached_price) == (Decimal("0.15"), 1, None)
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [("vertex_ai", "gemini-2.5-flash-image"), ("novita", "baai/bge-m3"), ("vertex_ai", "gemini-2.5-pro-tts"),
+     ("gemini", "gemini-2.5-pro-preview-tts"), ("vertex_ai", "deep-research-pro-preview-12-2025")],
+)  # fmt: skip
+def test_what_answers_in_no_words_or_charges_otherwise_is_refused(provider: str, name: str) -> None:
+    catalog = load_catalog(None, [(provider, name)], today=TODAY)
+
+    assert catalog.find(f"{provider}/{name}") is None
+    assert f"{provider}/{name}" in catalog.refused
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("models: [{provider: a, name: m, input_usd_per_million: 2, output_usd_per_million: 1, input_usd_per_million: 0}]",
+         "'input_usd_per_million' stands there twice"),
+        ("models: []\nmodels: []", "'models' stands there twice"),
+        ("models: [{provider: acme, name: m}, {provider: acme, name: m}]", "acme/m stands there twice"),
+        ("models: [{provider: 'null', name: 'null', input_usd_per_million: 0, output_usd_per_million: 0}]",
+         "the product's own"),
+        ("a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
+            f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in pairwise("abcdefghi")
+        ) + "\nmodels: *i", "holds more than"),
+    ],
+)  # fmt: skip
+def test_a_catalog_that_stands_there_twice_or_without_end_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+
+    with pytest.raises(SettingsError, match=why):
+        load_catalog(tmp_path / "c.yaml", today=TODAY)
 
 
 def test_a_wire_that_its_provider_is_not_asked_over_is_refused(tmp_path: Path) -> None:
