@@ -37,6 +37,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON for scripts")]
 UNUSABLE = 3  # the exit code of "it answered, and the answer is no"; 1 is an error, 2 a wrong command line
 PIPE_WIDTH = 200
 FOLDED = frozenset({"model", "reason", "left out because"})  # of a table in a narrow terminal
+FOLDED_WIDTH = 12  # and no narrower
 TEST_QUESTION = "Answer with the word: ready"
 
 
@@ -54,7 +55,7 @@ def health(as_json: JsonOption = False) -> None:
         return rows
 
     rows = _with_gateway(run, "Asking")
-    _print(rows, as_json, title="Providers")
+    print_rows(rows, as_json, title="Providers")
     if not any(row["usable"] for row in rows):
         if not as_json:
             how = "" if rows else " Give a key in the environment or with /keys, or start Ollama."
@@ -81,7 +82,7 @@ def stats(
             for row in found
         ]  # fmt: skip
 
-    _print(_with_gateway(run, "Reading"), as_json, title=f"Calls of the last {hours:g} hours")
+    print_rows(_with_gateway(run, "Reading"), as_json, title=f"Calls of the last {hours:g} hours")
 
 
 @cli.command()
@@ -108,7 +109,7 @@ def logs(
             for call in calls
         ]  # fmt: skip
 
-    _print(_with_gateway(run, "Reading"), as_json, title="Newest calls")
+    print_rows(_with_gateway(run, "Reading"), as_json, title="Newest calls")
 
 
 @circuits.command("status")
@@ -128,7 +129,7 @@ def circuit_status(as_json: JsonOption = False) -> None:
         ]  # fmt: skip
 
     rows = _with_gateway(run, "Reading")
-    _print(rows, as_json, title="Circuits")
+    print_rows(rows, as_json, title="Circuits")
     if any(row["circuit"] != "closed" for row in rows):
         raise typer.Exit(UNUSABLE)
 
@@ -211,7 +212,7 @@ def models(
         return rows, preview.reason
 
     rows, why = _with_gateway(run)
-    _print(rows, as_json, title=f"Models for {task}: {why}")
+    print_rows(rows, as_json, title=f"Models for {task}: {why}")
     if not any(row.get("rank") for row in rows):
         raise typer.Exit(UNUSABLE)
 
@@ -276,7 +277,7 @@ async def _gateway() -> AsyncIterator[tuple[Database, Gateway]]:
             await gateway.close()
 
 
-def _print(rows: list[dict[str, Any]], as_json: bool, *, title: str) -> None:  # Any: rows
+def print_rows(rows: list[dict[str, Any]], as_json: bool, *, title: str) -> None:  # Any: rows
     if as_json:
         typer.echo(json.dumps(rows, default=_plain))
         return
@@ -288,10 +289,15 @@ def _print(rows: list[dict[str, Any]], as_json: bool, *, title: str) -> None:  #
     for name in names:
         justify: Literal["left", "right"] = "left" if isinstance(rows[0][name], str | bool) else "right"
         table.add_column(name, justify=justify, no_wrap=name not in FOLDED, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_shown(name, row.get(name))) for name in names), style=_style(row))
+    cells = [[_shown(name, row.get(name)) for name in names] for row in rows]
+    for row, shown in zip(rows, cells, strict=True):
+        table.add_row(*(Text(cell) for cell in shown), style=_style(row))
     console = Console()
-    Console(width=None if console.is_terminal else PIPE_WIDTH).print(table)
+    # a figure is not cut where there is no room for it: the terminal breaks its line
+    longest = [max(len(cell) for cell in column) for column in zip(names, *cells, strict=True)]
+    columns = zip(names, longest, strict=True)
+    least = sum(2 + (min(FOLDED_WIDTH, most) if name in FOLDED else most) for name, most in columns)
+    Console(width=max(console.width, least) if console.is_terminal else PIPE_WIDTH).print(table)
 
 
 def _shown(name: str, value: Any) -> str:  # Any: a cell

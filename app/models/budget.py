@@ -21,7 +21,15 @@ from app.models import audit, ledger, limits
 from app.models.ledger import OWN_KINDS, WARNING_SHARE, WINDOW, Alert, Settled
 from app.models.wording import spent_message
 from app.storage.database import Database
-from app.storage.tables.models import budgets, call_costs, charges, holds, told_alerts
+from app.storage.tables.models import (
+    budgets,
+    call_costs,
+    charges,
+    holds,
+    provider_logs,
+    provider_metrics,
+    told_alerts,
+)
 
 logger = structlog.get_logger()
 
@@ -173,11 +181,19 @@ class Purse:
             call_ids = list(expired)
         for call_id in call_ids:
             try:
-                await self.settle(call_id, cost_microusd=None, now=now)
+                settled = await self.settle(call_id, cost_microusd=None, now=now)
+                await self._correct_log(call_id, settled.cost_microusd)
             except DBAPIError:  # one that cannot be booked must not keep back all others
                 logger.exception("budget.not_swept", call=call_id)
         await self._database.run(lambda connection: ledger.roll_all(connection, now))
         return len(call_ids)
+
+    async def _correct_log(self, call_id: str, cost_microusd: int) -> None:
+        """A call that was logged before it could be booked cost what it was charged in the end."""
+        async with self._database.write() as connection:
+            for table, name in ((provider_logs, "id"), (provider_metrics, "call_id")):
+                is_call = table.c[name] == call_id
+                await connection.execute(table.update().where(is_call).values(cost_microusd=cost_microusd))
 
     async def record(
         self, call_id: str, *, provider: str, user_id: str, cost_microusd: int, actor: str, now: datetime

@@ -74,7 +74,7 @@ class Chooser:
         over, fits_by_now = _over_budget(ranking), False
         if first is not None and first.id in over:
             why = await self._why_no_room(request, first)
-            spent += [why] if why else []
+            spent = [why, *spent] if why else spent
             fits_by_now = why is None
         usable = self._usable(request, models, explored)
         models_in_order = self._in_order(request, usable, free_first=free_first or bool(spent))

@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from app.errors import InvalidInput, NotFound, ProviderFailed, SettingsError
 from app.models import audit
 from app.models.gateway import Gateway
-from app.models.providers.wire import Wire
+from app.models.providers.wire import NAMES, Wire
 from app.storage.database import Database
 from app.storage.secret_file import secret_in
 from app.storage.tables.models import provider_configs
@@ -49,6 +49,11 @@ def cipher_of(data_dir: Path, secret: str | None) -> Fernet:
         file = data_dir / SECRET_FILE
         try:
             return Fernet(secret_in(file, lambda: Fernet.generate_key().decode()))
+        except OSError as error:
+            raise SettingsError(
+                f"{str(file)!r} cannot be read ({error.strerror}), and with it the stored keys. Give it back to the "
+                "user that the server runs as."
+            ) from error
         except ValueError as error:
             raise SettingsError(
                 f"{str(file)!r} holds no key that the stored keys could be read with. Put it back from a backup; or "
@@ -117,12 +122,12 @@ class KeyService:
                 models = await wire.list_models()
         except TimeoutError as error:
             raise ProviderFailed(
-                f"{provider} did not answer within {TEST_SECONDS:.0f} s. Nothing was stored; try again.",
+                f"{NAMES[provider]} did not answer within {TEST_SECONDS:.0f} s. Nothing was stored; try again.",
                 kind="timeout", before_generation=True,
             ) from error  # fmt: skip
         except ProviderFailed as error:
             if error.kind == "auth":
-                raise InvalidInput(f"{provider} does not accept this key. Nothing was stored.") from error
+                raise InvalidInput(f"{NAMES[provider]} does not accept this key. Nothing was stored.") from error
             if error.kind == "invalid_request":
                 raise InvalidInput(_NO_LIST.format(provider=provider)) from error
             raise

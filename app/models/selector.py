@@ -222,15 +222,16 @@ def reason(
     if best.score < top and free_first and best.estimate_microusd == 0:
         return f"what is free comes first while a budget is spent (score {best.score:.2f}, best {top:.2f})"
     if best.score < top:
-        return f"the one that could answer (score {best.score:.2f}, best {top:.2f})"
+        return f"the next one that could be asked (score {best.score:.2f}, best {top:.2f})"
+    others = [candidate for candidate in staying if candidate is not best]
     terms = {
-        "cheapest": (best.cost, max(c.cost for c in staying)),
-        "best for this task": (best.quality, max(c.quality for c in staying)),
-        "fastest": (best.speed, max(c.speed for c in staying)),
+        "cheapest": (best.cost, max(c.cost for c in others)),
+        "best for this task": (best.quality, max(c.quality for c in others)),
+        "fastest": (best.speed, max(c.speed for c in others)),
     }
-    leading = [name for name, (own, top) in terms.items() if own >= top]
+    leading = [name for name, (own, next_best) in terms.items() if own > next_best]
     words = " and ".join(leading) if leading else "best balance of cost, quality and speed"
-    next_best = max(c.score for c in staying if c is not best)
+    next_best = max(c.score for c in others)
     return f"{words} of {len(staying)} candidates (score {best.score:.2f}, next {next_best:.2f})"
 
 

@@ -59,7 +59,7 @@ def spent_message(
 
 def alert_text(alert: Alert) -> str:
     """A budget's alert, as it is said in the chat."""
-    spent = f"{dollars(alert.spent_microusd)} of {exact_dollars(alert.limit_microusd)} in 30 days"
+    spent = f"{exact_dollars(alert.spent_microusd)} of {exact_dollars(alert.limit_microusd)} in 30 days"
     if alert.kind == "warning":
         share = math.floor(100 * alert.spent_microusd / alert.limit_microusd)
         return f"**{name_of(alert.budget_id)} is at {share}%** ({spent}). See /budget."

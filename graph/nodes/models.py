@@ -115,7 +115,9 @@ async def models(state: State, runtime: Run) -> Update:
         say.text("From now on the selector chooses for each question by cost, quality, speed and reliability.")
     elif wanted == "prefer" or wanted in PREFERRED:
         update["model"], update["prefer"] = "", slots.get("prefer", wanted)
-        say.text(f"From now on this chat prefers {PREFERRED[update['prefer']]}. `/model auto` ends that.")
+        is_none_free = update["prefer"] == "free" and not any(model.is_free for model in await deps.gateway.models())
+        note = " None that can be called here is free, so that it changes nothing for now." if is_none_free else ""
+        say.text(f"From now on this chat prefers {PREFERRED[update['prefer']]}. `/model auto` ends that.{note}")
     elif wanted == "pin" and (slots.get("model") or slots.get("provider")):
         update["model"] = await _pin(deps, say, slots.get("model"), slots.get("provider"))
     else:
@@ -252,10 +254,14 @@ def _answered(last: dict[str, Any], calls: list[dict[str, Any]], ranking: list[d
     cut = " What was held is charged, since the provider may have gone on generating." if is_whole else ""
     whole = sum(call["cost_microusd"] for call in calls)
     in_all = f" All in all the answer cost **{dollars(whole)}**." if whole != last["cost_microusd"] else ""
+    tokens = (
+        f"{last['input_tokens']} tokens in, {last['cached_tokens']} of them cached, {last['output_tokens']} out{counted}"
+        if last["status"] == "ok" or last["input_tokens"]
+        else "how many tokens, its provider did not say"
+    )
     lines = [
         f"**{last['model']}** {DID[last['status']]}: {last['selection'].get('reason', 'its ranking is no longer kept')}. "
-        f"It cost **{dollars(last['cost_microusd'])}** ({last['input_tokens']} tokens in, {last['cached_tokens']} of them "
-        f"cached, {last['output_tokens']} out{counted}); {dollars(last['held_microusd'])} was held{guessed}.{cut}{in_all}"
+        f"It cost **{dollars(last['cost_microusd'])}** ({tokens}); {dollars(last['held_microusd'])} was held{guessed}.{cut}{in_all}"
     ]
     if len(calls) > 1:
         lines += ["", "It took more than one call:", ""]

@@ -17,17 +17,17 @@ function Provider({ row, onChanged }) {
   async function send(name, payload, done) {
     setBusy(true);
     setSaid(null);
-    const answer = await callAction({ name, payload: { provider: row.provider, ...payload } });
+    const answer = await callAction({ name, payload: { provider: row.provider, ...payload } }).catch(() => null);
     const response = (answer && answer.response) || { error: "The server did not answer. Try again." };
     setBusy(false);
-    setKey("");
+    if (answer) setKey("");
     setSaid(response.error ? { bad: true, text: response.error } : { bad: false, text: done(response) });
     if (response.keys) onChanged(response.keys);
   }
 
   function save(event) {
     event.preventDefault();
-    if (key.trim()) send("keys_set", { key }, (response) => `It works: ${response.models} models. Stored encrypted, and in use.`);
+    if (key.trim()) send("keys_set", { key }, (response) => `It works: ${response.models} ${response.models === 1 ? "model" : "models"}. Stored encrypted, and in use.`);
   }
 
   const id = "tl-key-" + row.provider;
@@ -53,7 +53,7 @@ export default function KeysCard() {
     // What this message was sent with may have changed since: here, in another chat, or on another server.
     callAction({ name: "keys_list", payload: {} }).then((answer) => {
       if (answer && answer.response && answer.response.keys) setRows(answer.response.keys);
-    });
+    }).catch(() => {}); // the page says itself that the server is gone
   }, []);
   return (
     <section className="tl-card" aria-label="Keys of model providers" data-testid="keys-card">

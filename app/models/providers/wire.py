@@ -89,7 +89,7 @@ NAMES = {
 }  # fmt: skip
 
 _MESSAGES: dict[ProviderErrorKind, str] = {
-    "auth": "{provider} does not accept the key. Check it under /keys.",
+    "auth": "{provider} does not accept the key. An administrator checks it under /keys.",
     "rate_limit": "{provider} asks us to slow down. Try again in a moment.",
     "quota": "The account at {provider} has no credit left. Top it up or choose another model with /model.",
     "context_length": "The conversation is too long for this model. Start a new chat or choose another with /model.",

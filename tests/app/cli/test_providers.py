@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli.main import cli
+from app.cli.providers import print_rows
 from tests.fakes.providers import FakeProviders, Script
 
 Run = Callable[..., Result]
@@ -150,3 +151,21 @@ def test_ollamas_names_that_are_none_are_left_out(
     assert [row["model"] for row in listed if row["model"].startswith("ollama/")] == [
         "ollama/hf.co/who/what-GGUF:Q4_K_M"
     ]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_no_figure_of_a_table_is_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
+    row = {"at": "2026-11-27T23:00:00+00:00", "provider": "anthropic", "model": "claude-haiku-5-5", "task": "summarize",
+           "status": "ok", "kind": None, "in/out": "12345/6789", "ms": 123456, "cost usd": 12.345678}  # fmt: skip
+
+    print_rows([row, {**row, "cost usd": 0.001306}], as_json=False, title="Calls")
+
+    said = capsys.readouterr().out
+    assert [
+        figure for figure in ("12345/6789", "123456", "12.345678", "0.001306", "anthropic") if figure not in said
+    ] == []
+    assert "".join(said.split()).count("claude") == 2

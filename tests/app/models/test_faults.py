@@ -45,7 +45,7 @@ STREAMED = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "pl
 
 NAMES = {"anthropic": "Anthropic", "openai": "OpenAI", "gemini": "Gemini", "deepseek": "DeepSeek", "ollama": "Ollama"}
 SENTENCES: dict[str, str] = {
-    "auth": "{} does not accept the key. Check it under /keys.",
+    "auth": "{} does not accept the key. An administrator checks it under /keys.",
     "rate_limit": "{} asks us to slow down. Try again in a moment.",
     "quota": "The account at {} has no credit left. Top it up or choose another model with /model.",
     "context_length": "The conversation is too long for this model. Start a new chat or choose another with /model.",

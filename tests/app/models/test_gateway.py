@@ -285,6 +285,29 @@ async def test_an_answer_is_not_lost_with_the_database_and_is_booked_once_that_i
     assert answer.cost_microusd > 0
 
 
+async def test_what_the_sweep_charged_in_the_end_is_what_the_log_says(
+    gateway: Gateway, purse: Purse, learner: User, sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.models.carrier.LATE_BOOKING_SECONDS", ())
+    settle = purse.settle
+
+    async def gone(*_: Any, **__: Any) -> Settled:
+        raise StorageFailed("The disk is full.")
+
+    monkeypatch.setattr(purse, "settle", gone)
+    answer = await gateway.complete(request_to(learner, "openai/gpt-5.4"))
+    monkeypatch.setattr(purse, "settle", settle)
+    await gateway.log.flush()
+    [before] = await call_log.newest(sqlite)
+
+    await purse.sweep(datetime.now(UTC) + timedelta(days=1))
+
+    [after] = await call_log.newest(sqlite)
+    assert (before["cost_microusd"], answer.cost_microusd) == (before["cost_microusd"], before["cost_microusd"])
+    assert after["cost_microusd"] == after["held_microusd"] > before["cost_microusd"]
+    assert await purse.spent_by(learner.id) == after["cost_microusd"]
+
+
 async def test_a_missing_usage_block_never_books_zero(
     gateway: Gateway, providers: FakeProviders, learner: User
 ) -> None:

@@ -237,6 +237,13 @@ def test_a_damaged_key_file_gets_a_sentence(tmp_path: Path, held: str) -> None:
         cipher_of(tmp_path, None)
 
 
+def test_a_key_file_that_cannot_be_read_gets_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / SECRET_FILE).mkdir()
+
+    with pytest.raises(SettingsError, match="cannot be read"):
+        cipher_of(tmp_path, None)
+
+
 async def test_a_new_key_is_used_though_the_old_one_had_opened_the_circuit(
     settings: Settings, sqlite: Database, learner: User, providers: FakeProviders
 ) -> None:

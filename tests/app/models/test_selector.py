@@ -226,7 +226,14 @@ def test_a_choice_to_explore_says_so() -> None:
     ranking = ranked(model("a", price=1), model("b", price=2))
 
     assert "tried for once" in reason(ranking, "p/b", explored=True)
-    assert "the one that could answer" in reason(ranking, "p/b")
+    assert "the next one that could be asked" in reason(ranking, "p/b")
+
+
+def test_only_who_leads_alone_is_called_the_cheapest_or_the_fastest() -> None:
+    alike = [model("a", price=1), model("b", price=1)]
+
+    assert "best balance" in reason(ranked(*alike))
+    assert "best for this task of 2" in reason(ranked(replace(alike[0], quality=dict.fromkeys(TASKS, 0.9)), alike[1]))
 
 
 def test_what_is_free_and_comes_first_since_a_budget_is_spent_says_so() -> None:
@@ -234,7 +241,7 @@ def test_what_is_free_and_comes_first_since_a_budget_is_spent_says_so() -> None:
 
     assert ranking[0].model_id == "p/a"
     assert "free comes first while a budget is spent" in reason(ranking, "p/free", free_first=True)
-    assert "could answer" in reason(ranking, "p/b", free_first=True)
+    assert "could be asked" in reason(ranking, "p/b", free_first=True)
 
 
 def test_where_all_fell_out_they_are_shown_as_they_would_compare() -> None:
