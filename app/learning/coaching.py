@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -130,13 +131,14 @@ class CoachService:
         request = CallRequest(
             task="explain", intent=INTENT, user_id=user_id, thread_id=one.thread_id, system=self._prompt("coach"),
             messages=(Message(role="user", content=_material(one, attempts)),), max_output_tokens=400, stream=False,
+            request_id=uuid.uuid4().hex,
         )  # fmt: skip
         spent, told = 0, ""
         for _ in range(TRIES):
             try:
                 answer = await self._gateway.complete(request)
             except (BudgetSpent, ProviderFailed) as error:
-                spent += error.cost_microusd if isinstance(error, ProviderFailed) else 0
+                spent += error.cost_microusd
                 told = error.user_message
                 break
             except NoModelAvailable:

@@ -58,7 +58,8 @@ class CallRequest:
     ``model`` pins one (``provider/name``); None lets the selector choose. With ``others_when_spent`` it chooses too
     where no budget has room for the one that is pinned. ``providers``, where given, are the only ones that are asked,
     in that order. ``stream`` False asks for the whole answer in one piece, which costs half of the processor time.
-    ``total_seconds`` may shorten the time that the settings give an answer.
+    ``total_seconds`` may shorten the time that the settings give an answer. Where one is asked for again, since its
+    form did not fit, ``request_id`` makes both one request for who asks why, and what it cost.
     """
 
     task: Task
@@ -75,6 +76,7 @@ class CallRequest:
     allow_burst: bool = False
     stream: bool = True
     total_seconds: float | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -258,6 +258,7 @@ class TaskService:
             max_output_tokens=request.max_tokens, model=NULL_MODEL.id if preferred == "null" else None,
             providers=() if preferred == "null" else order, prefer=PREFERENCES[request.quality],
             allow_burst=request.use_burst, stream=False, total_seconds=request.timeout_seconds,
+            request_id=uuid.uuid4().hex,
         )  # fmt: skip
 
     def _instruction(self, request: TaskRequest) -> str:

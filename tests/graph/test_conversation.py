@@ -597,6 +597,18 @@ async def test_a_graded_solution_speaks_for_the_answer_before_it(
     assert await quality.learned(services.database) == live
 
 
+async def test_why_tells_of_all_tries_for_one_answer(services: Services, owner: User, providers: FakeProviders) -> None:
+    await say(services, owner, "give me an easy python challenge about strings")
+    await say(services, owner, "```python\ndef reverse_words(text):\n    return text\n```")
+    providers.scripts["*"] = Script(words=("no JSON",))
+
+    await say(services, owner, "coach me")
+    why = await say(services, owner, "/why", intent="provider.change", parameters={"do": "why"})
+
+    assert "It took more than one call" in why.text
+    assert "All in all the answer cost" in why.text
+
+
 async def test_a_chat_may_prefer_free_best_or_fast(services: Services, owner: User, providers: FakeProviders) -> None:
     best = await say(services, owner, "x", intent="provider.change", parameters={"do": "prefer", "prefer": "quality"})
     await say(services, owner, "tell me about the history of unix")
