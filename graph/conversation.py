@@ -13,13 +13,17 @@ from app.redaction import KEYS
 from graph.build import build_graph
 from graph.checkpoints import Checkpoints, translated
 from graph.deps import Deps
-from graph.reply import Chunk, Reply
+from graph.reply import Chunk, Reply, Text
 from graph.state import ChatMessage, State
 
 logger = structlog.get_logger()
 
 LONGEST_MESSAGE = 100_000
 MOST_WAITING = 8
+KEY_TAKEN_OUT = (
+    "\n\n*(What looks like a key was taken out of your message before anything read it. Keys of providers are given "
+    "under `/keys`.)*"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,8 @@ class Conversation:
                         state, config, context=self._deps, stream_mode="custom", durability="exit"
                     ):
                         yield chunk  # type: ignore[misc]  # in mode "custom" it is what nodes write: chunks
+                    if KEYS.search(turn.text):
+                        yield Text(text=KEY_TAKEN_OUT)
                 finally:
                     await asyncio.shield(self._checkpoints.prune(key))
 

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from typing import Literal
 import sqlalchemy as sa
 import structlog
 from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import InvalidInput, NotFound, ProviderFailed, SettingsError
 from app.models import audit
@@ -19,7 +20,7 @@ from app.models.gateway import Gateway
 from app.models.providers.wire import NAMES, Wire
 from app.storage.database import Database
 from app.storage.secret_file import secret_in
-from app.storage.tables.models import provider_configs
+from app.storage.tables.models import provider_configs, provider_logs
 
 logger = structlog.get_logger()
 
@@ -34,7 +35,7 @@ Source = Literal["stored", "environment", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class KeyStatus:
-    """Where a provider's key comes from. ``ending`` is its last four characters, ``problem`` why it is not used."""
+    """Where a provider's key comes from. ``ending`` is its last four characters, ``problem`` what is wrong with it."""
 
     provider: str
     source: Source
@@ -165,7 +166,9 @@ class KeyService:
         """Every provider that takes a key, and where its key comes from. Never a key itself."""
         async with self._database.read() as connection:
             rows = {row.provider: row for row in await connection.execute(sa.select(provider_configs))}
-        return [self._status(provider, rows.get(provider)) for provider in KEYED_PROVIDERS]
+            refused = {provider: await _refused_at(connection, provider) for provider in KEYED_PROVIDERS}
+        known = [self._status(provider, rows.get(provider)) for provider in KEYED_PROVIDERS]
+        return [_with_refusal(one, refused[one.provider]) for one in known]
 
     def _status(self, provider: str, row: sa.Row[tuple[object, ...]] | None) -> KeyStatus:
         if row is not None:
@@ -209,3 +212,19 @@ def _known(provider: str) -> None:
 def _ending(key: str) -> str:
     """The last characters, to tell keys apart; nothing of a short one."""
     return key[-SHOWN_ENDING:] if len(key) >= 4 * SHOWN_ENDING else ""
+
+
+async def _refused_at(connection: AsyncConnection, provider: str) -> datetime | None:
+    """When a provider did not accept its key, where that was the last that was heard of it."""
+    ended = sa.and_(provider_logs.c.provider == provider, provider_logs.c.status.in_(("ok", "failed")))
+    query = sa.select(provider_logs.c.error_kind, provider_logs.c.created_at).where(ended)
+    last = (await connection.execute(query.order_by(provider_logs.c.created_at.desc()).limit(1))).first()
+    return last.created_at if last is not None and last.error_kind == "auth" else None
+
+
+def _with_refusal(status: KeyStatus, at: datetime | None) -> KeyStatus:
+    is_old = at is None or status.source == "none" or (status.updated_at is not None and status.updated_at > at)
+    if is_old or status.problem is not None:
+        return status
+    ending = f"the one ending in {status.ending} " if status.ending else ""
+    return replace(status, problem=f"{ending}was not accepted at {at:%Y-%m-%d %H:%M} UTC; enter another")

@@ -307,11 +307,12 @@ async def test_why_shows_every_call_and_every_number(services: Services, owner: 
 async def test_what_looks_like_a_key_is_told_to_no_model(
     services: Services, owner: User, providers: FakeProviders
 ) -> None:
-    await say(services, owner, "what is the use of sk-proj-0123456789abcdef, please")
+    told = await say(services, owner, "what is the use of sk-proj-0123456789abcdef, please")
 
     sent = str([call["body"] for call in providers.calls])
     assert "the use of [key], please" in sent
     assert "sk-proj-0123" not in sent
+    assert "looks like a key was taken out" in told.text
 
 
 async def test_why_tells_what_the_whole_answer_cost_where_a_model_broke_off(

@@ -185,6 +185,26 @@ async def test_another_secret_cannot_read_it_and_says_so(settings: Settings, sql
     await again.close()
 
 
+async def test_a_key_that_its_provider_refuses_says_so_until_there_is_another(
+    settings: Settings, sqlite: Database, learner: User, providers: FakeProviders
+) -> None:
+    gateway, keys = await opened(settings, sqlite)
+    await keys.set("openai", GOOD, actor="ada")
+    providers.scripts["*"] = Script(status=401)
+    with pytest.raises(ProviderFailed):
+        await gateway.complete(request_to(learner, "openai/gpt-5-mini"))
+    await gateway.log.flush()
+
+    refused = (await keys.status())[1]
+    await asyncio.sleep(0.01)
+    await keys.set("openai", GOOD, actor="ada")
+    anew = (await keys.status())[1]
+
+    assert "was not accepted at" in (refused.problem or "")
+    assert anew.problem is None
+    await gateway.close()
+
+
 async def test_a_removed_key_gives_way_to_the_environments(
     settings: Settings, sqlite: Database, providers: FakeProviders
 ) -> None:
