@@ -280,7 +280,7 @@ _SIGNS = (
         ("unable to open database", "connection refused", "could not connect", "connect call failed",
          "connection was closed", "terminating connection", "service not known", "name resolution", "nodename nor",
          "connection reset", "broken pipe", "database system is", "recovery mode", "no such file or directory",
-         "connection does not exist"),
+         "connection does not exist", "connection is closed", "idle-in-transaction timeout"),
         "The database cannot be reached. Nothing was changed. Check that it runs and that DATABASE_URL or "
         "TOOLOO_DATA_DIR is right.",
     ),

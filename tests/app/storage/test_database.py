@@ -21,7 +21,7 @@ from sqlalchemy import event
 
 from app.errors import StorageFailed
 from app.storage import migrate as migrations
-from app.storage.database import Database, postgres_url, sqlite_url
+from app.storage.database import Database, postgres_url, sqlite_url, unusable_message
 from app.storage.migrate import migrate
 from app.storage.tables import metadata
 from app.storage.tables.models import budgets
@@ -200,6 +200,56 @@ async def test_a_locked_database_gets_a_sentence_and_nothing_is_changed(
 
     await impatient.close()
     assert await _spent(sqlite) == 0
+
+
+async def test_nobody_waits_without_end_for_another_server(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await _add_budget(database)
+    monkeypatch.setattr("app.storage.database.BUSY_TIMEOUT_MS", 200)
+    impatient = Database(database.url)
+
+    async with database.write() as connection:
+        await connection.execute(budgets.update().values(spent_microusd=1))
+        with pytest.raises(StorageFailed, match="busy with another program"):
+            async with impatient.write() as other:
+                await other.execute(budgets.update().values(spent_microusd=7))
+
+    await impatient.close()
+    assert await _spent(database) == 1
+
+
+@pytest.mark.xdist_group("postgres")
+async def test_a_server_that_is_halted_in_a_transaction_lets_go_of_it(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.storage.database.HALTED_TIMEOUT_MS", 300)
+    halted, other = (Database(postgres_url(postgres, "asyncpg")) for _ in range(2))
+    await migrate(other)
+    await _add_budget(other)
+
+    with pytest.raises(StorageFailed, match="cannot be reached"):
+        async with halted.write() as connection:
+            await connection.execute(budgets.update().values(spent_microusd=1))
+            async with other.write() as waiting:
+                await waiting.execute(budgets.update().values(spent_microusd=7))
+            await connection.execute(budgets.update().values(spent_microusd=2))
+
+    assert await _spent(other) == 7
+    await halted.close()
+    await other.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("sorry, too many clients already", "busy with another program"),
+        ("remaining connection slots are reserved for roles", "busy with another program"),
+        ("the database system is starting up", "cannot be reached"),
+        ("[Errno 2] No such file or directory", "cannot be reached"),
+        ("Connection reset by peer", "cannot be reached"),
+    ],
+)
+def test_a_database_that_takes_nobody_now_gets_a_sentence(said: str, told: str) -> None:
+    assert told in (unusable_message(OSError(said)) or "")
 
 
 @pytest.mark.parametrize("kind", ["write", "durable", "run"])
