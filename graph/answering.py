@@ -216,8 +216,11 @@ async def _say_end(request: CallRequest, ended: Answered, deps: Deps, say: Speak
         say.text(f"\n\n*({refused} {name} answered instead.)*")
     here = await deps.purse.spent_by(request.user_id, thread_id=request.thread_id)
     counted = " (tokens counted by us: the provider did not say)" if ended.tokens_counted else ""
+    cost = dollars(ended.cost_microusd)
+    if ended.last_microusd != ended.cost_microusd:
+        cost += f" in all, {dollars(ended.last_microusd)} of it for this model"
     props = {
-        "callId": ended.call_id, "model": name, "provider": provider, "cost": dollars(ended.cost_microusd),
+        "callId": ended.call_id, "model": name, "provider": provider, "cost": cost,
         "inThisChat": dollars(here), "reason": ended.reason, "counted": ended.tokens_counted,
         "inputTokens": ended.usage.input_tokens, "outputTokens": ended.usage.output_tokens,
     }  # fmt: skip

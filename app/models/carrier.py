@@ -19,7 +19,8 @@ from app.models.log import CallLog
 from app.models.metrics import Metrics
 from app.models.providers.wire import Finished, StreamEvent, TextDelta, Wire, empty, failed
 from app.models.run import MOST_MODELS, Answer, Run, Switched
-from app.models.standing import NO_ROOM, Standing
+from app.models.selector import NO_ROOM
+from app.models.standing import Standing
 
 logger = structlog.get_logger()
 

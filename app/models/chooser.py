@@ -12,7 +12,8 @@ from app.models.call import CallRequest, hold_microusd, likely_tokens
 from app.models.catalog import Model
 from app.models.room import too_dear
 from app.models.run import MOST_MODELS
-from app.models.standing import NO_ROOM, SPENT, WAITS, Standing
+from app.models.selector import NO_ROOM, SPENT
+from app.models.standing import WAITS, Standing
 from app.models.wording import spent_message
 
 EXPECTED_OUTPUT_TOKENS = 500

@@ -16,7 +16,7 @@ from app.models.catalog import Model
 from app.models.lifecycle import Life
 from app.models.log import NO_PROVIDER, CallRecord
 from app.models.providers.wire import FinishReason, TextDelta, Usage
-from app.models.standing import NO_ROOM
+from app.models.selector import NO_ROOM
 
 MOST_MODELS = 4  # that are asked for one answer
 
@@ -33,7 +33,8 @@ class Switched:
 class Answered:
     """The end of an answer: what it cost in all its calls, and why this model gave it.
 
-    ``spent`` says which budgets had no room, so that another model than the best was asked.
+    ``last_microusd`` is what the call cost that brought it to its end. ``spent`` says which budgets had no room, so
+    that another model than the best was asked.
     """
 
     call_id: str
@@ -41,6 +42,7 @@ class Answered:
     text: str
     finish: FinishReason
     cost_microusd: int
+    last_microusd: int
     tokens_counted: bool
     usage: Usage
     total_ms: int
@@ -136,7 +138,7 @@ class Run:
         """The end of the answer that ``call`` brought to its end."""
         return Answered(
             call_id=call.id, model_id=call.model.id, text="".join(self.shown), finish=call.finish or "stop",
-            cost_microusd=self.cost_microusd, tokens_counted=call.tokens_counted,
+            cost_microusd=self.cost_microusd, last_microusd=call.cost_microusd, tokens_counted=call.tokens_counted,
             usage=call.usage or Usage(input_tokens=0, output_tokens=0), total_ms=call.elapsed_ms(),
             reason=self.reason(call.model.id), ranking=tuple(self.ranking), spent=tuple(dict.fromkeys(self.spent)),
         )  # fmt: skip

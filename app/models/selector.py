@@ -14,6 +14,9 @@ PREFERRED_PRIORITY = 1.5
 HIGH_QUALITY = 0.85
 HIGH_SPEED = 0.80
 
+# Why budgets keep a model back.
+NO_ROOM, SPENT = "over budget", "its budget is spent"
+
 # Below these a model is not asked for such a task, however free it is; and one that turns out to be no better is not
 # preferred for being free.
 QUALITY_FLOORS: dict[Task, float] = {
@@ -232,7 +235,8 @@ def reason(
     leading = [name for name, (own, next_best) in terms.items() if own > next_best]
     words = " and ".join(leading) if leading else "best balance of cost, quality and speed"
     next_best = max(c.score for c in others)
-    return f"{words} of {len(staying)} candidates (score {best.score:.2f}, next {next_best:.2f})"
+    fitting = " that a budget has room for" if any(c.excluded in (NO_ROOM, SPENT) for c in ranking) else ""
+    return f"{words} of {len(staying)} candidates{fitting} (score {best.score:.2f}, next {next_best:.2f})"
 
 
 def speed_of(tokens_per_second: float) -> float:
@@ -257,7 +261,7 @@ def _scored(
     success_rate = 1.0 if track is None else track.success_rate(knowledge.now)
     can_do_it = quality[0] >= QUALITY_FLOORS[need.task]  # by what was seen of it here; else nothing speaks for it
     priority = PREFERRED_PRIORITY if can_do_it and _is_preferred(model, quality[0], speed, need.prefer) else 1.0
-    cost = 1.0 if dearest == 0 else max(0.0, 1 - estimate / dearest)
+    cost = float(estimate == 0) if dearest == 0 else max(0.0, 1 - estimate / dearest)
     weighted = COST_WEIGHT * cost + QUALITY_WEIGHT * quality[0] + SPEED_WEIGHT * speed + UPTIME_WEIGHT * uptime
     return Scored(
         model_id=model.id, provider=model.provider, estimate_microusd=estimate, cost=cost, quality=quality[0],

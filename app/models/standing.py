@@ -15,7 +15,7 @@ from app.models.budget import Budget, Purse
 from app.models.catalog import Model
 from app.models.log import recent_outcomes
 from app.models.room import closed
-from app.models.selector import Knowledge, Learned, Outcome, Track
+from app.models.selector import SPENT, Knowledge, Learned, Outcome, Track
 from app.storage.database import Database
 from app.storage.tables.models import provider_rate_limits
 
@@ -26,8 +26,6 @@ LONGEST_WAIT = timedelta(hours=1)
 FIRST_TOKENS_KEPT = 200
 FEWEST_FIRST_TOKENS = 20  # before a 95th percentile means anything
 HEDGE_PERCENTILE = 0.95
-SPENT = "its budget is spent"
-NO_ROOM = "over budget"
 WAITS = "it asked us to wait"
 
 

@@ -7,8 +7,7 @@ from app.errors import InvalidInput
 from app.models import log as call_log
 from app.models.catalog import Task
 from app.models.chooser import Preview
-from app.models.selector import Scored
-from app.models.standing import NO_ROOM, SPENT
+from app.models.selector import NO_ROOM, SPENT, Scored
 from app.models.wording import dollars
 from graph.answering import preference_of
 from graph.deps import Deps

@@ -304,6 +304,22 @@ async def test_why_shows_every_call_and_every_number(services: Services, owner: 
         assert words in why.text
 
 
+async def test_what_a_model_that_broke_off_cost_is_told_apart(
+    services: Services, owner: User, providers: FakeProviders
+) -> None:
+    best = (await services.deps.gateway.preview("chat")).ranking[0].model_id.partition("/")[2]
+    providers.scripts[best] = Script(words=("One,", " two,", " three"), cut_after=2)
+
+    told = await say(services, owner, "tell me a story about the sea", intent="general.chat")
+    await services.deps.gateway.log.flush()
+
+    calls = await call_log.newest(services.database)
+    whole = sum(call["cost_microusd"] for call in calls)
+    (line,) = [block.text for block in told.blocks if block.kind == "AnswerCost"]
+    assert len(calls) == 2
+    assert f"{dollars(whole)} in all, {dollars(calls[0]['cost_microusd'])} of it for this model" in line
+
+
 async def test_what_looks_like_a_key_is_told_to_no_model(
     services: Services, owner: User, providers: FakeProviders
 ) -> None:

@@ -26,7 +26,7 @@ from app.models.gateway import Gateway
 from app.models.ledger import Settled
 from app.models.providers.wire import Prompt, StreamEvent, TextDelta, Usage, failed
 from app.models.run import Answered, Run
-from app.models.standing import NO_ROOM
+from app.models.selector import NO_ROOM
 from app.models.wires import wires
 from app.opening import open_gateway
 from app.settings import Settings

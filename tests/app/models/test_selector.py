@@ -18,7 +18,19 @@ from app.models.catalog import OLLAMA_QUALITY, TASKS, Model, load_catalog
 from app.models.providers.anthropic import _later
 from app.models.providers.openai import _usage as openai_usage
 from app.models.providers.wire import Finished, Message, Prompt, StreamEvent, TextDelta, Usage
-from app.models.selector import Knowledge, Learned, Need, Outcome, Scored, Track, explore, rank, reason, speed_of
+from app.models.selector import (
+    NO_ROOM,
+    Knowledge,
+    Learned,
+    Need,
+    Outcome,
+    Scored,
+    Track,
+    explore,
+    rank,
+    reason,
+    speed_of,
+)
 from app.settings import Settings
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -234,6 +246,19 @@ def test_only_who_leads_alone_is_called_the_cheapest_or_the_fastest() -> None:
 
     assert "best balance" in reason(ranked(*alike))
     assert "best for this task of 2" in reason(ranked(replace(alike[0], quality=dict.fromkeys(TASKS, 0.9)), alike[1]))
+
+
+def test_what_costs_something_is_not_cheap_beside_what_is_free() -> None:
+    free, paid = ranked(model("free", price=0), model("paid", price=5), excluded={"p/paid": NO_ROOM})
+
+    assert (free.cost, paid.cost) == (1.0, 0.0)
+
+
+def test_who_is_left_by_budgets_is_said_to_be() -> None:
+    models = [model("a", price=1), model("b", price=2), model("c", price=3)]
+
+    assert "of 2 candidates that a budget has room for" in reason(ranked(*models, excluded={"p/c": NO_ROOM}))
+    assert "of 2 candidates (" in reason(ranked(*models, excluded={"p/c": "its circuit is open"}))
 
 
 def test_what_is_free_and_comes_first_since_a_budget_is_spent_says_so() -> None:
