@@ -6,9 +6,10 @@ from typing import Any
 
 
 async def stop_once(running: "asyncio.Future[Any]") -> None:  # Any: whatever it gives
-    """Cancel it, once, and wait for its end, however often whoever waits is cancelled meanwhile: until then it books
-    what a call cost, and a second cancellation would reach what books."""
-    running.cancel()
+    """Cancel it, once, and wait for its end, however often whoever waits is cancelled meanwhile, and whoever else stops
+    it: until then it books what a call cost, and a second cancellation would reach what books."""
+    if not (isinstance(running, asyncio.Task) and running.cancelling()):
+        running.cancel()
     while not running.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait({running})

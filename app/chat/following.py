@@ -1,8 +1,8 @@
 """Whoever opens a chat anew in the middle of an answer, as by a reload, sees it go on, and can stop it."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import chainlit as cl
 
 from app.chat.history import History
 from app.chat.render import Answer
+from app.errors import StorageFailed
 from app.waiting import stop_once
 
 FOLLOW_SECONDS = 0.3  # how often a page that came later is told how far an answer is
@@ -28,7 +29,7 @@ class Following:
         self._history = history
         self._running: dict[str, _Running] = {}
 
-    @contextmanager
+    @contextlib.contextmanager
     def running(self, thread_id: str, answer: Answer) -> Iterator[None]:
         """The task that this is called in answers in a thread until the block ends."""
         turn = asyncio.current_task()
@@ -65,9 +66,10 @@ class Following:
     async def _show_whole(self, thread_id: str, answer: Answer) -> None:
         """With its cards, and the thumbs, which the library gives a page only with the whole thread."""
         emitter = cl.context.emitter
-        thread = await self._history.get_thread(thread_id)
-        if thread is not None:
-            await emitter.resume_thread(thread)
+        with contextlib.suppress(StorageFailed):  # then the next reload shows them
+            thread = await self._history.get_thread(thread_id)
+            if thread is not None:
+                await emitter.resume_thread(thread)
         await emitter.update_step(answer.document())  # what was stored may be a moment older
         for card in answer.shown_cards:
             await emitter.send_element(card.to_dict())

@@ -1,6 +1,7 @@
 """Replies as chat messages: text streams, blocks become cards, actions become buttons."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from chainlit.step import StepDict
 from app.chat.elements import CARDS
 from app.chat.history import History
 from app.chat.snapshots import as_markdown
+from app.errors import StorageFailed
 from graph.reply import Action, Block, Chunk, Progress, Text
 
 AUTHOR = "TooLoo"
@@ -117,7 +119,8 @@ class Answer:
             return
         if not self._progress_at:
             await self._progress("Thinking")
-        await self._history.keep_growing({**self._message.to_dict(), "output": ""})
+        with contextlib.suppress(StorageFailed):  # whoever stores its first words says so
+            await self._history.keep_growing({**self._message.to_dict(), "output": ""})
 
     async def _progress(self, label: str) -> None:
         """A line that the first word takes the place of; at most four a second."""

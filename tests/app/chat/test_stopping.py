@@ -9,6 +9,7 @@ import pytest
 from app.api.wire import while_connected
 from app.chat import stopping
 from app.errors import Stopped
+from app.waiting import stop_once
 
 
 class Page(SimpleNamespace):
@@ -135,3 +136,22 @@ async def test_a_request_ends_with_its_client_and_is_booked(monkeypatch: pytest.
     else:
         assert await while_connected(request, work()) == "answered"
     assert booked
+
+
+async def test_what_two_stop_at_once_is_stopped_once() -> None:
+    booked: list[str] = []
+
+    async def call() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            booked.append("booked")
+
+    running = asyncio.create_task(call())
+    await asyncio.sleep(0)
+
+    await asyncio.gather(stop_once(running), stop_once(running))
+
+    assert booked == ["booked"]
+    assert running.cancelled()
