@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import weakref
 from typing import Any
+
+_stopping: "weakref.WeakSet[asyncio.Future[Any]]" = weakref.WeakSet()  # Any: as below
 
 
 async def stop_once(running: "asyncio.Future[Any]") -> None:  # Any: whatever it gives
     """Cancel it, once, and wait for its end, however often whoever waits is cancelled meanwhile, and whoever else stops
     it: until then it books what a call cost, and a second cancellation would reach what books."""
-    if not (isinstance(running, asyncio.Task) and running.cancelling()):
+    if running not in _stopping:
+        _stopping.add(running)
         running.cancel()
     while not running.done():
         with contextlib.suppress(asyncio.CancelledError):

@@ -5,6 +5,8 @@ from typing import Any
 import yaml
 
 MOST_NAMES = 200  # of one mapping, that are looked at for one that stands twice
+LONGEST_UNLOOKED_AT = 10_000  # characters, which cannot be nested so deeply that libyaml's stack ends
+DEEPEST = 100
 MOST_NODES = 200_000  # once what is referred to stands in its place
 
 
@@ -14,6 +16,8 @@ def parse(text: str) -> Any:  # Any: YAML
         yaml.YAMLError: it is no YAML, a name stands twice in a mapping, or its references make too much of it.
         RecursionError: it is nested too deeply.
     """
+    if len(text) > LONGEST_UNLOOKED_AT:
+        _check_depth(text)
     loader = _Strict(text)
     try:
         node = loader.get_single_node()
@@ -37,6 +41,15 @@ class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
             raise yaml.constructor.ConstructorError(None, None, f"{twice!r} stands there twice", node.start_mark)
         made: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return made
+
+
+def _check_depth(text: str) -> None:
+    """libyaml composes what is nested by calling itself, and takes the process with it where its stack ends."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Strict):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise RecursionError
 
 
 def _nodes(node: yaml.Node, known: dict[int, int]) -> int:

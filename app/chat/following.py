@@ -60,8 +60,10 @@ class Following:
             await stop_once(one.turn)
             raise
         finally:
-            await asyncio.shield(self._show_whole(thread_id, one.answer))
-            await emitter.task_end()
+            try:
+                await asyncio.shield(self._show_whole(thread_id, one.answer))
+            finally:
+                await emitter.task_end()
 
     async def _show_whole(self, thread_id: str, answer: Answer) -> None:
         """With its cards, and the thumbs, which the library gives a page only with the whole thread."""

@@ -112,17 +112,17 @@ class Gateway:
 
     async def preview(
         self, task: Task, *, prefer: selector.Preference | None = None, user_id: str | None = None,
-        allow_burst: bool = False,
+        allow_burst: bool = False, model: str | None = None,
     ) -> Preview:  # fmt: skip
-        """What a question of usual length would be asked of now. What no budget has room for, of the provider's and the
-        user's, is left out."""
+        """What a question of usual length would be asked of now, with ``model`` of that one alone. What no budget has
+        room for, of the provider's and the user's, is left out."""
         question = Message(role="user", content="?" * 400)
         await self.refresh()
         request = CallRequest(
             task=task, user_id=user_id or "", thread_id=None, system="", messages=(question,), prefer=prefer,
-            allow_burst=allow_burst, intent=PREVIEWED_INTENT,
+            allow_burst=allow_burst, intent=PREVIEWED_INTENT, model=model,
         )  # fmt: skip
-        return await self.chooser.preview(request, await self.models())
+        return await self.chooser.preview(request, await self._candidates(request))
 
     def why_unusable(self, provider: str) -> str | None:
         """Why no call goes to a provider now; None when one does."""

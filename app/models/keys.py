@@ -77,6 +77,7 @@ class KeyService:
         self._environment = environment
         self._clock = clock
         self._in_use: dict[str, datetime] = {}
+        self._used_since = dict.fromkeys(KEYED_PROVIDERS, clock())
         self._unreadable: set[str] = set()
         self._refreshing = asyncio.Lock()
 
@@ -168,7 +169,7 @@ class KeyService:
             rows = {row.provider: row for row in await connection.execute(sa.select(provider_configs))}
             refused = {provider: await _refused_at(connection, provider) for provider in KEYED_PROVIDERS}
         known = [self._status(provider, rows.get(provider)) for provider in KEYED_PROVIDERS]
-        return [_with_refusal(one, refused[one.provider]) for one in known]
+        return [_with_refusal(one, refused[one.provider], since=self._used_since[one.provider]) for one in known]
 
     def _status(self, provider: str, row: sa.Row[tuple[object, ...]] | None) -> KeyStatus:
         if row is not None:
@@ -196,6 +197,7 @@ class KeyService:
     async def _use(self, provider: str, key: str | None) -> None:
         wire = None if key is None else await asyncio.to_thread(self._make_wire, provider, key)
         await self._gateway.use_wire(provider, wire)
+        self._used_since[provider] = self._clock()
 
 
 _NO_LIST = (
@@ -222,8 +224,8 @@ async def _refused_at(connection: AsyncConnection, provider: str) -> datetime | 
     return last.created_at if last is not None and last.error_kind == "auth" else None
 
 
-def _with_refusal(status: KeyStatus, at: datetime | None) -> KeyStatus:
-    is_old = at is None or status.source == "none" or (status.updated_at is not None and status.updated_at > at)
+def _with_refusal(status: KeyStatus, at: datetime | None, *, since: datetime) -> KeyStatus:
+    is_old = at is None or status.source == "none" or at < (status.updated_at or since)  # of another key
     if is_old or status.problem is not None:
         return status
     ending = f"the one ending in {status.ending} " if status.ending else ""

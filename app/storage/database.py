@@ -101,6 +101,7 @@ class Database:
         """
         if not self.is_sqlite:
             async with self.write(durable=True) as connection:
+                await connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # whoever is at it is waited for
                 yield connection
             return
         engine = _sqlite_engine(self.url, synchronous="FULL", foreign_keys=False)

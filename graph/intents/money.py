@@ -102,7 +102,7 @@ _LIFTS = re.compile(
     r"|i (?:do not|don't|no longer) want (?:a|any|my|the) (?:spending )?(?:cap|limit)s?(?: any ?more| any longer)?"
     r"|(?:i want )?unlimited(?: spending| budget)?(?: please)?)\W*$)"
 )
-_ABOUT = re.compile(rf"\b(?:{_LIMIT}|spend|burst|cap|limit|exceed)\b")
+_ABOUT = re.compile(rf"\b(?:{_LIMIT}|spend|burst|cap|limit)\b")
 _KIND = r"(chats?|chatting|conversations?|lessons?|training)"
 # What makes a limit one of money: any other is set in programs too.
 _SPENDING = re.compile(rf"\b(?:budgets?|allowance|spend\w*|costs?|burst|{_KIND})\b|{_CURRENCY.pattern}")
@@ -120,7 +120,7 @@ _TAKES_BACK = re.compile(
     r"|(?:forget|ignore|scratch|cancel|undo) (?:it|that|this)|(?:do not|don't|dont) (?:do|change|set|touch)|not yet"
     r"|second thoughts?)\b"
 )
-_CORRECTS = re.compile(r"(?:(?:no|oh|or|sorry|rather|better|actually|well|i mean|let's say)[, ]+)*(?:make|say)?\b")
+_CORRECTS = re.compile(r"(?:no|oh|or|sorry|rather|better|actually|i mean|let's say|make (?:it|that))\b")
 _CAPPED = re.compile(
     rf"\b(?:on|for|limit|cap|restrict)(?: (?:my|the|our|all|of))* {_KIND}\b|\b{_KIND} (?:cap|limit|budget)\b"
 )
@@ -293,7 +293,7 @@ def _of_a_part(order: str, rest: str) -> str | None:
     """Why there is no budget for what an order is about; ``rest`` comes after its verb."""
     if re.search(r"\bthis (?:chat|conversation|thread|session)\b", order):
         return "a cap is for all that you spend, or for one kind of use, and not for one conversation"
-    if re.search(r"\b(?:but|except)\b", rest):
+    if re.search(r"\b(?:everything|all|anything) but\b|\bexcept\b", rest):
         return "a budget leaves nothing out"
     if len({kind_of_use(name) for name in re.findall(rf"\b{_KIND}\b", order)}) > 1:
         return "it names more than one kind of use"

@@ -150,10 +150,10 @@ async def _pin(deps: Deps, say: Speaker, name: str | None, provider: str | None)
 
 
 async def _list(state: State, deps: Deps, say: Speaker) -> None:
-    async def preview(task: Task) -> Preview:
+    async def preview(task: Task, model: str | None = None) -> Preview:
         burst = state.get("burst", False) and state.get("is_admin", False)
         return await deps.gateway.preview(
-            task, prefer=preference_of(state), user_id=state["user_id"], allow_burst=burst
+            task, prefer=preference_of(state), user_id=state["user_id"], allow_burst=burst, model=model
         )
 
     found = await preview("chat")
@@ -168,7 +168,8 @@ async def _list(state: State, deps: Deps, say: Speaker) -> None:
     ]
     head = "| | Model | Estimate | Quality | Speed | Score |\n|---|---|---|---|---|---|\n"
     if pinned := state.get("model"):
-        first = f"{_of_pinned(pinned, ranking)} `/model auto` ends that. The selector's own ranking:"
+        alone = (await preview("chat", pinned)).ranking
+        first = f"{_of_pinned(pinned, alone, ranking)} `/model auto` ends that. The selector's own ranking:"
     elif ranking[0].excluded is None:
         best = {task: (await preview(task)).ranking[0] for task in OTHER_QUESTIONS}
         others = [
@@ -187,15 +188,14 @@ async def _list(state: State, deps: Deps, say: Speaker) -> None:
         say.text("\n\nNever called:\n\n" + "\n".join(refused))
 
 
-def _of_pinned(model_id: str, ranking: list[Scored]) -> str:
-    """Whether the model that was chosen for a chat answers in it now."""
-    scored = next((scored for scored in ranking if scored.model_id == model_id), None)
-    why = "it cannot be called here" if scored is None else scored.excluded
+def _of_pinned(model_id: str, alone: list[Scored], ranking: list[Scored]) -> str:
+    """Whether the model that was chosen for a chat answers in it now: as it is ranked ``alone``."""
+    why = alone[0].excluded if alone else "it cannot be called here"
     if why is None:
         return f"**{model_id}** answers in this chat, as you chose;"
     instead = ""
     if why in (NO_ROOM, SPENT):  # then another one is asked
-        instead = " The first of these answers instead." if ranking[0].excluded is None else ""
+        instead = " Another one answers instead, a free one first." if ranking[0].excluded is None else ""
     return f"**{model_id}** was chosen for this chat, and cannot answer now: {why}.{instead}"
 
 
@@ -232,7 +232,7 @@ async def _why(state: State, deps: Deps, say: Speaker) -> None:
     same_request = [call for call in calls if call["request_id"] == last["request_id"]][::-1]
     ranking = last["selection"].get("ranking", [])
     if last["status"] != "refused":
-        answered = next((call for call in same_request if call["status"] == "ok"), last)
+        answered = next((call for call in reversed(same_request) if call["status"] == "ok"), last)
         say.text(_answered(answered, same_request, ranking))
     if ranking:
         rows = [

@@ -491,6 +491,15 @@ async def test_the_list_of_models_knows_what_this_chat_chose(services: Services,
     assert "**openai/gpt-5-mini** was chosen for this chat, and cannot answer now: its budget is spent." in spent.text
 
 
+async def test_the_list_of_models_knows_that_a_pinned_one_is_waited_for(services: Services, owner: User) -> None:
+    await say(services, owner, "/model", intent="provider.change", parameters={"do": "pin", "model": "gpt-5-mini"})
+    await services.deps.gateway._standing.note_rate_limit("openai", 4)
+
+    listed = await say(services, owner, "/models", intent="provider.change", parameters={"do": "list"})
+
+    assert "**openai/gpt-5-mini** answers in this chat, as you chose" in listed.text
+
+
 async def test_the_list_of_models_knows_which_other_questions_go_elsewhere(services: Services, owner: User) -> None:
     async def first(task: Task) -> str:
         return (await services.deps.gateway.preview(task, user_id=owner.id)).ranking[0].model_id
@@ -624,6 +633,18 @@ async def test_why_tells_of_all_tries_for_one_answer(services: Services, owner: 
 
     assert "It took more than one call" in why.text
     assert "All in all the answer cost" in why.text
+
+    providers.queues["*"] = deque([Script(words=("no JSON",)), Script(status=400)])
+    providers.scripts["*"] = Script(
+        words=('{"observation": "It gives the text back.", "question": "What is reversed?"}',)
+    )
+    await say(services, owner, "coach me")
+    why = await say(services, owner, "/why", intent="provider.change", parameters={"do": "why"})
+    await services.deps.gateway.log.flush()
+
+    newest = await call_log.newest(services.database, limit=3)
+    assert [call["status"] for call in newest] == ["ok", "failed", "ok"]
+    assert why.text.startswith(f"**{newest[0]['model']}** answered")
 
 
 async def test_a_chat_may_prefer_free_best_or_fast(services: Services, owner: User, providers: FakeProviders) -> None:

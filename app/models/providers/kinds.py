@@ -16,7 +16,6 @@ _FILTERED = ("content_filter", "content_policy", "content management policy", "i
              "content filtering policy", "content exists risk", "responsibleaipolicyviolation")  # fmt: skip
 _BY_TYPE: dict[str, ProviderErrorKind] = {
     "rate_limit": "rate_limit", "authentication_error": "auth", "permission_error": "auth", "timeout_error": "timeout",
-    "invalid_request_error": "invalid_request",
 }  # fmt: skip
 # Under these names errors say what they are, and under those by a word for programs.
 _TOLD = ("code", "type", "status", "message", "msg", "detail", "details", "reason", "error", "errors", "innererror",
@@ -55,11 +54,13 @@ def kind_in_stream(body: object) -> ProviderErrorKind:
         return "quota"
     if _any(_FILTERED, words):
         return "content_filter"
-    if _any(_TOO_LONG, words):
-        return "context_length"
     if (status := _status_in(body, DEEPEST)) is not None:
         return kind_of_status(status, body)
-    return next((kind for sign, kind in _BY_TYPE.items() if sign in words), "server")
+    if (known := next((kind for sign, kind in _BY_TYPE.items() if sign in words), None)) is not None:
+        return known
+    if _any(_TOO_LONG, words):
+        return "context_length"
+    return "invalid_request" if "invalid_request_error" in words else "server"
 
 
 def _status_in(body: object, depth: int) -> int | None:

@@ -155,3 +155,26 @@ async def test_what_two_stop_at_once_is_stopped_once() -> None:
 
     assert booked == ["booked"]
     assert running.cancelled()
+
+
+async def test_a_stop_is_not_lost_to_a_time_out_that_is_at_its_end() -> None:
+    went_on = False
+
+    async def calls() -> None:
+        nonlocal went_on
+        try:
+            async with asyncio.timeout(0.05):
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    await asyncio.sleep(0.2)  # which closes its connection
+        except TimeoutError:
+            await asyncio.sleep(0.05)
+            went_on = True
+
+    running = asyncio.create_task(calls())
+    await asyncio.sleep(0.15)
+
+    await stop_once(running)
+
+    assert not went_on

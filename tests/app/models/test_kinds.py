@@ -92,6 +92,12 @@ def test_a_refusal_is_sorted_by_what_it_says_of_itself(status: int, body: object
         (openai_says("You exceeded your current quota", "insufficient_quota"), "quota"),
         (openai_says("Rate limit reached", "rate_limit_exceeded"), "rate_limit"),
         ({"message": "slow down", "code": 429}, "rate_limit"),
+        ({"message": "Too many tokens, please wait before trying again.", "code": 429}, "rate_limit"),
+        (
+            {"type": "error", "error": {"type": "rate_limit_error", "message": "too many tokens per minute"}},
+            "rate_limit",
+        ),
+        ({"message": "failed at computing the token count", "code": 500}, "server"),
         ({"error": {"message": "who are you?", "code": "401"}}, "auth"),
         ({"message": "This model's maximum context length is 8192 tokens", "code": 400}, "context_length"),
         (openai_says("Too long", "context_length_exceeded"), "context_length"),
