@@ -657,7 +657,7 @@ async def test_room_that_another_call_gives_back_meanwhile_is_used(
     now = datetime.now(UTC)
     await purse.reserve("other", provider="anthropic", user_id=learner.id, amount_microusd=limit_of(30), now=now)
     await gateway.refresh(force=True)
-    providers.scripts["gpt-5.6-luna"] = providers.scripts["*"] = Script(status=401, first_pause_seconds=0.3)
+    providers.scripts["gpt-5.6-luna"] = providers.scripts["*"] = Script(status=401, first_pause_seconds=2)
 
     asking = asyncio.create_task(gateway.complete(request_to(learner, providers=("openai", "anthropic"))))
     while not providers.calls:
