@@ -118,6 +118,7 @@ def circuit_status(as_json: JsonOption = False) -> None:
 
     async def run(_database: Database, gateway: Gateway) -> list[dict[str, Any]]:  # Any: rows
         await gateway.refresh(force=True)
+        await gateway.models()  # Ollama is found by asking for it
         known = gateway.breaker.circuits()
         return [
             {
@@ -140,6 +141,7 @@ def circuit_reset(provider: str, as_json: JsonOption = False) -> None:
 
     async def run(_database: Database, gateway: Gateway) -> None:
         await gateway.refresh()
+        await gateway.models()
         known = sorted({*gateway.providers(), *gateway.breaker.circuits()})
         if provider not in known:
             raise NotFound(f"There is no provider {provider!r}. There are: {', '.join(known)}.")

@@ -9,6 +9,12 @@ function origin(row) {
   return row.source === "stored" ? `stored here${ending}` : `from the environment${ending}`;
 }
 
+function readKeys(show) {
+  callAction({ name: "keys_list", payload: {} }).then((answer) => {
+    if (answer && answer.response && answer.response.keys) show(answer.response.keys);
+  }).catch(() => {}); // the page says itself that the server is gone
+}
+
 function Provider({ row, onChanged }) {
   const [key, setKey] = useState("");
   const [busy, setBusy] = useState(false);
@@ -23,6 +29,7 @@ function Provider({ row, onChanged }) {
     if (answer) setKey("");
     setSaid(response.error ? { bad: true, text: response.error } : { bad: false, text: done(response) });
     if (response.keys) onChanged(response.keys);
+    else readKeys(onChanged); // what is shown may be old: that may be why
   }
 
   function save(event) {
@@ -51,9 +58,7 @@ export default function KeysCard() {
   const [rows, setRows] = useState(props.keys);
   useEffect(() => {
     // What this message was sent with may have changed since: here, in another chat, or on another server.
-    callAction({ name: "keys_list", payload: {} }).then((answer) => {
-      if (answer && answer.response && answer.response.keys) setRows(answer.response.keys);
-    }).catch(() => {}); // the page says itself that the server is gone
+    readKeys(setRows);
   }, []);
   return (
     <section className="tl-card" aria-label="Keys of model providers" data-testid="keys-card">

@@ -154,7 +154,9 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
             return None
         if text.replace(".", "", 1).isdecimal():
             return sensible_wait(float(text))
-        return sensible_wait((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+        until = parsedate_to_datetime(text)
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)  # in asctime's form, which names no zone
+        return sensible_wait((until - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError, OverflowError):
         return None
 

@@ -147,7 +147,10 @@ def test_ollamas_names_that_are_none_are_left_out(
     monkeypatch.setenv("OLLAMA_BASE_URL", f"{providers.url}/v1/")
 
     listed = json.loads(run("models", "--json").stdout)
+    circuits = json.loads(run("provider", "circuit", "status", "--json").stdout)
 
+    assert {row["provider"] for row in circuits} >= {"ollama", "openai"}
+    assert run("provider", "circuit", "reset", "ollama").exit_code == 0
     assert [row["model"] for row in listed if row["model"].startswith("ollama/")] == [
         "ollama/hf.co/who/what-GGUF:Q4_K_M"
     ]

@@ -192,7 +192,10 @@ def test_how_long_a_provider_asks_us_to_wait(headers: dict[str, str], seconds: f
 def test_a_provider_may_name_the_time_until_which_we_wait() -> None:
     until = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
 
+    asctime = (datetime.now(UTC) + timedelta(hours=1)).strftime("%a %b %d %H:%M:%S %Y")
+
     assert retry_after_seconds({"retry-after": until}) == pytest.approx(3600, abs=10)
+    assert retry_after_seconds({"retry-after": asctime}) == pytest.approx(3600, abs=10)
 
 
 @pytest.mark.parametrize(
