@@ -189,7 +189,6 @@ class Gateway:
         if request.total_seconds is not None:
             seconds = min(seconds, request.total_seconds)
         run = Run(request=request, deadline=time.monotonic() + seconds)
-        run.id = request.request_id or run.id
         run.life.to("Validating")
         try:
             check_request(request)

@@ -64,7 +64,7 @@ class Run:
 
     request: CallRequest
     deadline: float
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = field(init=False)
     life: Life = field(default_factory=Life)
     ranking: list[selector.Scored] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
@@ -79,6 +79,9 @@ class Run:
     blamed: set[str] = field(default_factory=set)
     shares_time: bool = False
     _reasons: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.id = self.request.request_id or uuid.uuid4().hex
 
     def seconds_left(self) -> float:
         return max(0.0, self.deadline - time.monotonic())

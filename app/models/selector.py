@@ -232,7 +232,7 @@ def reason(
         "best for this task": (best.quality, max(c.quality for c in others)),
         "fastest": (best.speed, max(c.speed for c in others)),
     }
-    leading = [name for name, (own, next_best) in terms.items() if own > next_best]
+    leading = [name for name, (own, of_others) in terms.items() if own > of_others]
     words = " and ".join(leading) if leading else "best balance of cost, quality and speed"
     next_best = max(c.score for c in others)
     fitting = " that a budget has room for" if any(c.excluded in (NO_ROOM, SPENT) for c in ranking) else ""

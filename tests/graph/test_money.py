@@ -32,6 +32,7 @@ from tests.graph.test_conversation import say
         ("turn my cap off", {"lifts": True}),
         ("disable my spending cap", {"lifts": True}),
         ("set my cap to off", {"lifts": True}),
+        ("I don't want a spending cap anymore", {"lifts": True}),
         ("cap my spending at a thousand dollars", {"amount_usd": 1000.0}),
         ("set my cap at twenty five dollars", {"amount_usd": 25.0}),
         ("limit my spending to 50 cents", {"amount_usd": 0.5}),
